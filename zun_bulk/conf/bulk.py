@@ -1,0 +1,108 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from oslo_config import cfg
+
+
+GROUP = cfg.OptGroup(
+    'zun_bulk', title='Creating containers in bulk')
+
+OPTS = [
+    cfg.IntOpt(
+        'max_members', default=10000, min=1, max=100000,
+        help="""
+The most containers that one bulk may have.
+
+A request for more is refused with 400. Each costs a row in Zun's
+``container`` and ``container_actions`` tables and one in
+``zun_bulk_member`` at once; raise it only where the database takes the
+transaction (10 000 members are about 30 000 rows).
+"""),
+    cfg.IntOpt(
+        'max_in_flight', default=4, min=1, max=64,
+        help="""
+How many containers of bulks a host creates and starts at the same time.
+
+A Docker Engine has a knee: on a host with two cores it starts most containers
+a second at about 4 at once, and fewer beyond. Raise it on hosts with more
+cores, lower it when the engine's own commands become slow.
+"""),
+    cfg.FloatOpt(
+        'settle_time', default=5.0, min=0.0, max=300.0,
+        help="""
+Seconds for which a container must stay up before its member is "running".
+
+A container that ends or restarts within this time is failed. Settling holds
+no place among ``max_in_flight``. 0 looks once, right after the start.
+"""),
+    cfg.FloatOpt(
+        'create_timeout', default=600.0, min=10.0, max=86400.0,
+        help="""
+Seconds after which a start that has not ended is looked into.
+
+It covers pulling the image. Past it the container is inspected, and its
+member goes on or fails by what is found; it is never started twice.
+"""),
+    cfg.FloatOpt(
+        'poll_interval', default=5.0, min=0.1, max=300.0,
+        help="""
+Seconds between two looks into the database for work, when no message came.
+
+Messages only shorten this wait: losing all of them loses nothing.
+"""),
+    cfg.BoolOpt(
+        'run_conductor', default=True,
+        help="""
+Whether zun-compute plans bulks too.
+
+One conductor plans a bulk at a time, whichever takes its lease first. Set it
+to false on compute hosts that should only start containers, as long as some
+host keeps it true.
+"""),
+    cfg.FloatOpt(
+        'lease_time', default=15.0, min=1.0, max=3600.0,
+        help="""
+Seconds without a sign of life from a bulk's conductor after which another
+takes the bulk over.
+
+A conductor shows one every third of this time. Too short a time moves bulks
+between conductors whenever the database is slow.
+"""),
+    cfg.IntOpt(
+        'claim_batch', default=50, min=1, max=200,
+        help="""
+How many members are claimed in Placement, and given ports in Neutron, by one
+call each.
+
+Placement takes about 10 ms a member within one transaction; a call of more
+than 200 holds its rows for seconds.
+"""),
+    cfg.StrOpt(
+        'network_driver', default='kuryr',
+        help="""
+The Zun network driver that does the work when ``[network] driver`` is
+``zun_bulk``.
+
+``[network] driver = zun_bulk`` makes one Keystone session serve all
+containers and spares the update of each port that a bulk has already made.
+Any name of the entry point group ``zun.network.driver`` but ``zun_bulk``.
+"""),
+]
+
+
+def register_opts(conf):
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts():
+    return {GROUP: OPTS}

@@ -1,0 +1,446 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Every statement that zun_bulk sends to the database.
+
+A change of state is an UPDATE that names the state and the epoch it saw and
+looks at the number of rows it changed: whoever comes second changes nothing.
+Nothing is read, changed in memory and written back.
+"""
+
+import collections
+
+from oslo_db import api as oslo_db_api
+from oslo_db.sqlalchemy import enginefacade
+from oslo_db.sqlalchemy import utils as db_utils
+from oslo_utils import timeutils
+from oslo_utils import uuidutils
+import sqlalchemy as sa
+from zun.common import exception
+from zun.db.sqlalchemy import models as zun_models
+
+from zun_bulk.conf import CONF
+from zun_bulk.db import models
+from zun_bulk.db.models import Bulk
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import Member
+from zun_bulk.db.models import MemberState
+
+
+#: Our own, because Zun's is private to it and differs between releases.
+CONTEXT_MANAGER = enginefacade.transaction_context()
+
+
+class _Session:
+    """What enginefacade wants to hang its session on."""
+
+
+enginefacade.transaction_context_provider(_Session)
+
+retry = oslo_db_api.wrap_db_retry(
+    max_retries=5, retry_on_deadlock=True, inc_retry_interval=True)
+
+
+def configure():
+    """Use Zun's ``[database]`` section. To be called once, before all else."""
+    options = {key: value for key, value in dict(CONF.database).items()
+               if key in ('connection', 'slave_connection', 'max_pool_size',
+                          'max_overflow', 'pool_timeout', 'max_retries',
+                          'retry_interval', 'connection_recycle_time',
+                          'mysql_sql_mode', 'sqlite_synchronous')}
+    CONTEXT_MANAGER.configure(**options)
+
+
+def reader():
+    return CONTEXT_MANAGER.reader.using(_Session())
+
+
+def writer():
+    return CONTEXT_MANAGER.writer.using(_Session())
+
+
+def get_engine():
+    return CONTEXT_MANAGER.writer.get_engine()
+
+
+# ---------------------------------------------------------------- accepting
+
+@retry
+def accept_bulk(bulk, members, containers, actions):
+    """Write a bulk with all its rows in one transaction.
+
+    :param bulk: dict of Bulk columns.
+    :param members: list of dicts of Member columns without bulk_id.
+    :param containers: list of dicts of columns of Zun's container table.
+    :param actions: list of dicts of columns of Zun's container_actions;
+        zun-compute leaves a container in Creating for ever without them.
+    """
+    now = timeutils.utcnow()
+    with writer() as session:
+        row = Bulk(created_at=now, **bulk)
+        session.add(row)
+        session.flush()
+        # Core inserts: executemany, one statement for all rows.
+        session.execute(sa.insert(zun_models.Container.__table__), containers)
+        session.execute(sa.insert(zun_models.ContainerAction.__table__),
+                        actions)
+        session.execute(
+            sa.insert(Member.__table__),
+            [dict(member, bulk_id=row.id, created_at=now)
+             for member in members])
+
+
+# ------------------------------------------------------------------ reading
+
+def get_bulk(ident, project_id=None):
+    """Find a bulk by uuid or name.
+
+    :param project_id: look in this project only; None looks in all.
+    :raises: ObjectNotFound (404), Conflict (409) when a name is not unique.
+    """
+    column = Bulk.uuid if uuidutils.is_uuid_like(ident) else Bulk.name
+    query = sa.select(Bulk).where(column == ident).limit(2)
+    if project_id is not None:
+        query = query.where(Bulk.project_id == project_id)
+    with reader() as session:
+        found = session.scalars(query).all()
+    if not found:
+        raise exception.ResourceNotFound(name='bulk', id=ident)
+    if len(found) > 1:
+        raise exception.Conflict(
+            'Multiple bulks exist with the name %s. Please use the uuid '
+            'instead.' % ident)
+    return found[0]
+
+
+def list_bulks(project_id=None, filters=None, limit=None, marker=None,
+               sort_key='id', sort_dir='desc'):
+    """List bulks, the newest first.
+
+    :param project_id: only this project's; None lists all.
+    :param filters: dict of column name to value, compared for equality.
+    :param marker: uuid of the last bulk of the page before.
+    """
+    query = sa.select(Bulk)
+    if project_id is not None:
+        query = query.where(Bulk.project_id == project_id)
+    for name, value in (filters or {}).items():
+        query = query.where(getattr(Bulk, name) == value)
+    marker = get_bulk(marker, project_id) if marker else None
+    query = db_utils.paginate_query(
+        query, Bulk, limit, [sort_key, 'id'], marker=marker,
+        sort_dir=sort_dir)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+def count_members(bulk_ids):
+    """Count members by state.
+
+    :returns: {bulk id: {state: number}} with states that have members only.
+    """
+    counts = collections.defaultdict(dict)
+    query = (sa.select(Member.bulk_id, Member.state, sa.func.count())
+             .where(Member.bulk_id.in_(bulk_ids))
+             .group_by(Member.bulk_id, Member.state))
+    with reader() as session:
+        for bulk_id, state, number in session.execute(query):
+            counts[bulk_id][state] = number
+    return counts
+
+
+def count_by_host(bulk_id):
+    """:returns: {host: {state: number}} of the members that have a host."""
+    counts = collections.defaultdict(dict)
+    query = (sa.select(Member.host, Member.state, sa.func.count())
+             .where(Member.bulk_id == bulk_id, Member.host.is_not(None))
+             .group_by(Member.host, Member.state))
+    with reader() as session:
+        for host, state, number in session.execute(query):
+            counts[host][state] = number
+    return counts
+
+
+def list_failures(bulk_id, limit):
+    """:returns: [(reason class, reason, number)], the most common first."""
+    number = sa.func.count().label('number')
+    query = (sa.select(Member.reason_class, Member.reason, number)
+             .where(Member.bulk_id == bulk_id,
+                    Member.state == MemberState.FAILED)
+             .group_by(Member.reason_class, Member.reason)
+             .order_by(number.desc()).limit(limit))
+    with reader() as session:
+        return [tuple(row) for row in session.execute(query)]
+
+
+def list_members(bulk_id, filters=None, limit=None, marker=None,
+                 sort_dir='asc'):
+    """List a bulk's members by index.
+
+    :param filters: dict of column name to value, compared for equality.
+    :param marker: index of the last member of the page before.
+    """
+    order = Member.member_index
+    query = sa.select(Member).where(Member.bulk_id == bulk_id)
+    for name, value in (filters or {}).items():
+        query = query.where(getattr(Member, name) == value)
+    if marker is not None:
+        query = query.where(order > marker if sort_dir == 'asc'
+                            else order < marker)
+    query = query.order_by(order.asc() if sort_dir == 'asc'
+                           else order.desc())
+    if limit is not None:
+        query = query.limit(limit)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+def existing_container_names(names, project_id=None):
+    """Which of these names containers bear already, compared in lower case.
+
+    :param project_id: look in this project only; None looks in all.
+    """
+    column = sa.func.lower(zun_models.Container.name)
+    wanted = sorted({name.lower() for name in names})
+    found = set()
+    with reader() as session:
+        for start in range(0, len(wanted), 1000):
+            query = sa.select(column).where(
+                column.in_(wanted[start:start + 1000]))
+            if project_id is not None:
+                query = query.where(
+                    zun_models.Container.project_id == project_id)
+            found.update(session.scalars(query))
+    return found
+
+
+# ------------------------------------------------------ a conductor's lease
+
+def list_bulks_with_work():
+    """Bulks that a conductor has to look after, the oldest first."""
+    query = (sa.select(Bulk).where(Bulk.status.in_(BulkStatus.WORK))
+             .order_by(Bulk.id))
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+@retry
+def take_lease(bulk, owner):
+    """Become the one conductor of a bulk.
+
+    :param bulk: the Bulk as it was seen; nothing happens if it has changed
+        hands or shown life since.
+    :returns: the new epoch, or None.
+    """
+    with writer() as session:
+        taken = session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk.id, Bulk.epoch == bulk.epoch,
+                   Bulk.heartbeat == bulk.heartbeat)
+            .values(lease_owner=owner, epoch=Bulk.epoch + 1,
+                    heartbeat=Bulk.heartbeat + 1)
+            .execution_options(synchronize_session=False)).rowcount
+    return bulk.epoch + 1 if taken else None
+
+
+@retry
+def renew_lease(bulk_id, epoch):
+    """Show that the owner lives. Returns False if it is the owner no more."""
+    with writer() as session:
+        return _fence(session, bulk_id, epoch)
+
+
+@retry
+def release_lease(bulk_id, epoch):
+    with writer() as session:
+        session.execute(
+            sa.update(Bulk).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
+            .values(lease_owner=None, heartbeat=Bulk.heartbeat + 1)
+            .execution_options(synchronize_session=False))
+
+
+def _fence(session, bulk_id, epoch):
+    """Lock the bulk's row for this transaction if the epoch still holds."""
+    return bool(session.execute(
+        sa.update(Bulk).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
+        .values(heartbeat=Bulk.heartbeat + 1)
+        .execution_options(synchronize_session=False)).rowcount)
+
+
+# ------------------------------------------------------- changes of state
+
+@retry
+def set_bulk_status(bulk_id, epoch, before, after, reason=None,
+                    finished=False):
+    """Change a bulk's status as its conductor. Returns whether it did."""
+    with writer() as session:
+        return bool(session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id, Bulk.epoch == epoch,
+                   Bulk.status == before)
+            .values(status=after, status_reason=reason,
+                    updated_at=timeutils.utcnow(),
+                    finished_at=timeutils.utcnow() if finished else None)
+            .execution_options(synchronize_session=False)).rowcount)
+
+
+@retry
+def mark_bulk_deleting(bulk_id):
+    """Turn a bulk and all its members to deleting, whatever they were.
+
+    The rise of the bulk's epoch stops a conductor that is planning it; the
+    rise of the members' stops an agent that is about to start one.
+    Asked again it changes nothing.
+    """
+    now = timeutils.utcnow()
+    with writer() as session:
+        changed = session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id,
+                   Bulk.status != BulkStatus.DELETING)
+            .values(status=BulkStatus.DELETING, status_reason=None,
+                    epoch=Bulk.epoch + 1, lease_owner=None, updated_at=now)
+            .execution_options(synchronize_session=False)).rowcount
+        if changed:
+            session.execute(
+                sa.update(Member)
+                .where(Member.bulk_id == bulk_id,
+                       Member.state.not_in((MemberState.DELETING,
+                                            MemberState.DELETED)))
+                .values(state=MemberState.DELETING, epoch=Member.epoch + 1,
+                        updated_at=now)
+                .execution_options(synchronize_session=False))
+
+
+@retry
+def place_members(bulk_id, epoch, placements):
+    """Turn queued members to placed, all or none of them, as conductor.
+
+    :param placements: [(Member, host, networks)].
+    :returns: the ids of those that were still as the Member says; None if
+        the conductor has lost the bulk, and then none is placed.
+    """
+    now = timeutils.utcnow()
+    placed = []
+    with writer() as session:
+        if not _fence(session, bulk_id, epoch):
+            return None
+        for member, host, networks in placements:
+            if _move(session, member, MemberState.PLACED, now, host=host,
+                     networks=networks, placed_at=now):
+                placed.append(member.id)
+    return placed
+
+
+@retry
+def move_members(members, state, **values):
+    """Turn members to another state, each if it is still as it was seen.
+
+    :param members: Members as they were read.
+    :param values: further columns to set, the same for all.
+    :returns: the set of ids that changed.
+    """
+    now = timeutils.utcnow()
+    with writer() as session:
+        return {member.id for member in members
+                if _move(session, member, state, now, **values)}
+
+
+def _move(session, member, state, now, **values):
+    return session.execute(
+        sa.update(Member.__table__)
+        .where(Member.id == member.id, Member.state == member.state,
+               Member.epoch == member.epoch)
+        .values(state=state, epoch=Member.epoch + 1, updated_at=now,
+                **values)).rowcount
+
+
+def list_members_in(state, bulk_id=None, host=None, limit=None):
+    """Members in a state, for those who work on them.
+
+    :param host: only this host's; '' means those that have no host.
+    """
+    query = sa.select(Member).where(Member.state == state)
+    if bulk_id is not None:
+        query = query.where(Member.bulk_id == bulk_id)
+    if host is not None:
+        query = query.where(Member.host.is_(None) if host == ''
+                            else Member.host == host)
+    query = query.order_by(Member.id)
+    if limit is not None:
+        query = query.limit(limit)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+def get_bulks_by_id(ids):
+    """:returns: {id: Bulk}."""
+    with reader() as session:
+        return {bulk.id: bulk for bulk in session.scalars(
+            sa.select(Bulk).where(Bulk.id.in_(ids)))}
+
+
+# ------------------------------------------------------------ Zun's own rows
+
+def container_states(uuids):
+    """:returns: {uuid: (status, status_reason, task_state, host)}."""
+    table = zun_models.Container.__table__
+    query = sa.select(table.c.uuid, table.c.status, table.c.status_reason,
+                      table.c.task_state, table.c.host).where(
+                          table.c.uuid.in_(uuids))
+    with reader() as session:
+        return {row[0]: tuple(row[1:]) for row in session.execute(query)}
+
+
+@retry
+def reset_containers(uuids):
+    """Make failed containers ready to be created again."""
+    table = zun_models.Container.__table__
+    with writer() as session:
+        session.execute(
+            sa.update(table).where(table.c.uuid.in_(uuids))
+            .values(status='Creating', status_reason=None, task_state=None,
+                    host=None))
+
+
+@retry
+def delete_containers(uuids):
+    """Delete Zun's rows of containers that never reached a host."""
+    actions = zun_models.ContainerAction.__table__
+    containers = zun_models.Container.__table__
+    with writer() as session:
+        session.execute(sa.delete(actions).where(
+            actions.c.container_uuid.in_(uuids)))
+        session.execute(sa.delete(containers).where(
+            containers.c.uuid.in_(uuids)))
+
+
+@retry
+def destroy_bulk(bulk_id, epoch):
+    """Remove a bulk whose members are all gone. Returns whether it did."""
+    with writer() as session:
+        if not _fence(session, bulk_id, epoch):
+            return False
+        left = session.scalar(
+            sa.select(sa.func.count()).select_from(Member)
+            .where(Member.bulk_id == bulk_id,
+                   Member.state != MemberState.DELETED))
+        if left:
+            return False
+        session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
+        session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
+        return True
+
+
+def create_tables(engine=None):
+    """Make the tables without migrations: for SQLite in the lab and tests."""
+    models.Base.metadata.create_all(engine or get_engine())

@@ -1,0 +1,161 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The zun_bulk tables, which live in Zun's database under their own prefix.
+
+A container of a bulk is an ordinary row in Zun's ``container`` table; a
+member says what the bulk wants of that row and how far it has come.
+"""
+
+import json
+
+from oslo_db.sqlalchemy import models
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.dialects import mysql
+
+
+class MemberState:
+    """Where a member stands; see the state diagram in the architecture."""
+
+    QUEUED = 'queued'
+    PLACED = 'placed'
+    STARTING = 'starting'
+    RUNNING = 'running'
+    FAILED = 'failed'
+    CANCELLED = 'cancelled'
+    DELETING = 'deleting'
+    DELETED = 'deleted'
+
+    ALL = (QUEUED, PLACED, STARTING, RUNNING, FAILED, CANCELLED, DELETING,
+           DELETED)
+    #: A bulk is finished once each of its members is in one of these.
+    FINAL = (RUNNING, FAILED, CANCELLED)
+
+
+class BulkStatus:
+    BUILDING = 'building'
+    READY = 'ready'
+    ERROR = 'error'
+    DELETING = 'deleting'
+
+    ALL = (BUILDING, READY, ERROR, DELETING)
+    #: What a conductor has to look after.
+    WORK = (BUILDING, DELETING)
+
+
+class Json(sa.types.TypeDecorator):
+    """A JSON document in a text column, the same on every database."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect):
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(mysql.MEDIUMTEXT())
+        return dialect.type_descriptor(sa.Text())
+
+    def process_bind_param(self, value, dialect):
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value, dialect):
+        return None if value is None else json.loads(value)
+
+
+class _Base(models.TimestampMixin, models.ModelBase):
+    metadata = None
+
+
+Base = orm.declarative_base(cls=_Base)
+
+TABLE_OPTIONS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb3'}
+
+
+class Bulk(Base):
+    """N containers asked for in one call."""
+
+    __tablename__ = 'zun_bulk_bulk'
+    __table_args__ = (
+        sa.UniqueConstraint('uuid', name='uniq_zun_bulk_bulk0uuid'),
+        sa.Index('zun_bulk_bulk_project_idx', 'project_id', 'name'),
+        sa.Index('zun_bulk_bulk_status_idx', 'status'),
+        TABLE_OPTIONS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    uuid = sa.Column(sa.String(36), nullable=False)
+    name = sa.Column(sa.String(255), nullable=False)
+    project_id = sa.Column(sa.String(255), nullable=False)
+    user_id = sa.Column(sa.String(255), nullable=False)
+    #: The request that made it: Zun looks its container actions up by this.
+    request_id = sa.Column(sa.String(255), nullable=False)
+    status = sa.Column(sa.String(20), nullable=False)
+    status_reason = sa.Column(sa.Text)
+    count = sa.Column(sa.Integer, nullable=False)
+    run = sa.Column(sa.Boolean, nullable=False, default=True)
+    max_attempts = sa.Column(sa.Integer, nullable=False, default=3)
+    #: How to spread the members over hosts, as the user asked.
+    placement = sa.Column(Json, nullable=False)
+    #: The body of a container create, as the user gave it.
+    template = sa.Column(Json, nullable=False)
+    #: What the API worked out of the template for those who start members:
+    #: requested_networks, security_groups, mounts, extra_spec, resources.
+    spec = sa.Column(Json, nullable=False)
+    #: Rises with each change of owner; a write with an older one is refused.
+    epoch = sa.Column(sa.Integer, nullable=False, default=0)
+    lease_owner = sa.Column(sa.String(255))
+    #: The owner counts it up; one that stands still is a lost owner. No
+    #: clock is compared with another's.
+    heartbeat = sa.Column(sa.Integer, nullable=False, default=0)
+    finished_at = sa.Column(sa.DateTime)
+
+
+class Member(Base):
+    """One container of a bulk."""
+
+    __tablename__ = 'zun_bulk_member'
+    __table_args__ = (
+        sa.UniqueConstraint('bulk_id', 'member_index',
+                            name='uniq_zun_bulk_member0bulk_id0index'),
+        sa.UniqueConstraint('container_uuid',
+                            name='uniq_zun_bulk_member0container_uuid'),
+        sa.Index('zun_bulk_member_state_idx', 'bulk_id', 'state'),
+        sa.Index('zun_bulk_member_host_idx', 'host', 'state'),
+        TABLE_OPTIONS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    bulk_id = sa.Column(
+        sa.Integer,
+        sa.ForeignKey('zun_bulk_bulk.id', ondelete='CASCADE'),
+        nullable=False)
+    #: 1 to the bulk's count.
+    member_index = sa.Column(sa.Integer, nullable=False)
+    #: Not a foreign key: Zun deletes its row and knows nothing of ours.
+    container_uuid = sa.Column(sa.String(36), nullable=False)
+    name = sa.Column(sa.String(255), nullable=False)
+    state = sa.Column(sa.String(20), nullable=False)
+    host = sa.Column(sa.String(255))
+    #: Rises with each change of state, so that no writer acts on an old one.
+    epoch = sa.Column(sa.Integer, nullable=False, default=0)
+    #: Starts tried so far.
+    attempt = sa.Column(sa.Integer, nullable=False, default=0)
+    #: Why it failed, or why the last attempt did.
+    reason = sa.Column(sa.Text)
+    reason_class = sa.Column(sa.String(30))
+    #: Requested networks with the ports that the conductor made, as Zun's
+    #: container_create takes them.
+    networks = sa.Column(Json)
+    placed_at = sa.Column(sa.DateTime)
+    started_at = sa.Column(sa.DateTime)
+    #: When it reached running or failed.
+    finished_at = sa.Column(sa.DateTime)
