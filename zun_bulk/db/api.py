@@ -325,7 +325,7 @@ def mark_bulk_deleting(bulk_id):
 def place_members(bulk_id, epoch, placements):
     """Turn queued members to placed, all or none of them, as conductor.
 
-    :param placements: [(Member, host, networks)].
+    :param placements: [(Member, host, networks, limits)].
     :returns: the ids of those that were still as the Member says; None if
         the conductor has lost the bulk, and then none is placed.
     """
@@ -334,9 +334,9 @@ def place_members(bulk_id, epoch, placements):
     with writer() as session:
         if not _fence(session, bulk_id, epoch):
             return None
-        for member, host, networks in placements:
+        for member, host, networks, limits in placements:
             if _move(session, member, MemberState.PLACED, now, host=host,
-                     networks=networks, placed_at=now):
+                     networks=networks, limits=limits, placed_at=now):
                 placed.append(member.id)
     return placed
 
@@ -399,6 +399,16 @@ def container_states(uuids):
                           table.c.uuid.in_(uuids))
     with reader() as session:
         return {row[0]: tuple(row[1:]) for row in session.execute(query)}
+
+
+@retry
+def fail_containers(uuids, reason):
+    """Say in Zun's rows that containers could not be placed."""
+    table = zun_models.Container.__table__
+    with writer() as session:
+        session.execute(
+            sa.update(table).where(table.c.uuid.in_(uuids))
+            .values(status='Error', status_reason=reason))
 
 
 @retry

@@ -155,6 +155,8 @@ class Member(Base):
     #: Requested networks with the ports that the conductor made, as Zun's
     #: container_create takes them.
     networks = sa.Column(Json)
+    #: Limits that the filters set for the host, for the claim on it.
+    limits = sa.Column(Json)
     placed_at = sa.Column(sa.DateTime)
     started_at = sa.Column(sa.DateTime)
     #: When it reached running or failed.
