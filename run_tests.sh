@@ -1,0 +1,128 @@
+#!/bin/bash
+# Runs the tests in a virtual environment of their own. The last line is
+# "N passed, N failed"; the exit status is 0 only if none failed.
+#
+#   ./run_tests.sh [--zun 16|18] [--full] [REGEX...]
+#
+#   --zun 16|18  the Zun to test beside (18)
+#   --full       the style checks, the unit and functional tests beside both
+#                releases of Zun, and the tests on a real OpenStack: these
+#                need root, and install packages on Debian or Ubuntu
+#   REGEX        run the unit and functional tests whose names match only
+#
+# Without --full no root is needed, and nothing is changed outside of this
+# directory. PYTHON (python3) is the interpreter, 3.11 or newer.
+
+set -euo pipefail
+
+cd "$(dirname "$(readlink -f "$0")")"
+
+PYTHON=${PYTHON:-python3}
+PASSED=0
+FAILED=0
+
+usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
+
+die() {
+    echo "run_tests.sh: $*" >&2
+    exit 2
+}
+
+count() { # PASSED FAILED
+    PASSED=$((PASSED + $1))
+    FAILED=$((FAILED + $2))
+}
+
+check_step() { # TITLE COMMAND...: counts as one test
+    printf '\n== %s\n' "$1"
+    shift
+    if "$@"; then count 1 0; else count 0 1; fi
+}
+
+stamp() { # ZUN: changes with whatever decides what gets installed
+    "$PYTHON" --version
+    pwd
+    sha256sum "constraints/zun-$1.txt" setup.cfg pyproject.toml \
+        requirements.txt test-requirements.txt
+}
+
+make_venv() { # ZUN
+    local venv=.venv-tests-$1
+    if [[ $(stamp "$1") == "$(cat "$venv/stamp" 2>/dev/null)" ]]; then
+        return
+    fi
+    echo "Installing Zun $1 and the tests' requirements into $venv"
+    "$PYTHON" -m venv --clear "$venv" ||
+        die "$PYTHON cannot make a virtual environment (on Debian and" \
+            "Ubuntu: apt install python3-venv)"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        --constraint "constraints/zun-$1.txt" \
+        --requirement test-requirements.txt --editable '.[service]' ||
+        die "pip could not install the requirements"
+    stamp "$1" >"$venv/stamp"
+}
+
+run_stestr() { # ZUN SUITE REGEX...
+    local venv=.venv-tests-$1 suite=$2 status=0 passed failed
+    local options=(--test-path "tests/$suite" --repo-url "$venv/$suite")
+    printf '\n== %s tests beside Zun %s\n' "$suite" "$1"
+    shift 2
+    # Fresh, so that no earlier run is taken for this one.
+    rm -rf "${venv:?}/$suite"
+    mkdir "$venv/$suite"
+    "$venv/bin/stestr" "${options[@]}" run "$@" || status=$?
+    read -r passed failed < <(
+        "$venv/bin/stestr" "${options[@]}" last --subunit 2>/dev/null |
+            "$venv/bin/subunit-stats" |
+            awk '/^Passed/ { passed = $3 } /^Failed/ { failed = $3 }
+                 END { print passed + 0, failed + 0 }')
+    # Status 1 without a result: the regex matches nothing in this suite.
+    if ((status && !failed)) && (($# == 0 || status != 1 || passed)); then
+        # A module that cannot be imported, say: stestr has told which.
+        failed=1
+    fi
+    count "$passed" "$failed"
+}
+
+run_suites() { # ZUN REGEX...
+    local zun=$1
+    shift
+    make_venv "$zun"
+    run_stestr "$zun" unit "$@"
+    run_stestr "$zun" functional "$@"
+}
+
+zun=18
+full=false
+regexes=()
+while (($#)); do
+    case $1 in
+        --zun)
+            zun=${2:-}
+            shift
+            ;;
+        --full) full=true ;;
+        -h | --help)
+            usage
+            exit
+            ;;
+        -*) die "unknown option $1; see --help" ;;
+        *) regexes+=("$1") ;;
+    esac
+    shift
+done
+[[ $zun == 16 || $zun == 18 ]] || die "--zun takes 16 or 18"
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "$PYTHON is not Python 3.11 or newer"
+
+if $full; then
+    ((${#regexes[@]} == 0)) || die "--full runs all tests; drop ${regexes[*]}"
+    run_suites 18
+    run_suites 16
+    check_step 'style' .venv-tests-18/bin/pre-commit run --all-files
+else
+    run_suites "$zun" "${regexes[@]}"
+fi
+
+printf '\n%d passed, %d failed\n' "$PASSED" "$FAILED"
+((PASSED && !FAILED))
