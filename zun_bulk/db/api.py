@@ -341,15 +341,37 @@ def place_members(bulk_id, epoch, placements):
     return placed
 
 
-@retry
 def move_members(members, state, **values):
     """Turn members to another state, each if it is still as it was seen.
 
-    :param members: Members as they were read.
+    :param members: Members as they were read; those that change are brought
+        up to date.
     :param values: further columns to set, the same for all.
-    :returns: the set of ids that changed.
+    :returns: the members that changed.
     """
-    now = timeutils.utcnow()
+    changed = _move_members(members, state, timeutils.utcnow(), **values)
+    moved = [member for member in members if member.id in changed]
+    for member in moved:
+        member.state = state
+        member.epoch += 1
+    return moved
+
+
+def start_members(members):
+    """Turn placed members to starting, and count the attempt.
+
+    :returns: the members that changed, brought up to date.
+    """
+    moved = move_members(members, MemberState.STARTING,
+                         attempt=Member.attempt + 1,
+                         started_at=timeutils.utcnow())
+    for member in moved:
+        member.attempt += 1
+    return moved
+
+
+@retry
+def _move_members(members, state, now, **values):
     with writer() as session:
         return {member.id for member in members
                 if _move(session, member, state, now, **values)}

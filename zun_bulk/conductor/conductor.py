@@ -1,0 +1,309 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The loop that plans bulks: hosts, claims and ports for their members.
+
+Any number of conductors may run. One works on a bulk at a time: the one that
+holds its lease, which is the epoch that the lease gave it. Each write names
+that epoch, so that one who lost the lease without noticing changes nothing.
+"""
+
+import threading
+import time
+
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from oslo_utils import uuidutils
+from zun import objects
+from zun.common import context as zun_context
+
+from zun_bulk import rpc
+from zun_bulk.conductor import planner
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import MemberState
+from zun_bulk.network import ports
+from zun_bulk.scheduler import hosts
+from zun_bulk.scheduler import placement
+
+
+LOG = logging.getLogger(__name__)
+
+NO_ROOM = ('There are not enough hosts available: no host that passes the '
+           'enabled filters has room left in Placement for this container.')
+#: How often capacity that others took first is looked up anew.
+PLAN_ATTEMPTS = 3
+
+
+class LostLease(Exception):
+    """Another conductor has the bulk now, or it is being deleted."""
+
+
+class Leases:
+    """The bulks that this conductor holds, and what it saw of the others'.
+
+    Pure but for the database: the time is handed in.
+    """
+
+    def __init__(self, owner, lease_time):
+        """:param lease_time: seconds without a sign of life."""
+        self._owner = owner
+        self._lease_time = lease_time
+        self._held = {}
+        self._seen = {}
+
+    def epoch(self, bulk, now):
+        """The epoch under which to work on a bulk; None if it is another's.
+
+        :param bulk: the Bulk as just read.
+        :param now: monotonic seconds.
+        """
+        held = self._held.get(bulk.id)
+        if held == bulk.epoch:
+            return held
+        self._held.pop(bulk.id, None)
+        if bulk.lease_owner is not None and not self._stands_still(bulk, now):
+            return None
+        epoch = db.take_lease(bulk, self._owner)
+        if epoch is not None:
+            self._held[bulk.id] = epoch
+        return epoch
+
+    def _stands_still(self, bulk, now):
+        sign = (bulk.epoch, bulk.heartbeat)
+        seen, since = self._seen.get(bulk.id, (None, now))
+        if seen != sign:
+            self._seen[bulk.id] = (sign, now)
+            return False
+        return now - since > self._lease_time
+
+    def renew(self):
+        for bulk_id, epoch in list(self._held.items()):
+            if not db.renew_lease(bulk_id, epoch):
+                self._held.pop(bulk_id, None)
+
+    def forget_but(self, bulk_ids):
+        """Forget all other bulks: there is no work in them any more."""
+        for table in (self._held, self._seen):
+            for bulk_id in set(table) - set(bulk_ids):
+                del table[bulk_id]
+
+
+class Conductor:
+
+    def __init__(self):
+        self._context = zun_context.get_admin_context(all_projects=True)
+        self._leases = Leases(
+            '%s:%s' % (CONF.host, uuidutils.generate_uuid()),
+            CONF.zun_bulk.lease_time)
+        self._woken = threading.Event()
+        self._placement = None
+        self._ports = None
+
+    def start(self):
+        threading.Thread(target=self._run, daemon=True,
+                         name='zun-bulk-conductor').start()
+        # Apart, because a call to Neutron may take longer than the lease.
+        threading.Thread(target=self._renew, daemon=True,
+                         name='zun-bulk-leases').start()
+        rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
+
+    def wake(self):
+        self._woken.set()
+
+    def _run(self):
+        while True:
+            try:
+                self.look_after_bulks()
+            except Exception:
+                LOG.exception('The conductor could not look for work')
+            self._woken.wait(CONF.zun_bulk.poll_interval)
+            self._woken.clear()
+
+    def _renew(self):
+        while True:
+            time.sleep(CONF.zun_bulk.lease_time / 3)
+            try:
+                self._leases.renew()
+            except Exception:
+                LOG.exception('The conductor could not renew its leases')
+
+    def look_after_bulks(self):
+        """Do for each bulk what can be done now."""
+        bulks = db.list_bulks_with_work()
+        self._leases.forget_but([bulk.id for bulk in bulks])
+        for bulk in bulks:
+            epoch = self._leases.epoch(bulk, time.monotonic())
+            if epoch is None:
+                continue
+            try:
+                if bulk.status == BulkStatus.DELETING:
+                    self._delete(bulk, epoch)
+                else:
+                    self._build(bulk, epoch)
+            except LostLease:
+                LOG.info('Bulk %s has passed to another conductor',
+                         bulk.uuid)
+            except Exception:
+                # It stays as it is in the database and is tried again.
+                LOG.exception('Could not go on with bulk %s', bulk.uuid)
+
+    # ---------------------------------------------------------- building
+
+    def _build(self, bulk, epoch):
+        queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
+        for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
+            self._place(bulk, epoch,
+                        queued[start:start + CONF.zun_bulk.claim_batch])
+        self._finish(bulk, epoch)
+
+    def _place(self, bulk, epoch, members):
+        """Choose hosts for queued members, claim, make ports, hand over."""
+        chosen, left = self._claim(bulk, members)
+        if left:
+            self._fail(left, NO_ROOM, 'capacity')
+        known = self._ports_api().find(
+            [member.container_uuid for member, _host in chosen])
+        for start in range(0, len(chosen), CONF.zun_bulk.port_batch):
+            part = chosen[start:start + CONF.zun_bulk.port_batch]
+            try:
+                networks = self._ports_api().ensure(
+                    bulk, [(member, host.name) for member, host in part],
+                    known)
+            except ports.Refused as error:
+                self._fail([member for member, _host in part], str(error),
+                           'network')
+                continue
+            placed = db.place_members(bulk.id, epoch, [
+                (member, host.name, networks[member.id], host.limits)
+                for member, host in part])
+            if placed is None:
+                raise LostLease()
+            self._wake_hosts({host.name for _member, host in part})
+
+    def _claim(self, bulk, members):
+        """Claim in Placement for as many members as there is room for.
+
+        :returns: [(member, Host)], [members without room].
+        """
+        taken = {host: sum(states.values())
+                 for host, states in db.count_by_host(bulk.id).items()}
+        for _attempt in range(PLAN_ATTEMPTS):
+            found = self._passing_hosts(bulk, members[0])
+            names = planner.spread(
+                len(members), {name: host.room
+                               for name, host in found.items()}, taken)
+            chosen = [(member, found[name])
+                      for member, name in zip(members, names, strict=False)]
+            if not chosen:
+                break
+            try:
+                self._placement_api().claim(
+                    {member.container_uuid: host.allocations
+                     for member, host in chosen},
+                    bulk.project_id, bulk.user_id)
+            except placement.Full as error:
+                LOG.info('Bulk %(bulk)s: the room was taken by others '
+                         'first: %(error)s',
+                         {'bulk': bulk.uuid, 'error': error})
+                continue
+            return chosen, members[len(chosen):]
+        return [], members
+
+    def _passing_hosts(self, bulk, member):
+        container = objects.Container.get_by_uuid(self._context,
+                                                  member.container_uuid)
+        return hosts.passing(self._context, container, bulk.spec,
+                             self._placement_api())
+
+    def _fail(self, members, reason, reason_class):
+        failed = db.move_members(members, MemberState.FAILED, reason=reason,
+                                 reason_class=reason_class,
+                                 finished_at=timeutils.utcnow())
+        gone = [member.container_uuid for member in failed]
+        db.fail_containers(gone, reason)
+        self._release(gone)
+
+    def _finish(self, bulk, epoch):
+        counts = db.count_members([bulk.id])[bulk.id]
+        if sum(counts.get(state, 0)
+               for state in MemberState.FINAL) < bulk.count:
+            return
+        failed = counts.get(MemberState.FAILED, 0)
+        if db.set_bulk_status(
+                bulk.id, epoch, BulkStatus.BUILDING,
+                BulkStatus.ERROR if failed else BulkStatus.READY,
+                reason='%d of %d members failed' % (failed, bulk.count)
+                if failed else None, finished=True):
+            LOG.info('Bulk %(bulk)s is finished: %(counts)s',
+                     {'bulk': bulk.uuid, 'counts': dict(counts)})
+        db.release_lease(bulk.id, epoch)
+
+    # ---------------------------------------------------------- deleting
+
+    def _delete(self, bulk, epoch):
+        """Remove what never reached a host; once hosts are done, the rest."""
+        unplaced = db.list_members_in(MemberState.DELETING, bulk_id=bulk.id,
+                                      host='')
+        if unplaced:
+            uuids = [member.container_uuid for member in unplaced]
+            self._release(uuids)
+            db.delete_containers(uuids)
+            db.move_members(unplaced, MemberState.DELETED)
+        waiting = db.count_by_host(bulk.id)
+        busy = {host for host, states in waiting.items()
+                if states.get(MemberState.DELETING)}
+        if busy:
+            self._wake_hosts(busy)
+            return
+        self._release([member.container_uuid
+                       for member in db.list_members(bulk.id)])
+        if db.destroy_bulk(bulk.id, epoch):
+            LOG.info('Bulk %s is deleted', bulk.uuid)
+
+    def _release(self, uuids):
+        """Delete the ports and claims that containers may have left."""
+        providers = [node.rp_uuid for node in
+                     objects.ComputeNode.list(self._context) if node.rp_uuid]
+        for start in range(0, len(uuids), CONF.zun_bulk.claim_batch):
+            part = uuids[start:start + CONF.zun_bulk.claim_batch]
+            swept = self._ports_api().sweep(part)
+            if swept:
+                LOG.info('Deleted %d ports that were left over', swept)
+        if uuids:
+            freed = self._placement_api().release(uuids, providers)
+            if freed:
+                LOG.info('Released %d claims that were left over', freed)
+
+    # ------------------------------------------------------- connections
+
+    def _wake_hosts(self, names):
+        for name in names:
+            try:
+                rpc.wake_host(self._context, name)
+            except Exception as error:
+                LOG.warning('Could not wake host %(host)s, which will look '
+                            'by itself: %(error)s',
+                            {'host': name, 'error': error})
+
+    # Made at first use: Keystone need not answer when zun-compute starts.
+
+    def _placement_api(self):
+        if self._placement is None:
+            self._placement = placement.Placement()
+        return self._placement
+
+    def _ports_api(self):
+        if self._ports is None:
+            self._ports = ports.Ports()
+        return self._ports

@@ -1,0 +1,140 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Zun's Docker driver, made safe to be asked again, and a host's agent.
+
+All of Zun's own calls work as in the driver that this one extends. What is
+new: a create looks for the container first, a start of a bulk's member is
+reported to the agent, and a delete finds a container that Zun lost sight of.
+"""
+
+import threading
+
+from docker import errors
+from oslo_log import log as logging
+from zun.common import consts
+from zun.common import exception
+from zun.container.docker import driver as docker_driver
+from zun.container.docker import utils as docker_utils
+
+from zun_bulk.conductor import conductor
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.host import agent
+from zun_bulk.host import verification
+from zun_bulk.network import ports
+
+
+LOG = logging.getLogger(__name__)
+
+#: Set on each container of a bulk, in Zun and in Docker.
+BULK_LABEL = 'org.openstack.zun_bulk.bulk'
+
+
+class ThrottledDockerDriver(docker_driver.DockerDriver):
+
+    _start_lock = threading.Lock()
+    _agent = None
+
+    def get_available_resources(self):
+        """Zun's first call of it comes once it has looked at its containers.
+
+        So this is when the agent may begin.
+        """
+        with self._start_lock:
+            if self._agent is None:
+                db.configure()
+                type(self)._agent = agent.HostAgent(CONF.host, self.inspect)
+                self._agent.start()
+                if CONF.zun_bulk.run_conductor:
+                    conductor.Conductor().start()
+        return super().get_available_resources()
+
+    def inspect(self, container_uuid):
+        """:returns: Docker's inspect of a container of Zun's, or None."""
+        try:
+            with docker_utils.docker_client() as docker:
+                return docker.inspect_container(
+                    consts.NAME_PREFIX + container_uuid)
+        except exception.DockerError as error:
+            if docker_driver.is_not_found(error):
+                return None
+            raise
+
+    def create(self, context, container, image, requested_networks,
+               requested_volumes):
+        """Create a container unless an earlier create of it took effect."""
+        found = self.inspect(container.uuid)
+        if found is not None and self._is_of_this_bulk(container, found):
+            container = self._adopt(context, container, found,
+                                    requested_networks)
+        else:
+            if found is not None and not found['State']['Running']:
+                self._remove(container)
+            container = super().create(context, container, image,
+                                       requested_networks, requested_volumes)
+        if self._agent is not None:
+            self._agent.created(container.uuid)
+        return container
+
+    @staticmethod
+    def _is_of_this_bulk(container, found):
+        ours = (container.labels or {}).get(BULK_LABEL)
+        theirs = (found['Config'].get('Labels') or {}).get(BULK_LABEL)
+        return ours is not None and ours == theirs
+
+    def _adopt(self, context, container, found, requested_networks):
+        LOG.info('Container %s exists in Docker already and is taken over',
+                 container.uuid)
+        container.container_id = found['Id']
+        container.addresses = {
+            network['network']: network[ports.PORT]['addresses']
+            for network in requested_networks if ports.PORT in network}
+        config = found['Config']
+        container.entrypoint = container.entrypoint or config['Entrypoint']
+        container.command = container.command or config['Cmd']
+        self._populate_container(container, found, force=True)
+        container.save(context)
+        return container
+
+    def start(self, context, container):
+        container = super().start(context, container)
+        if self._agent is not None and self._agent.is_starting(
+                container.uuid):
+            self._report_start(container)
+        return container
+
+    def _report_start(self, container):
+        if container.status != consts.RUNNING:
+            # Zun's driver stops a container whose network it cannot set up,
+            # without an error.
+            raise exception.DockerError(error_msg=container.status_reason)
+        state = (self.inspect(container.uuid) or {}).get('State') or {}
+        self._agent.started(container.uuid, state.get('StartedAt'))
+        problem = verification.problem(state)
+        if problem:
+            LOG.warning('Container %(uuid)s was started but %(problem)s',
+                        {'uuid': container.uuid, 'problem': problem})
+
+    def delete(self, context, container, force):
+        super().delete(context, container, force)
+        if not container.container_id:
+            self._remove(container)
+
+    def _remove(self, container):
+        """Remove a container by its name, whether or not it is there."""
+        with docker_utils.docker_client() as docker:
+            try:
+                docker.remove_container(self.get_container_name(container),
+                                        force=True)
+            except errors.NotFound:
+                return

@@ -1,0 +1,428 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The agent of a host: starts and deletes the members placed on it.
+
+It runs as a thread inside zun-compute, beside the driver. It takes members
+from the database as its pacer grants and casts Zun's own container_create to
+this very host, so that all that Zun does around a create stays Zun's. How a
+member goes on is seen in the database and in Docker, never assumed: nothing
+that this process remembers is needed after its death.
+"""
+
+import collections
+import random
+import threading
+import time
+
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from zun import objects
+from zun.common import consts
+from zun.common import context as zun_context
+
+from zun_bulk import rpc
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.db.models import MemberState
+from zun_bulk.host import pacer
+from zun_bulk.host import verification
+
+
+LOG = logging.getLogger(__name__)
+
+#: How many members are read ahead, so that a start costs no SELECT of its own.
+READ_AHEAD = 20
+#: Seconds between two looks at the rows of what is under way.
+CHECK_INTERVAL = 1.0
+#: Seconds after which a delete that did not happen is asked for again.
+DELETE_RETRY = 120.0
+RETRY_BASE = 2.0
+RETRY_MAX = 60.0
+
+
+class Cast:
+    """A member that was cast to zun-compute, to be created or deleted."""
+
+    def __init__(self, member, now):
+        self.member = member
+        self.since = now
+
+
+class Settling(collections.namedtuple('Settling', 'member due started_at')):
+    """A started member that has to stay up until ``due``."""
+
+
+class HostAgent:
+
+    def __init__(self, host, inspect):
+        """:param host: this host's name.
+
+        :param inspect: function of a container's uuid that returns Docker's
+            inspect of it, or None if there is none.
+        """
+        self._host = host
+        self._inspect = inspect
+        self._context = zun_context.get_admin_context(all_projects=True)
+        self._starts = {}
+        self._settling = []
+        #: [(when to try again, Member)]
+        self._delayed = []
+        self._ready = collections.deque()
+        self._deletes = {}
+        # Told by the driver from other threads.
+        self._started = collections.deque()
+        self._start_pacer = pacer.FixedWindow(CONF.zun_bulk.max_in_flight)
+        self._delete_pacer = pacer.FixedWindow(CONF.zun_bulk.max_in_flight)
+        self._bulks = {}
+        self._woken = threading.Event()
+        # Whether the database may hold more than has been read.
+        self._more_to_start = self._more_to_delete = True
+        self._checked = self._looked = 0.0
+
+    def start(self):
+        threading.Thread(target=self._run, daemon=True,
+                         name='zun-bulk-agent').start()
+        rpc.serve(rpc.HOST_TOPIC, self.wake)
+
+    def wake(self):
+        """Look into the database now."""
+        self._more_to_start = self._more_to_delete = True
+        self._woken.set()
+
+    # ------------------------------------------------- called by the driver
+
+    def is_starting(self, container_uuid):
+        return container_uuid in self._starts
+
+    def created(self, container_uuid):
+        """Docker has created a container, of a bulk or not."""
+        start = self._starts.get(container_uuid)
+        if start is not None and not self._bulks[start.member.bulk_id][0].run:
+            self.started(container_uuid, None)
+
+    def started(self, container_uuid, started_at):
+        """Docker has started a member.
+
+        :param started_at: Docker's StartedAt; None for one that was to be
+            created only.
+        """
+        self._started.append((container_uuid, started_at))
+        self._woken.set()
+
+    # ---------------------------------------------------------- the loop
+
+    def _run(self):
+        recovered = False
+        while True:
+            try:
+                if not recovered:
+                    self._recover(time.monotonic())
+                    recovered = True
+                self._turn(time.monotonic())
+            except Exception:
+                LOG.exception('The agent of %s could not go on; it tries '
+                              'again', self._host)
+            self._woken.wait(self._patience(time.monotonic()))
+            self._woken.clear()
+
+    def _patience(self, now):
+        """Seconds until there is something to do without being woken."""
+        patience = CONF.zun_bulk.poll_interval
+        if self._starts or self._deletes:
+            patience = min(patience, CHECK_INTERVAL)
+        if self._settling:
+            patience = min(patience, self._settling[0].due - now)
+        if self._delayed:
+            patience = min(patience, min(self._delayed)[0] - now)
+        return max(0.01, patience)
+
+    def _turn(self, now):
+        if now - self._looked >= CONF.zun_bulk.poll_interval:
+            self._looked = now
+            self._more_to_start = self._more_to_delete = True
+        self._take_started(now)
+        self._settle(now)
+        if now - self._checked >= CHECK_INTERVAL:
+            self._checked = now
+            self._check_starts(now)
+            self._check_deletes(now)
+        self._start_members(now)
+        self._delete_members(now)
+
+    def _recover(self, now):
+        """Take up what an earlier life of this process left in starting."""
+        for member in db.list_members_in(MemberState.STARTING,
+                                         host=self._host):
+            state = (self._inspect(member.container_uuid) or {}).get('State')
+            if state and state.get('Running'):
+                self._settling.append(Settling(
+                    member, now + CONF.zun_bulk.settle_time,
+                    state['StartedAt']))
+            else:
+                self._again(member, 'zun-compute ended while it started')
+
+    # ---------------------------------------------------------- starting
+
+    def _start_members(self, now):
+        due = [member for when, member in self._delayed if when <= now]
+        self._delayed = [item for item in self._delayed if item[0] > now]
+        self._ready.extend(due)
+        room = self._start_pacer.available(now)
+        if len(self._ready) < room and self._more_to_start:
+            self._read_ahead()
+        batch = [self._ready.popleft()
+                 for _ in range(min(room, len(self._ready)))]
+        if batch:
+            self._start_batch(batch, now)
+
+    def _read_ahead(self):
+        known = {member.id for member in self._ready}
+        known.update(member.id for _when, member in self._delayed)
+        limit = READ_AHEAD + len(known)
+        members = db.list_members_in(MemberState.PLACED, host=self._host,
+                                     limit=limit)
+        self._more_to_start = len(members) == limit
+        self._ready.extend(member for member in members
+                           if member.id not in known)
+
+    def _start_batch(self, batch, now):
+        self._know_bulks(batch)
+        members = db.start_members(batch)
+        containers = self._containers(members)
+        for member in members:
+            container = containers.get(member.container_uuid)
+            if container is None:
+                self._fail(member, 'the container was deleted outside its '
+                           'bulk before it started', 'deleted')
+                continue
+            self._starts[member.container_uuid] = Cast(member, now)
+            self._start_pacer.started(member.container_uuid, now)
+            self._cast_create(member, container)
+
+    def _cast_create(self, member, container):
+        bulk, api = self._bulks[member.bulk_id]
+        api.container_create(
+            api._context, self._host, container, member.limits or {},
+            [dict(network) for network in member.networks],
+            {container.uuid: self._volumes(api._context, bulk, container)},
+            bulk.run, None)
+
+    @staticmethod
+    def _volumes(context, bulk, container):
+        """Zun's volume mappings for the bind mounts of a bulk."""
+        mappings = []
+        for mount in bulk.spec.get('mounts') or ():
+            values = {'cinder_volume_id': None, 'auto_remove': False,
+                      'volume_provider': 'local',
+                      'contents': mount.get('source', ''),
+                      'user_id': bulk.user_id, 'project_id': bulk.project_id}
+            volume = objects.Volume(context, **values)
+            volume.create(context)
+            mappings.append(objects.VolumeMapping(
+                context, volume_id=volume.id,
+                container_path=mount['destination'], **values))
+        return mappings
+
+    def _know_bulks(self, members):
+        """Read the bulks of members that are not known yet."""
+        wanted = {member.bulk_id for member in members}
+        for bulk_id, bulk in db.get_bulks_by_id(
+                wanted - set(self._bulks)).items():
+            # Zun sends the context that its client was made with. It has no
+            # token, so that it is good however long the member waited.
+            context = zun_context.RequestContext(
+                is_admin=True, project_id=bulk.project_id,
+                user_id=bulk.user_id, request_id=bulk.request_id)
+            self._bulks[bulk_id] = bulk, rpc.ComputeAPI(context)
+
+    def _containers(self, members):
+        if not members:
+            return {}
+        return {container.uuid: container
+                for container in objects.Container.list(
+                    self._context,
+                    filters={'uuid': [member.container_uuid
+                                      for member in members]})}
+
+    # --------------------------------------------------------- verifying
+
+    def _take_started(self, now):
+        while self._started:
+            uuid, started_at = self._started.popleft()
+            start = self._starts.pop(uuid, None)
+            if start is None:
+                continue
+            self._start_pacer.finished(uuid, now, True)
+            settle = CONF.zun_bulk.settle_time if started_at else 0.0
+            self._settling.append(
+                Settling(start.member, now + settle, started_at))
+
+    def _settle(self, now):
+        """Decide on members that have been up for long enough."""
+        due = [item for item in self._settling if item.due <= now]
+        if not due:
+            return
+        self._settling = [item for item in self._settling if item.due > now]
+        verified = []
+        for item in due:
+            problem = item.started_at and self._problem(item)
+            if problem:
+                self._fail(item.member, problem, 'application')
+            else:
+                verified.append(item.member)
+        if verified:
+            db.move_members(verified, MemberState.RUNNING, reason=None,
+                            reason_class=None,
+                            finished_at=timeutils.utcnow())
+            self._wake_conductor_if_idle()
+
+    def _problem(self, item):
+        found = self._inspect(item.member.container_uuid)
+        if found is None:
+            return 'the container is gone from Docker'
+        return verification.problem(found['State'], item.started_at)
+
+    # ------------------------------------------------------- what failed
+
+    def _check_starts(self, now):
+        """Find starts that ended without the driver having started them."""
+        if not self._starts:
+            return
+        rows = db.container_states(list(self._starts))
+        for uuid, start in list(self._starts.items()):
+            row = rows.get(uuid)
+            if row is None:
+                self._ended(uuid, now)
+                self._fail(start.member, 'the container was deleted outside '
+                           'its bulk while it started', 'deleted')
+                continue
+            status, reason, task_state, _host = row
+            if status == consts.ERROR and task_state is None:
+                self._ended(uuid, now)
+                self._retry_or_fail(start.member, reason, now)
+            elif now - start.since > CONF.zun_bulk.create_timeout:
+                self._look_into(uuid, start, status, task_state, now)
+
+    def _ended(self, uuid, now):
+        self._starts.pop(uuid, None)
+        self._start_pacer.finished(uuid, now, False)
+
+    def _retry_or_fail(self, member, reason, now):
+        bulk, _api = self._bulks[member.bulk_id]
+        reason = '%s: %s' % (self._host, reason or 'no reason given')
+        if verification.is_permanent(reason):
+            self._fail(member, reason, 'permanent')
+        elif member.attempt >= bulk.max_attempts:
+            self._fail(member, reason, 'transient')
+        else:
+            delay = min(RETRY_MAX, RETRY_BASE * 2 ** (member.attempt - 1))
+            LOG.info('%(host)s starts container %(uuid)s again in at most '
+                     '%(delay)d s, after attempt %(attempt)d: %(reason)s',
+                     {'host': self._host, 'uuid': member.container_uuid,
+                      'delay': delay, 'attempt': member.attempt,
+                      'reason': reason})
+            if self._again(member, reason):
+                self._delayed.append(
+                    (now + random.uniform(0, delay), member))
+
+    def _again(self, member, reason):
+        """Turn a starting member back to placed. Returns whether it was."""
+        db.reset_containers([member.container_uuid])
+        return db.move_members([member], MemberState.PLACED, reason=reason,
+                               reason_class='transient')
+
+    def _look_into(self, uuid, start, status, task_state, now):
+        """A start takes too long: see what became of it, start none twice."""
+        state = (self._inspect(uuid) or {}).get('State')
+        if state and state.get('Running'):
+            self._started.append((uuid, state['StartedAt']))
+        elif status == consts.CREATING and task_state is None:
+            # The message never arrived.
+            self._ended(uuid, now)
+            self._again(start.member, 'the create was lost')
+            self._more_to_start = True
+        else:
+            LOG.warning('Container %(uuid)s has been in %(task)s on %(host)s '
+                        'for %(seconds)d s',
+                        {'uuid': uuid, 'task': task_state or status,
+                         'host': self._host, 'seconds': now - start.since})
+            start.since = now
+
+    def _fail(self, member, reason, reason_class):
+        if db.move_members([member], MemberState.FAILED, reason=reason,
+                           reason_class=reason_class,
+                           finished_at=timeutils.utcnow()):
+            LOG.warning('Container %(uuid)s of bulk %(bulk)s failed: '
+                        '%(reason)s', {'uuid': member.container_uuid,
+                                       'bulk': member.bulk_id,
+                                       'reason': reason})
+        self._wake_conductor_if_idle()
+
+    # ---------------------------------------------------------- deleting
+
+    def _delete_members(self, now):
+        room = self._delete_pacer.available(now)
+        if not room or not self._more_to_delete:
+            return
+        limit = room + len(self._deletes)
+        members = db.list_members_in(MemberState.DELETING, host=self._host,
+                                     limit=limit)
+        self._more_to_delete = len(members) == limit
+        members = [member for member in members
+                   if member.container_uuid not in self._deletes]
+        self._know_bulks(members)
+        containers = self._containers(members)
+        for member in members:
+            uuid = member.container_uuid
+            self._deletes[uuid] = Cast(member, now)
+            self._delete_pacer.started(uuid, now)
+            if uuid in containers:
+                self._cast_delete(member, containers[uuid])
+
+    def _cast_delete(self, member, container):
+        _bulk, api = self._bulks[member.bulk_id]
+        api.container_delete_on(api._context, self._host, container)
+
+    def _check_deletes(self, now):
+        if not self._deletes:
+            return
+        rows = db.container_states(list(self._deletes))
+        gone = [delete.member for uuid, delete in self._deletes.items()
+                if uuid not in rows]
+        for member in gone:
+            del self._deletes[member.container_uuid]
+            self._delete_pacer.finished(member.container_uuid, now, True)
+        if gone:
+            db.move_members(gone, MemberState.DELETED)
+            self._more_to_delete = True
+            self._wake_conductor_if_idle()
+        for uuid, delete in list(self._deletes.items()):
+            if now - delete.since > DELETE_RETRY:
+                LOG.warning('Container %(uuid)s is not deleted from %(host)s '
+                            'after %(seconds)d s; asking again',
+                            {'uuid': uuid, 'host': self._host,
+                             'seconds': DELETE_RETRY})
+                del self._deletes[uuid]
+                self._delete_pacer.finished(uuid, now, False)
+                self._more_to_delete = True
+
+    def _wake_conductor_if_idle(self):
+        """The last of a bulk's members may have ended here."""
+        if self._starts or self._settling or self._ready or self._deletes:
+            return
+        self._bulks.clear()
+        try:
+            rpc.wake_conductors(self._context)
+        except Exception as error:
+            LOG.warning('Could not wake a conductor, which will look by '
+                        'itself: %s', error)

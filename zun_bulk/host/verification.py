@@ -1,0 +1,63 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What became of a container, read from what Docker says of it: pure."""
+
+
+def problem(state, started_at=None):
+    """Why a container does not count as running; None if it does.
+
+    :param state: the ``State`` of Docker's inspect.
+    :param started_at: the ``StartedAt`` that it must still have, for one
+        that died meanwhile and was restarted by Docker has another.
+    """
+    if not state.get('Running') or state.get('Paused'):
+        text = 'the container is %s' % (state.get('Status') or 'not running')
+        if state.get('Status') == 'exited':
+            text = 'the container exited with code %s' % state.get('ExitCode')
+        return ': '.join(filter(None, (text, state.get('Error'))))
+    if state.get('Restarting'):
+        return 'the container is restarting'
+    if not state.get('Pid'):
+        return 'Docker calls the container running but it has no process'
+    if started_at is not None and state.get('StartedAt') != started_at:
+        return 'the container died and was restarted while it settled'
+    if state.get('Health', {}).get('Status') == 'unhealthy':
+        return "the container's health check fails"
+    return None
+
+
+#: What Docker and Zun say of failures that no repetition cures. The rest is
+#: tried again up to the bulk's max_attempts.
+PERMANENT = (
+    'no such image',
+    'image not found',
+    'not found: manifest unknown',
+    'pull access denied',
+    'repository does not exist',
+    'invalid reference format',
+    'executable file not found',
+    'no such file or directory',
+    'permission denied',
+    'not a directory',
+    'disk quota feature',
+    'disk size cannot be smaller',
+)
+
+
+def is_permanent(reason):
+    """Whether trying again is useless.
+
+    :param reason: the status_reason that Zun gave a failed container.
+    """
+    reason = (reason or '').lower()
+    return any(text in reason for text in PERMANENT)

@@ -1,0 +1,144 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What Placement is asked for bulks: room on hosts, and claims in batches.
+
+Zun's own client raises where Placement answers 4xx, so that its branches for
+conflicts never run; these calls look at the answer.
+"""
+
+import collections
+import random
+import time
+
+from oslo_log import log as logging
+from zun.common import clients
+from zun.common import context as zun_context
+from zun.common import exception
+
+
+LOG = logging.getLogger(__name__)
+
+#: The first with one POST /allocations for many consumers whose generations
+#: are checked.
+MICROVERSION = '1.28'
+CONFLICT_RETRIES = 8
+
+
+class Full(Exception):
+    """A provider has not the room that a claim asks for."""
+
+
+class Placement:
+    """A connection that keeps its Keystone token between calls."""
+
+    def __init__(self, sleep=time.sleep):
+        self._sleep = sleep
+        self._adapter, self._endpoint = clients.OpenStackClients(
+            zun_context.get_admin_context()).placement()
+
+    def _call(self, method, url, **kwargs):
+        return self._adapter.request(
+            url, method, endpoint_filter=self._endpoint,
+            microversion=MICROVERSION, raise_exc=False, **kwargs)
+
+    def candidates(self, resources):
+        """Ask which providers have room for one container.
+
+        :param resources: a ResourceRequest of Zun's.
+        :returns: {provider uuid: Candidate}.
+        """
+        answer = self._call('GET', '/allocation_candidates?'
+                            + resources.to_querystring())
+        _expect(answer, 200)
+        body = answer.json()
+        found = {}
+        for request in body['allocation_requests']:
+            for provider in request['allocations']:
+                found.setdefault(provider, Candidate(
+                    request['allocations'], body['provider_summaries']))
+        return found
+
+    def claim(self, claims, project_id, user_id):
+        """Claim for many containers, all or none.
+
+        :param claims: {container uuid: allocations of a Candidate}.
+        :raises: Full if a provider has no room for all of them.
+        """
+        generations = dict.fromkeys(claims)
+        for attempt in range(CONFLICT_RETRIES):
+            answer = self._call('POST', '/allocations', json={
+                uuid: {'allocations': allocations,
+                       'project_id': project_id, 'user_id': user_id,
+                       'consumer_generation': generations[uuid]}
+                for uuid, allocations in claims.items()})
+            if answer.status_code != 409:
+                _expect(answer, 204)
+                return
+            error = answer.json()['errors'][0]
+            if error.get('code') != 'placement.concurrent_update':
+                raise Full(error['detail'])
+            if 'consumer generation' in error['detail']:
+                # An earlier owner of the bulk has claimed for some of them.
+                generations = {uuid: self._generation(uuid)
+                               for uuid in claims}
+            else:
+                self._sleep(random.uniform(0, 0.1 * 2 ** attempt))
+        _expect(answer, 204)
+
+    def _generation(self, uuid):
+        answer = self._call('GET', '/allocations/' + uuid)
+        _expect(answer, 200)
+        return answer.json().get('consumer_generation')
+
+    def release(self, uuids, providers):
+        """Delete what is left of claims.
+
+        :param uuids: containers whose claims shall not be.
+        :param providers: uuids of the providers that may have them.
+        :returns: how many there were.
+        """
+        wanted, found = set(uuids), set()
+        for provider in providers:
+            answer = self._call(
+                'GET', '/resource_providers/%s/allocations' % provider)
+            if answer.status_code != 404:
+                _expect(answer, 200)
+                found |= wanted.intersection(answer.json()['allocations'])
+        for uuid in found:
+            _expect(self._call('DELETE', '/allocations/' + uuid), 204, 404)
+        return len(found)
+
+
+class Candidate(collections.namedtuple('Candidate', 'allocations summaries')):
+    """A way to claim for one container."""
+
+    @property
+    def room(self):
+        """How many such containers fit, by what Placement knows."""
+        return min(
+            (summary['capacity'] - summary['used']) // amount
+            for provider, claim in self.allocations.items()
+            for resource, amount in claim['resources'].items()
+            for summary in [self.summaries[provider]['resources'][resource]])
+
+
+def _expect(answer, *codes):
+    if answer.status_code not in codes:
+        LOG.error('Placement answered %(code)d to %(method)s %(path)s: '
+                  '%(text)s',
+                  {'code': answer.status_code,
+                   'method': answer.request.method,
+                   'path': answer.request.path_url.partition('?')[0],
+                   'text': answer.text[:500]})
+        raise exception.ZunException(
+            'Placement answered %d' % answer.status_code)
