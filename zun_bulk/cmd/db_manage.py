@@ -1,0 +1,107 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""zun-bulk-db-manage: makes and upgrades the zun_bulk tables."""
+
+import sys
+
+from alembic import util as alembic_util
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_log import log as logging
+
+from zun_bulk.conf import CONF
+from zun_bulk.db import api
+from zun_bulk.db import migration
+
+
+def do_upgrade():
+    migration.upgrade(CONF.command.revision)
+
+
+def do_version():
+    print('Current DB revision is %s' % migration.version())
+
+
+def do_stamp():
+    migration.stamp(CONF.command.revision)
+
+
+def do_history():
+    migration.history()
+
+
+def do_check():
+    migration.check()
+
+
+def do_revision():
+    migration.revision(CONF.command.message, CONF.command.autogenerate)
+
+
+def add_command_parsers(subparsers):
+    subparsers.required = True
+
+    parser = subparsers.add_parser(
+        'upgrade', help='Bring the zun_bulk tables to a revision.')
+    parser.add_argument('revision', nargs='?',
+                        help='The newest if none is given.')
+    parser.set_defaults(func=do_upgrade)
+
+    parser = subparsers.add_parser(
+        'version', help='Print the revision that the tables are at.')
+    parser.set_defaults(func=do_version)
+
+    parser = subparsers.add_parser(
+        'stamp', help='Say that the tables are at a revision, without '
+                      'touching them.')
+    parser.add_argument('revision')
+    parser.set_defaults(func=do_stamp)
+
+    parser = subparsers.add_parser('history', help='Print all revisions.')
+    parser.set_defaults(func=do_history)
+
+    parser = subparsers.add_parser(
+        'check', help='Exit with 1 unless the tables are at the newest '
+                      'revision and as this release wants them.')
+    parser.set_defaults(func=do_check)
+
+    parser = subparsers.add_parser(
+        'revision', help='Write a new migration, for developers.')
+    parser.add_argument('-m', '--message', required=True)
+    parser.add_argument('--autogenerate', action='store_true',
+                        help='Fill it with what the models have and the '
+                             'tables have not.')
+    parser.set_defaults(func=do_revision)
+
+
+def main(argv=None):
+    CONF.register_cli_opt(
+        cfg.SubCommandOpt('command', title='Command',
+                          help='Available commands',
+                          handler=add_command_parsers))
+    logging.register_options(CONF)
+    # Zun's files, /etc/zun/zun.conf and so on, unless told otherwise. Not
+    # zun.common.config.parse_args, which goes on to set up messaging.
+    CONF(sys.argv[1:] if argv is None else argv, project='zun')
+    logging.setup(CONF, 'zun')
+    api.configure()
+    try:
+        CONF.command.func()
+    except (alembic_util.CommandError, db_exc.DBError) as exc:
+        print('zun-bulk-db-manage: %s' % exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
