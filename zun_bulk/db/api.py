@@ -51,7 +51,9 @@ retry = oslo_db_api.wrap_db_retry(
 
 
 def configure():
-    """Use Zun's ``[database]`` section. To be called once, before all else."""
+    """Use Zun's ``[database]`` section. Called again, it changes nothing."""
+    if CONTEXT_MANAGER.is_started:
+        return
     options = {key: value for key, value in dict(CONF.database).items()
                if key in ('connection', 'slave_connection', 'max_pool_size',
                           'max_overflow', 'pool_timeout', 'max_retries',
@@ -105,7 +107,7 @@ def get_bulk(ident, project_id=None):
     """Find a bulk by uuid or name.
 
     :param project_id: look in this project only; None looks in all.
-    :raises: ObjectNotFound (404), Conflict (409) when a name is not unique.
+    :raises: ResourceNotFound (404), Conflict (409) when a name is not unique.
     """
     column = Bulk.uuid if uuidutils.is_uuid_like(ident) else Bulk.name
     query = sa.select(Bulk).where(column == ident).limit(2)
@@ -177,7 +179,8 @@ def list_failures(bulk_id, limit):
              .where(Member.bulk_id == bulk_id,
                     Member.state == MemberState.FAILED)
              .group_by(Member.reason_class, Member.reason)
-             .order_by(number.desc()).limit(limit))
+             .order_by(number.desc(), Member.reason_class, Member.reason)
+             .limit(limit))
     with reader() as session:
         return [tuple(row) for row in session.execute(query)]
 
