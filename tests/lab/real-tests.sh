@@ -1,0 +1,38 @@
+#!/bin/bash
+# Bring a real lab up, run tests/real on it, bring it down. Options for lab up
+# come first (--zun 16), arguments for stestr after --.
+# The stestr of the caller's environment runs them.
+set -euo pipefail
+
+HERE=$(dirname "$(readlink -f "$0")")
+LAB=$HERE/real/lab
+STESTR=$(command -v stestr) || { echo "real-tests: there is no stestr" >&2; exit 1; }
+
+up=() zun=18
+while (($#)) && [[ $1 != -- ]]; do
+    [[ $1 == --zun ]] && zun=$2
+    up+=("$1")
+    shift
+done
+[[ ${1:-} != -- ]] || shift
+
+# shellcheck disable=SC2317  # the trap calls it
+clean_up() {
+    local status=$?
+    trap '' INT TERM
+    "$LAB" down || true
+    exit "$status"
+}
+
+"$LAB" install --zun "$zun"
+"$LAB" wipe
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+"$LAB" up --hosts 2 --net kuryr "${up[@]}"
+# In a subshell, for the environment puts the lab's own commands first in PATH.
+(
+    eval "$("$LAB" env)"
+    cd "$HERE/../.."
+    "$STESTR" --test-path ./tests/real run --serial "$@"
+)

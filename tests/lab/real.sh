@@ -1,0 +1,100 @@
+#!/bin/bash
+# The main job on a real OpenStack: bring one up, create containers by one
+# command, look at each of them, delete them, see that nothing is left.
+set -euo pipefail
+
+HERE=$(dirname "$(readlink -f "$0")")
+LAB=$HERE/real/lab
+BULK=main-job
+
+usage() {
+    sed -n 's/^    //p' <<'TEXT'
+    usage: run_lab.sh --real [OPTIONS]
+      --hosts N           hosts, each with its own Docker Engine (2)
+      --count N           containers (60)
+      --net kuryr|none    kuryr: they reach each other; none: Neutron ports only (kuryr)
+      --zun 16|18         release of Zun (18)
+      --install           install the Debian packages that are missing
+      --keep              leave all of it running and print how to use it
+      --down              end what --keep has left
+    LAB_ROOT (/var/tmp/zun-bulk-lab) holds the virtual environments and all data.
+TEXT
+}
+
+die() { echo "lab: $*" >&2; exit 1; }
+
+HOSTS=2 COUNT=60 NET=kuryr ZUN=18 INSTALL="" KEEP="" DOWN=""
+while (($#)); do
+    case $1 in
+        --real) ;;
+        --hosts) HOSTS=$2; shift ;;
+        --count) COUNT=$2; shift ;;
+        --net) NET=$2; shift ;;
+        --zun) ZUN=$2; shift ;;
+        --install) INSTALL=--packages ;;
+        --keep) KEEP=1 ;;
+        --down) DOWN=1 ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "what is $1?" ;;
+    esac
+    shift
+done
+[[ $COUNT =~ ^[1-9][0-9]*$ ]] || die "--count wants a number"
+((EUID == 0)) || die "the real lab wants to be root: it makes network namespaces and starts Docker Engines"
+
+if [[ $DOWN ]]; then
+    "$LAB" down
+    "$LAB" wipe
+    exit 0
+fi
+
+missing=$("$LAB" missing)
+[[ -z $missing || $INSTALL ]] ||
+    die "these packages are missing; --install installs them: ${missing//$'\n'/ }"
+
+# shellcheck disable=SC2317  # the trap calls it
+clean_up() {
+    local status=$?
+    trap '' INT TERM
+    ((status == 0)) || echo "lab: failed; bringing it down. The logs stay in ${LAB_ROOT:-/var/tmp/zun-bulk-lab}/log" >&2
+    "$LAB" down || true
+    exit "$status"
+}
+
+"$LAB" install --zun "$ZUN" $INSTALL
+"$LAB" wipe  # refuses while a lab is up; what an earlier one left would be counted
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+"$LAB" up --hosts "$HOSTS" --net "$NET" --zun "$ZUN"
+eval "$("$LAB" env)"
+
+ping=""
+((HOSTS > 1)) && [[ $NET == kuryr ]] && ping=--ping
+began=$EPOCHREALTIME
+openstack appcontainer bulk create --bulk-name "$BULK" --count "$COUNT" --wait \
+    --image-pull-policy never --net "network=$LAB_NETWORK" "$LAB_IMAGE" sleep 100000
+verified=$("$LAB" verify "$BULK" --since "$began" $ping) || { echo "$verified"; exit 1; }
+[[ -z $ping ]] || echo "lab: each container answered a ping from another host"
+
+if [[ $KEEP ]]; then
+    trap - EXIT INT TERM
+    cat <<TEXT
+lab: it stays up. To use it:
+    eval "\$($LAB env)"
+    openstack appcontainer bulk show $BULK
+    openstack appcontainer bulk member list $BULK
+    openstack appcontainer bulk create --count 10 --wait --image-pull-policy never \\
+        --net network=\$LAB_NETWORK \$LAB_IMAGE sleep 1000
+    DOCKER_HOST=\$LAB_DOCKER_1 docker ps
+    Keystone $OS_AUTH_URL, Zun $LAB_ZUN_URL; user admin, password $OS_PASSWORD
+lab: to end it: ./run_lab.sh --real --down
+TEXT
+else
+    openstack appcontainer bulk delete --wait "$BULK"
+    "$LAB" leaks --empty
+    trap - EXIT INT TERM
+    "$LAB" down
+    "$LAB" wipe
+fi
+echo "$verified"
