@@ -1,0 +1,503 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The commands ``openstack appcontainer bulk ...``."""
+
+import argparse
+import math
+import time
+import types
+
+from cliff import columns as cliff_columns
+from osc_lib.cli import format_columns
+from osc_lib.command import command
+from osc_lib import exceptions
+from zunclient import api_versions
+from zunclient.osc.v1 import containers as zun_commands
+from zunclient.v1 import containers as zun_containers
+
+from zun_bulk.osc import client
+from zun_bulk.osc import progress
+from zun_bulk.osc import waiter
+
+
+#: A template is the body of a container create of this microversion,
+#: whichever one the client has agreed on with the container API.
+TEMPLATE_VERSION = '1.40'
+
+#: A member in one of these needs nothing more.
+FINAL_STATES = ('running', 'failed', 'cancelled')
+
+
+class CountsColumn(cliff_columns.FormattableColumn):
+    """Numbers by name; people see those that are not zero."""
+
+    def human_readable(self):
+        return ', '.join(f'{name}={number}'
+                         for name, number in self._value.items() if number)
+
+
+class HostsColumn(cliff_columns.FormattableColumn):
+    """Numbers by state by host, a line a host."""
+
+    def human_readable(self):
+        return '\n'.join(f'{host}: {CountsColumn(counts).human_readable()}'
+                         for host, counts in sorted(self._value.items()))
+
+
+class FailuresColumn(cliff_columns.FormattableColumn):
+    """Reasons of failures, a line each, the most common first."""
+
+    def human_readable(self):
+        return '\n'.join(_failure_lines(self._value))
+
+
+_COLUMN_TYPES = {
+    'addresses': format_columns.ListColumn,
+    'failures': FailuresColumn,
+    'hosts': HostsColumn,
+    'links': format_columns.ListDictColumn,
+    'members': CountsColumn,
+    'placement': format_columns.DictColumn,
+    'template': format_columns.DictColumn,
+}
+
+
+def _failure_lines(failures):
+    lines = []
+    for failure in failures:
+        # A reason may be a whole output of the engine: keep it to a line.
+        reason = ' '.join((failure['reason'] or 'no reason given').split())
+        if failure['class']:
+            reason = f'{failure["class"]}: {reason}'
+        lines.append(f'{failure["count"]} × {reason}')
+    return lines
+
+
+def _value(view, name):
+    value = view.get(name)
+    if name in _COLUMN_TYPES and value is not None:
+        return _COLUMN_TYPES[name](value)
+    return value
+
+
+def _row(view, names):
+    return tuple(_value(view, name) for name in names)
+
+
+def _show(view):
+    names = tuple(view)
+    return names, _row(view, names)
+
+
+def _title(bulk):
+    return f'Bulk {bulk["name"]} ({bulk["uuid"]})'
+
+
+def _positive(number):
+    def convert(text):
+        value = number(text)
+        if not 0 < value < math.inf:
+            raise ValueError
+        return value
+    # argparse tells it in its message.
+    convert.__name__ = f'positive {number.__name__}'
+    return convert
+
+
+_positive_int = _positive(int)
+_positive_float = _positive(float)
+
+
+def _add_wait_options(parser, what):
+    parser.add_argument(
+        '--wait',
+        action='store_true',
+        help=f'{what} Progress goes to standard error: a bar on a terminal, '
+             'else plain lines.')
+    parser.add_argument(
+        '--wait-timeout',
+        metavar='<seconds>',
+        type=_positive_float,
+        help='With --wait: give up waiting after so many seconds and exit '
+             'non-zero; the work itself goes on (default: no limit)')
+
+
+def _check_wait_options(parsed_args):
+    if parsed_args.wait_timeout is not None and not parsed_args.wait:
+        raise exceptions.CommandError('--wait-timeout needs --wait.')
+
+
+def _bulk_client(cmd):
+    return client.BulkClient(cmd.app.client_manager.container)
+
+
+class _TemplateManager(zun_containers.ContainerManager):
+    """Zun's manager of containers, but it keeps what create would send."""
+
+    def __init__(self):
+        super().__init__(types.SimpleNamespace(
+            api_version=api_versions.APIVersion(TEMPLATE_VERSION)))
+        self.body = None
+
+    def _create(self, url, body):
+        self.body = body
+        return self.resource_class(self, body)
+
+
+def _template(parsed_args):
+    """Make a container template of options as Zun's own command does.
+
+    Zun's command does it all in one function that ends in a call of the API.
+    So let it run, with a client that keeps the request.
+    """
+    manager = _TemplateManager()
+    app = types.SimpleNamespace(client_manager=types.SimpleNamespace(
+        container=types.SimpleNamespace(containers=manager)))
+    options = argparse.Namespace(**{**vars(parsed_args), 'wait': False})
+    zun_commands.CreateContainer(app, None).take_action(options)
+    return manager.body
+
+
+class CreateBulk(zun_commands.CreateContainer):
+    """Create many containers in one go.
+
+    Takes every option of "appcontainer create". As there, whatever follows
+    the image is the command to run in the containers, so options must come
+    before the image.
+    """
+
+    # So that our --name and --wait take the place of Zun's.
+    conflict_handler = 'resolve'
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--count',
+            metavar='<number>',
+            type=_positive_int,
+            required=True,
+            help='Number of containers')
+        parser.add_argument(
+            '--bulk-name',
+            metavar='<bulk-name>',
+            help='Name of the bulk (default: made of --name, else random)')
+        parser.add_argument(
+            '--name',
+            metavar='<name>',
+            help='Name of the containers. {index} stands for the number of '
+                 'the container, from 1; it may also stand in --hostname and '
+                 'in values of --environment (default: '
+                 '<bulk-name>-{index})')
+        parser.add_argument(
+            '--no-run',
+            action='store_true',
+            help='Only create the containers, do not start them')
+        parser.add_argument(
+            '--max-attempts',
+            metavar='<number>',
+            type=_positive_int,
+            help='Times to try each container until it counts as failed')
+        _add_wait_options(
+            parser,
+            'Wait until every container runs or has failed; exit non-zero if '
+            'any has failed.')
+        return parser
+
+    def take_action(self, parsed_args):
+        _check_wait_options(parsed_args)
+        self._problem = None
+        bulks = _bulk_client(self)
+        bulk = bulks.create(self._body(parsed_args))
+        if parsed_args.wait:
+            bulk = self._wait(bulks, bulk, parsed_args.wait_timeout)
+        return _show(bulk)
+
+    def produce_output(self, parsed_args, column_names, data):
+        # A script wants to know the bulk also, and even more, when some of
+        # it has failed.
+        super().produce_output(parsed_args, column_names, data)
+        if self._problem:
+            raise exceptions.CommandError(self._problem)
+        return 0
+
+    @staticmethod
+    def _body(parsed_args):
+        body = {'count': parsed_args.count,
+                'template': _template(parsed_args),
+                'run': not parsed_args.no_run}
+        if parsed_args.bulk_name is not None:
+            body['name'] = parsed_args.bulk_name
+        if parsed_args.max_attempts is not None:
+            body['max_attempts'] = parsed_args.max_attempts
+        return body
+
+    def _wait(self, bulks, bulk, timeout):
+        """Wait for a bulk; leave what went wrong in self._problem.
+
+        :returns: the bulk as it was last seen
+        """
+        reporter = progress.Reporter(self.app.stderr)
+        tracker = progress.Progress(bulk['count'], FINAL_STATES,
+                                    time.monotonic())
+        reporter.note(f'{_title(bulk)}: {bulk["count"]} containers accepted.')
+        try:
+            for bulk in waiter.poll(
+                    lambda: bulks.get(bulk['uuid']), tracker, reporter,
+                    timeout):
+                if bulk['status'] != 'building':
+                    break
+        except KeyboardInterrupt:
+            reporter.note(
+                f'Stopped waiting. {_title(bulk)} goes on; see "openstack '
+                f'appcontainer bulk show {bulk["uuid"]}".')
+            raise
+        except client.ApiError as e:
+            if e.status == 404:
+                self._problem = f'{_title(bulk)} was deleted meanwhile.'
+            else:
+                self._problem = f'Stopped waiting for {_title(bulk)}: {e}'
+        except waiter.WaitTimeout as e:
+            self._problem = (f'Stopped waiting for {_title(bulk)}: {e}. It '
+                             f'is {bulk["status"]}: {tracker.line()}')
+        else:
+            self._problem = self._verdict(bulk)
+            if not self._problem:
+                reporter.note(
+                    f'{bulk["members"]["running"]} of {bulk["count"]} '
+                    f'containers running after {tracker.elapsed:.1f} s.')
+        finally:
+            reporter.close()
+        return bulk
+
+    @staticmethod
+    def _verdict(bulk):
+        """Tell what is wrong with a bulk that is no longer being built.
+
+        :returns: None if it is as it was asked for
+        """
+        members = bulk['members']
+        if bulk['status'] == 'deleting':
+            return f'{_title(bulk)} is being deleted.'
+        if bulk['status'] == 'ready' and not members['failed']:
+            return None
+        lines = [f'{_title(bulk)} is {bulk["status"]}: {members["running"]} '
+                 f'of {bulk["count"]} containers running, '
+                 f'{members["failed"]} failed.']
+        if bulk.get('status_reason'):
+            lines.append(bulk['status_reason'])
+        failures = bulk.get('failures') or []
+        lines += _failure_lines(failures)
+        rest = members['failed'] - sum(f['count'] for f in failures)
+        if rest > 0:
+            lines.append(
+                f'{rest} × other reasons: see "openstack appcontainer bulk '
+                f'member list --state failed {bulk["uuid"]}"')
+        return '\n'.join(lines)
+
+
+class ShowBulk(command.ShowOne):
+    """Show a bulk"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'bulk',
+            metavar='<bulk>',
+            help='UUID or name of the bulk')
+        return parser
+
+    def take_action(self, parsed_args):
+        return _show(_bulk_client(self).get(parsed_args.bulk))
+
+
+def _add_list_options(parser, marker):
+    parser.add_argument(
+        '--long',
+        action='store_true',
+        help='Show more columns')
+    parser.add_argument(
+        '--marker',
+        metavar='<marker>',
+        help=f'{marker} of the last entry of the previous page; list what '
+             'comes after it')
+    parser.add_argument(
+        '--limit',
+        metavar='<number>',
+        type=_positive_int,
+        help='List no more than these (default: all)')
+    parser.add_argument(
+        '--sort-dir',
+        choices=('asc', 'desc'),
+        help='Direction to sort')
+
+
+class ListBulk(command.Lister):
+    """List bulks"""
+
+    columns = ('uuid', 'name', 'status', 'count', 'running', 'failed',
+               'created_at')
+    long_columns = ('status_reason', 'members', 'project_id', 'user_id',
+                    'updated_at', 'finished_at')
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        _add_list_options(parser, 'UUID')
+        parser.add_argument(
+            '--sort-key',
+            metavar='<field>',
+            help='Field to sort by')
+        parser.add_argument(
+            '--status',
+            metavar='<status>',
+            help='Only bulks of this status (building, ready, error, '
+                 'deleting)')
+        parser.add_argument(
+            '--name',
+            metavar='<name>',
+            help='Only bulks of this name')
+        parser.add_argument(
+            '--all-projects',
+            action='store_true',
+            help='List the bulks of all projects (admin only by default)')
+        return parser
+
+    def take_action(self, parsed_args):
+        columns = self.columns
+        if parsed_args.long:
+            columns += self.long_columns
+        bulks = _bulk_client(self).list(
+            limit=parsed_args.limit,
+            marker=parsed_args.marker,
+            sort_key=parsed_args.sort_key,
+            sort_dir=parsed_args.sort_dir,
+            status=parsed_args.status,
+            name=parsed_args.name,
+            all_projects=1 if parsed_args.all_projects else None)
+        return columns, [
+            _row({**bulk,
+                  'running': bulk['members']['running'],
+                  'failed': bulk['members']['failed']}, columns)
+            for bulk in bulks]
+
+
+class ListBulkMember(command.Lister):
+    """List the containers of a bulk"""
+
+    columns = ('index', 'name', 'container_uuid', 'state', 'host', 'attempt',
+               'reason')
+    long_columns = ('reason_class', 'addresses', 'created_at', 'updated_at',
+                    'started_at', 'finished_at')
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'bulk',
+            metavar='<bulk>',
+            help='UUID or name of the bulk')
+        _add_list_options(parser, 'Index')
+        parser.add_argument(
+            '--state',
+            metavar='<state>',
+            help='Only members in this state (queued, placed, starting, '
+                 'running, failed, cancelled, deleting, deleted)')
+        parser.add_argument(
+            '--host',
+            metavar='<host>',
+            help='Only members on this host')
+        return parser
+
+    def take_action(self, parsed_args):
+        columns = self.columns
+        if parsed_args.long:
+            columns += self.long_columns
+        members = _bulk_client(self).list_members(
+            parsed_args.bulk,
+            limit=parsed_args.limit,
+            marker=parsed_args.marker,
+            sort_dir=parsed_args.sort_dir,
+            state=parsed_args.state,
+            host=parsed_args.host)
+        return columns, [_row(member, columns) for member in members]
+
+
+class DeleteBulk(command.Command):
+    """Delete bulks with all of their containers"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'bulk',
+            metavar='<bulk>',
+            nargs='+',
+            help='UUID or name of the bulk(s) to delete')
+        _add_wait_options(parser, 'Wait until nothing is left of them.')
+        return parser
+
+    def take_action(self, parsed_args):
+        _check_wait_options(parsed_args)
+        bulks = _bulk_client(self)
+        idents = parsed_args.bulk
+        doomed = []
+        failed = 0
+        for ident in idents:
+            try:
+                if parsed_args.wait:
+                    # A name may be in use again before the wait is over.
+                    bulk = bulks.get(ident)
+                    bulks.delete(bulk['uuid'])
+                    doomed.append(bulk)
+                else:
+                    bulks.delete(ident)
+            except client.ApiError as e:
+                failed += 1
+                self.log.error("Failed to delete bulk '%s': %s", ident, e)
+        if parsed_args.wait:
+            failed += self._wait(bulks, doomed, parsed_args.wait_timeout)
+        if failed:
+            raise exceptions.CommandError(
+                f'{failed} of {len(idents)} bulks failed to delete.')
+
+    def _wait(self, bulks, doomed, timeout):
+        """Wait until bulks are gone.
+
+        :param timeout: seconds for all of them together
+        :returns: the number of those that are not gone
+        """
+        reporter = progress.Reporter(self.app.stderr)
+        started = time.monotonic()
+        failed = 0
+        for bulk in doomed:
+            now = time.monotonic()
+            left = None if timeout is None else max(
+                0, started + timeout - now)
+            tracker = progress.Progress(bulk['count'], ('deleted',), now)
+            try:
+                for _seen in waiter.poll(
+                        lambda uuid=bulk['uuid']: bulks.get(uuid), tracker,
+                        reporter, left):
+                    pass
+            except KeyboardInterrupt:
+                reporter.note('Stopped waiting. The deletion goes on; see '
+                              '"openstack appcontainer bulk list".')
+                raise
+            except client.ApiError as e:
+                if e.status == 404:
+                    reporter.note(f'{_title(bulk)} deleted.')
+                else:
+                    failed += 1
+                    reporter.note(f'Stopped waiting for {_title(bulk)}: {e}')
+            except waiter.WaitTimeout:
+                failed += 1
+                reporter.note(f'Stopped waiting for {_title(bulk)} after '
+                              f'{timeout:g} s: {tracker.line()}')
+        return failed

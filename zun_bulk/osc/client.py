@@ -1,0 +1,164 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The bulk API as the commands see it, on top of Zun's own client."""
+
+import copy
+from urllib import parse
+
+from keystoneauth1 import exceptions as ksa_exceptions
+from osc_lib import exceptions
+from oslo_serialization import jsonutils
+from zunclient import api_versions
+from zunclient import exceptions as zun_exceptions
+
+
+API_VERSION = 'container-bulk 1.0'
+
+COLLECTION = '/v1/bulks'
+
+#: Seconds until a GET that brings nothing is given up. The creating POST has
+#: no such limit: who gave it up would not know whether there is a bulk.
+READ_TIMEOUT = 60
+
+#: The last but one is Keystone's: Zun's client has errors of its own.
+_NO_ANSWER = (ksa_exceptions.ConnectFailure,
+              ksa_exceptions.ConnectTimeout,
+              ksa_exceptions.HttpServerError,
+              ksa_exceptions.UnknownConnectionError)
+
+
+class ApiError(exceptions.CommandError):
+    """The bulk API refused a request or gave no answer.
+
+    :ivar status: its HTTP status, None if there was no answer
+    """
+
+    def __init__(self, message, status=None):
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def transient(self):
+        """Whether the same request may well succeed a little later."""
+        return self.status is None or self.status >= 500
+
+
+def _is_of_bulk_api(response):
+    """Tell whether an answer is the bulk API's, not Zun's or a proxy's."""
+    version = response.headers.get('OpenStack-API-Version', '')
+    return version.startswith('container-bulk')
+
+
+def _explain(error):
+    """Tell an HTTP error in the words of the API where it has some.
+
+    Zun's client puts the title of an error into its message and hides the
+    detail, which is what names the offending field.
+    """
+    try:
+        problem = jsonutils.loads(error.response.content)['errors'][0]
+        text = problem.get('detail') or problem['title']
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return str(error)
+    text = f'{text} (HTTP {error.http_status})'
+    if error.request_id:
+        text += f' (Request-ID: {error.request_id})'
+    return text
+
+
+class BulkClient:
+    """Speaks with the bulk API.
+
+    Every method raises ApiError.
+
+    :param container_client: a zunclient.v1.client.Client
+    """
+
+    def __init__(self, container_client):
+        # Zun's client writes the microversion of the container API over any
+        # other one, unless it has none itself.
+        self._http = copy.copy(container_client.http_client)
+        self._http.api_version = api_versions.APIVersion()
+
+    def create(self, body):
+        """Ask for a bulk.
+
+        :param body: the request: count, template and so on
+        :returns: the bulk, accepted but not built yet
+        """
+        return self._call(self._http.json_request, 'POST', COLLECTION,
+                          body=body)[1]
+
+    def get(self, ident):
+        """Get a bulk by UUID or name."""
+        return self._get(self._path(ident))
+
+    def delete(self, ident):
+        """Ask for the deletion of a bulk and all of its containers."""
+        # Not json_request: it complains of an answer that has no body.
+        self._call(self._http.raw_request, 'DELETE', self._path(ident))
+
+    def list(self, limit=None, **filters):
+        """Yield bulks, page after page.
+
+        :param limit: yield no more than these, None for all
+        :param filters: query parameters, those that are None are left out
+        """
+        return self._pages(COLLECTION, 'bulks', limit, filters)
+
+    def list_members(self, ident, limit=None, **filters):
+        """Yield the members of a bulk; see list for the parameters."""
+        return self._pages(self._path(ident) + '/members', 'members', limit,
+                           filters)
+
+    @staticmethod
+    def _path(ident):
+        return f'{COLLECTION}/{parse.quote(ident, safe="")}'
+
+    def _get(self, url):
+        return self._call(self._http.json_request, 'GET', url,
+                          timeout=READ_TIMEOUT)[1]
+
+    def _pages(self, path, key, limit, filters):
+        query = {k: v for k, v in filters.items() if v is not None}
+        if limit is not None:
+            query['limit'] = limit
+        query = parse.urlencode(query)
+        while True:
+            page = self._get(f'{path}?{query}' if query else path)
+            for item in page[key]:
+                yield item
+                if limit is not None:
+                    limit -= 1
+                    if not limit:
+                        return
+            if not page.get('next'):
+                return
+            # The path may have a prefix that the service catalog has too.
+            query = parse.urlsplit(page['next']).query
+
+    def _call(self, method, verb, url, **kwargs):
+        headers = {'OpenStack-API-Version': API_VERSION,
+                   'Accept': 'application/json',
+                   'Content-Type': 'application/json'}
+        try:
+            return method(verb, url, headers=headers, **kwargs)
+        except zun_exceptions.HttpError as e:
+            # A foreign 404 must not pass for a bulk that is gone.
+            if e.http_status == 404 and not _is_of_bulk_api(e.response):
+                raise ApiError('The container service has no bulk API: '
+                               'zun_bulk is not enabled there (HTTP 404)'
+                               ) from e
+            raise ApiError(_explain(e), e.http_status) from e
+        except _NO_ANSWER as e:
+            raise ApiError(str(e)) from e
