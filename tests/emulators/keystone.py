@@ -1,0 +1,197 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""An emulated Keystone: tokens and the catalogue of services.
+
+Users, projects and roles are fixed; a token lives as long as the process.
+It serves keystoneauth, keystonemiddleware and the command line client.
+"""
+
+import datetime
+import secrets
+import uuid
+
+from tests.emulators import server
+
+
+#: user: (project, roles). The password is the user's name.
+USERS = {
+    'admin': ('admin', ('admin', 'member', 'reader')),
+    'demo': ('demo', ('member', 'reader')),
+    'other': ('other', ('member', 'reader')),
+    'zun': ('service', ('admin', 'service')),
+    'placement': ('service', ('admin', 'service')),
+}
+DOMAIN = {'id': 'default', 'name': 'Default'}
+LIFETIME = datetime.timedelta(hours=24)
+
+
+def identifier(kind, name):
+    """:returns: the id that a user, project or role always has."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, kind + '/' + name).hex
+
+
+def timestamp(moment):
+    return moment.strftime('%Y-%m-%dT%H:%M:%S.000000Z')
+
+
+class Keystone(server.Emulator):
+    """See the module.
+
+    :param services: {service type: URL}, the catalogue.
+    """
+
+    NAME = 'emulated Keystone'
+    ROUTES = (
+        ('GET', '/', 'versions'),
+        ('GET', '/v3/?', 'version'),
+        ('POST', '/v3/auth/tokens', 'token_issue'),
+        ('GET', '/v3/auth/tokens', 'token_show'),
+        ('HEAD', '/v3/auth/tokens', 'token_show'),
+        ('DELETE', '/v3/auth/tokens', 'token_revoke'),
+        ('GET', '/v3/auth/catalog', 'catalog'),
+        ('GET', '/v3/auth/projects', 'project_list'),
+        ('GET', '/v3/projects', 'project_list'),
+        ('GET', '/v3/projects/([^/]+)', 'project_show'),
+    )
+
+    def __init__(self, services=None):
+        super().__init__()
+        self.services = dict(services or {})
+        self.tokens = {}
+
+    def error(self, status, message):
+        return server.Response(status, {'error': {
+            'code': status, 'title': message, 'message': message}})
+
+    def unauthorized(self):
+        return self.error(401, 'The request you have made requires '
+                          'authentication.')
+
+    def _version(self):
+        return {'id': 'v3.14', 'status': 'stable',
+                'updated': '2020-04-07T00:00:00Z', 'media-types': [],
+                'links': [{'rel': 'self', 'href': self.server.url + '/v3/'}]}
+
+    def versions(self, _request):
+        return server.Response(
+            300, {'versions': {'values': [self._version()]}})
+
+    def version(self, _request):
+        return server.Response(200, {'version': self._version()})
+
+    def _catalog(self):
+        services = {'identity': self.server.url + '/v3', **self.services}
+        return [{
+            'id': identifier('service', kind), 'type': kind, 'name': kind,
+            'endpoints': [{
+                'id': identifier(interface, kind), 'interface': interface,
+                'region': 'RegionOne', 'region_id': 'RegionOne', 'url': url}
+                for interface in ('public', 'internal', 'admin')]}
+            for kind, url in services.items()]
+
+    def _user_of(self, identity):
+        """:returns: the name of the user that proves to be one, or None."""
+        if 'token' in identity.get('methods', ()):
+            token = self.tokens.get(identity['token']['id'])
+            return token and token['user']['name']
+        asked = identity.get('password', {}).get('user', {})
+        for name in USERS:
+            known = name in (asked.get('name'), None) or (
+                asked.get('id') == identifier('user', name))
+            if known and asked.get('password') == name:
+                return name
+
+    def token_issue(self, request):
+        auth = request.json().get('auth', {})
+        name = self._user_of(auth.get('identity', {}))
+        if name is None:
+            raise self.unauthorized()
+        project, roles = USERS[name]
+        scope = auth.get('scope')
+        asked = scope.get('project', {}) if isinstance(scope, dict) else {}
+        if asked and project != asked.get('name') and (
+                asked.get('id') != identifier('project', project)):
+            raise self.unauthorized()
+        now = datetime.datetime.now(datetime.UTC)
+        token = {
+            'methods': ['password'], 'audit_ids': [secrets.token_hex(8)],
+            'user': {'id': identifier('user', name), 'name': name,
+                     'domain': DOMAIN, 'password_expires_at': None},
+            'project': {'id': identifier('project', project),
+                        'name': project, 'domain': DOMAIN},
+            'is_domain': False,
+            'roles': [{'id': identifier('role', role), 'name': role}
+                      for role in roles],
+            'issued_at': timestamp(now),
+            'expires_at': timestamp(now + LIFETIME),
+            'catalog': self._catalog()}
+        ident = 'gAAAAA' + secrets.token_hex(40)
+        self.tokens[ident] = token
+        return server.Response(201, {'token': token},
+                               {'X-Subject-Token': ident})
+
+    def _caller(self, request):
+        token = self.tokens.get(request.headers.get('X-Auth-Token'))
+        if token is None:
+            raise self.unauthorized()
+        return token
+
+    def token_show(self, request):
+        self._caller(request)
+        ident = request.headers.get('X-Subject-Token')
+        if ident not in self.tokens:
+            raise self.error(404, 'Could not find token.')
+        return server.Response(200, {'token': self.tokens[ident]},
+                               {'X-Subject-Token': ident})
+
+    def token_revoke(self, request):
+        self._caller(request)
+        self.tokens.pop(request.headers.get('X-Subject-Token'), None)
+        return server.Response(204)
+
+    def catalog(self, request):
+        self._caller(request)
+        return server.Response(200, {'catalog': self._catalog()})
+
+    def _projects(self):
+        return [{'id': identifier('project', name), 'name': name,
+                 'domain_id': 'default', 'enabled': True, 'links': {}}
+                for name in sorted({project
+                                    for project, _roles in USERS.values()})]
+
+    def project_list(self, request):
+        self._caller(request)
+        name = request.argument('name')
+        return server.Response(200, {'links': {}, 'projects': [
+            project for project in self._projects()
+            if name in (None, project['name'])]})
+
+    def project_show(self, request, ident):
+        self._caller(request)
+        for project in self._projects():
+            if project['id'] == ident:
+                return server.Response(200, {'project': project})
+        raise self.error(404, 'Could not find project: %s.' % ident)
+
+
+def main():
+    parser = server.argument_parser(__doc__)
+    parser.add_argument('--service', action='append', default=[],
+                        metavar='TYPE=URL', help='an entry of the catalogue')
+    args = parser.parse_args()
+    services = dict(pair.split('=', 1) for pair in args.service)
+    server.run(Keystone(services), args.listen)
+
+
+if __name__ == '__main__':
+    main()
