@@ -75,8 +75,8 @@ class Ports:
                 if 400 <= error.status_code < 500:
                     raise Refused('Neutron: %s' % error) from error
                 raise
-            known = dict(known, **{(port['device_id'], port['network_id']):
-                                   port for port in made})
+            known = {**known, **{(port['device_id'], port['network_id']): port
+                                 for port in made}}
         return {member.id: [
             _with_port(network,
                        known[member.container_uuid, network['network']])
