@@ -1,0 +1,98 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import fixtures
+from oslo_serialization import jsonutils
+from oslotest import base
+import webob
+from zun.db.sqlalchemy import models as zun_models
+
+from tests import zun_fixtures
+from zun_bulk.api import middleware
+from zun_bulk.db import api as db_api
+
+
+def wrapped_application(environ, start_response):
+    """What stands for Zun's own API behind the filter."""
+    return webob.Response('passed through')(environ, start_response)
+
+
+class ApiTestCase(base.BaseTestCase):
+    """The filter as paste makes it, on SQLite, with Neutron emulated."""
+
+    def setUp(self):
+        super().setUp()
+        fixture = self.useFixture(zun_fixtures.Config())
+        self.config = fixture.config
+        self.config(group='quota', containers=-1, cpu=-1, memory=-1, disk=-1)
+        self.policy = self.useFixture(zun_fixtures.Policy())
+        self.useFixture(zun_fixtures.Database())
+        self.neutron = self.useFixture(zun_fixtures.Neutron())
+        self.app = middleware.filter_factory({})(wrapped_application)
+        self.woken = []
+        for name in ('wake_conductors', 'wake_host'):
+            self.useFixture(fixtures.MockPatch(
+                'zun_bulk.rpc.' + name,
+                side_effect=lambda context, *args, name=name:
+                self.woken.append((name,) + args)))
+
+    def request(self, path, method='GET', body=None, project='project-1',
+                user='user-1', roles='member', headers=None, status=None,
+                environ=None, **kwargs):
+        """Ask the filter as a user whom authtoken has let through.
+
+        :param status: the status that has to come.
+        """
+        req = webob.Request.blank(path, method=method, **kwargs)
+        if body is not None:
+            req.content_type = 'application/json'
+            req.body = (body if isinstance(body, bytes)
+                        else jsonutils.dump_as_bytes(body))
+        req.headers.update({
+            'X-Identity-Status': 'Confirmed', 'X-Project-Id': project,
+            'X-User-Id': user, 'X-Roles': roles, 'X-Auth-Token': 'token'})
+        req.headers.update(headers or {})
+        req.environ['keystone.token_info'] = {'token': {}}
+        req.environ['openstack.request_id'] = 'req-' + 36 * '1'
+        req.environ.update(environ or {})
+        response = req.get_response(self.app)
+        if status is not None:
+            self.assertEqual(status, response.status_int, response.text)
+        return response
+
+    def create(self, status=202, request=None, **body):
+        """Create a bulk; the template is an image unless it is given."""
+        body.setdefault('count', 2)
+        body.setdefault('template', {'image': 'busybox'})
+        response = self.request('/v1/bulks', 'POST', body, status=status,
+                                **request or {})
+        return response.json
+
+    def refuse(self, *texts, status=400, **body):
+        """Try a bulk that is refused; nothing must be left of it.
+
+        :param texts: what the message has to say.
+        """
+        error = self.create(status=status, **body)['errors'][0]
+        for text in texts:
+            self.assertIn(text, error['detail'])
+        self.assertEqual([], db_api.list_bulks())
+        self.assertEqual([], self.rows(zun_models.Container))
+        self.assertEqual([], self.rows(zun_models.ContainerAction))
+        return error
+
+    def rows(self, model):
+        """All rows of a table, in the order of their making, as dicts."""
+        table = model.__table__
+        with db_api.reader() as session:
+            return [dict(row._mapping) for row in session.execute(
+                table.select().order_by(table.c.id))]

@@ -1,0 +1,178 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Zun's global state, made for a test and put back after it."""
+
+import os
+import shutil
+
+import fixtures
+from neutronclient.common import exceptions as neutron_exceptions
+from oslo_config import cfg
+from oslo_config import fixture as config_fixture
+from oslo_db import options as db_options
+from oslo_db.sqlalchemy import enginefacade
+from oslo_log import log
+from oslo_messaging import conffixture
+from oslo_policy import policy as oslo_policy
+from zun.common import policy
+from zun.common import rpc
+from zun.db.sqlalchemy import api as zun_db_api
+from zun.db.sqlalchemy import models as zun_models
+
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db_api
+
+
+try:
+    log.register_options(CONF)
+except cfg.ArgsAlreadyParsedError:
+    pass
+
+
+class Config(fixtures.Fixture):
+    """Zun's configuration with defaults only; ``config(**options)`` sets."""
+
+    def _setUp(self):
+        fixture = self.useFixture(config_fixture.Config(CONF))
+        CONF([], project='zun', default_config_files=[])
+        self.config = fixture.config
+        self.useFixture(conffixture.ConfFixture(CONF, 'fake:/'))
+        self.useFixture(fixtures.MonkeyPatch('zun.common.rpc.TRANSPORT',
+                                             None))
+        rpc.init(CONF)
+
+
+class Policy(fixtures.Fixture):
+    """An enforcer that knows no rule yet."""
+
+    def _setUp(self):
+        self.useFixture(fixtures.MonkeyPatch(
+            'zun.common.policy._ENFORCER', None))
+
+    def set_rules(self, **rules):
+        """Override check strings; ``__`` stands for a colon."""
+        policy.init().set_rules(oslo_policy.Rules.from_dict(
+            {name.replace('__', ':'): rule for name, rule in rules.items()}),
+            overwrite=False)
+
+
+class Database(fixtures.Fixture):
+    """A SQLite file with Zun's tables and ours, for both their engines.
+
+    To be used after Config.
+    """
+
+    #: Tables take a while to make: the file of the first test is kept.
+    _directory = None
+
+    def _setUp(self):
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'db')
+        self.url = 'sqlite:///' + path
+        db_options.set_defaults(CONF)
+        CONF.set_override('connection', self.url, 'database')
+        CONF.set_override('sqlite_synchronous', False, 'database')
+        self._point(enginefacade._context_manager)
+        self._point(db_api.CONTEXT_MANAGER)
+        if hasattr(zun_db_api, '_FACADE'):
+            # Zun 16 keeps the engine itself.
+            self.useFixture(fixtures.MonkeyPatch(
+                'zun.db.sqlalchemy.api._FACADE', None))
+        self._make(path)
+
+    def _point(self, manager):
+        ours = enginefacade.transaction_context()
+        ours.configure(connection=self.url, sqlite_synchronous=False)
+        self.addCleanup(ours.dispose_pool)
+        self.addCleanup(manager.patch_factory(ours))
+
+    def _make(self, path):
+        cls = type(self)
+        if cls._directory is None:
+            # For as long as the process lives.
+            cls._directory = fixtures.TempDir()
+            cls._directory.setUp()
+            engine = db_api.get_engine()
+            zun_models.Base.metadata.create_all(engine)
+            db_api.create_tables(engine)
+            engine.dispose()
+            shutil.copy(path, cls._directory.join('db'))
+        else:
+            shutil.copy(cls._directory.join('db'), path)
+
+
+class Neutron(fixtures.Fixture):
+    """The client of Neutron that Zun uses, on dictionaries.
+
+    ``networks``, ``ports`` and ``security_groups`` are lists of what Neutron
+    would show; ``calls`` counts the calls by name.
+    """
+
+    def _setUp(self):
+        self.networks = [network('net-a'), network('net-b')]
+        self.ports = []
+        self.security_groups = []
+        self.calls = {}
+        self.useFixture(fixtures.MonkeyPatch(
+            'zun.common.clients.OpenStackClients.neutron',
+            lambda clients: self))
+
+    def _find(self, name, filters):
+        self.calls['list_' + name] = self.calls.get('list_' + name, 0) + 1
+        return {name: [item for item in getattr(self, name)
+                       if all(item.get(key, value) == value
+                              for key, value in filters.items())]}
+
+    def list_networks(self, **filters):
+        return self._find('networks', filters)
+
+    def list_ports(self, **filters):
+        return self._find('ports', filters)
+
+    def show_port(self, ident, **params):
+        return {'port': self._find('ports', {'id': ident})['ports'][0]}
+
+    def show_network(self, ident, **params):
+        return {'network':
+                self._find('networks', {'id': ident})['networks'][0]}
+
+    def find_resource(self, resource, name_or_id, project_id=None, **params):
+        found = [group for group in self.security_groups
+                 if name_or_id in (group['id'], group['name'])]
+        if not found:
+            raise neutron_exceptions.NotFound(
+                message='Unable to find %s' % name_or_id)
+        if len(found) > 1:
+            raise neutron_exceptions.NeutronClientNoUniqueMatch(
+                resource=resource, name=name_or_id)
+        return found[0]
+
+
+def network(name, **values):
+    return dict({'id': _uuid(name), 'name': name, 'tenant_id': 'project-1',
+                 'shared': False, 'router:external': False,
+                 'created_at': '2026-01-01T00:00:00Z'}, **values)
+
+
+def port(name, network_name='net-a', **values):
+    return dict({'id': _uuid(name), 'name': name, 'tenant_id': 'project-1',
+                 'network_id': _uuid(network_name), 'status': 'DOWN',
+                 'device_id': '', 'binding:vnic_type': 'normal'}, **values)
+
+
+def security_group(name):
+    return {'id': _uuid(name), 'name': name}
+
+
+def _uuid(name):
+    return '00000000-0000-4000-8000-' + name.encode().hex()[:12].rjust(
+        12, '0')

@@ -1,0 +1,307 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Accepting a bulk: Zun's checks once, all rows in one transaction.
+
+It does for N containers what ``zun.api.controllers.v1.containers`` does for
+one, up to where that looks for a host; a conductor does the rest.
+"""
+
+import contextlib
+import copy
+
+from neutronclient.common import exceptions as neutron_exceptions
+from oslo_serialization import jsonutils
+from oslo_utils import strutils
+from oslo_utils import timeutils
+from oslo_utils import uuidutils
+from zun.api.controllers.v1 import containers
+from zun.api import utils as api_utils
+from zun.common import consts
+from zun.common import exception
+from zun.common import policy
+from zun.common import quota
+from zun.common import utils as zun_utils
+from zun.compute import container_actions
+from zun.db.sqlalchemy import models as zun_models
+from zun import objects
+
+from zun_bulk.api import template as templates
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db_api
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import MemberState
+
+
+#: Bytes that a bulk's container rows may have together.
+MAX_ROWS_SIZE = 64 * 1024 * 1024
+#: Bytes in MySQL's TEXT, which Zun's JSON columns are.
+_MAX_TEXT = 65535
+
+_LABEL_BULK = templates.LABEL_PREFIX + 'bulk'
+_LABEL_INDEX = templates.LABEL_PREFIX + 'index'
+
+
+def accept(context, body):
+    """Check a bulk and write it with all its containers.
+
+    :param body: the request body, checked against its schema.
+    :returns: the bulk's uuid; what it stands for is committed.
+    :raises: ZunException with the code of the response; nothing is written.
+    """
+    count, template = body['count'], body['template']
+    if count > CONF.zun_bulk.max_members:
+        raise exception.ValidationError(
+            detail='count: a bulk has at most %d members'
+            % CONF.zun_bulk.max_members)
+    name = body.get('name') or templates.default_bulk_name(template)
+    templates.check(template, name, count)
+    # Zun takes null for most fields and stumbles over some.
+    wanted = {key: copy.deepcopy(value) for key, value in template.items()
+              if value is not None}
+    _enforce_policies(context, wanted)
+    _check_host(context, wanted)
+    container = _container(context, wanted)
+    _check_quotas(context, container, count)
+    with _naming('nets'):
+        networks = _requested_networks(context, wanted.get('nets', []))
+
+    uuid = uuidutils.generate_uuid()
+    rows = _container_rows(
+        container, uuid, count,
+        templates.member_name(template, name, count))
+    _check_names(context, rows)
+    bulk = {
+        'uuid': uuid,
+        'name': name,
+        'project_id': context.project_id,
+        'user_id': context.user_id,
+        'request_id': context.request_id,
+        'status': BulkStatus.BUILDING,
+        'count': count,
+        'run': body.get('run', True),
+        'max_attempts': body.get('max_attempts', 3),
+        'placement': dict({'policy': 'spread'}, **body.get('placement', {})),
+        'template': template,
+        'spec': {
+            'requested_networks': networks,
+            'security_groups': container.get('security_groups') or [],
+            'mounts': wanted.get('mounts', []),
+            'availability_zone': wanted.get('availability_zone'),
+            'hints': wanted.get('hints'),
+            'requested_host': wanted.get('host'),
+            'cpu': container['cpu'],
+            'memory': int(container['memory']),
+            'disk': container['disk'],
+            'cpu_policy': container['cpu_policy'],
+        },
+    }
+    members = [{'member_index': index, 'container_uuid': row['uuid'],
+                'name': row['name'], 'state': MemberState.QUEUED}
+               for index, row in enumerate(rows, 1)]
+    actions = [objects.ContainerAction.pack_action_start(
+        context, row['uuid'], container_actions.CREATE) for row in rows]
+    db_api.accept_bulk(bulk, members, rows, actions)
+    return uuid
+
+
+@contextlib.contextmanager
+def _naming(field, *invalid):
+    """Name the template's field in what Zun's checks say of its value.
+
+    What they do not find, or find twice, is a bad value here and not a bad
+    address.
+
+    :param invalid: further exceptions that only a bad value can cause. Zun
+        formats some of its messages twice and fails at a percent sign.
+    """
+    try:
+        yield
+    except exception.ZunException as exc:
+        if exc.code not in (400, 404, 409):
+            raise
+        _refuse(field, exc)
+    except invalid:
+        _refuse(field, 'the value is not valid')
+    except neutron_exceptions.NeutronClientException as exc:
+        if not 400 <= exc.status_code < 500:
+            raise
+        _refuse(field, exc)
+
+
+def _refuse(field, text):
+    raise exception.ValidationError(
+        detail='template.%s: %s' % (field, text)) from None
+
+
+def _enforce_policies(context, wanted):
+    rules = ['container:create']
+    rules += ['container:create:' + field
+              for field in ('runtime', 'privileged', 'image_pull_policy')
+              if field in wanted]
+    if 'host' in wanted:
+        rules.append('container:create:requested_destination')
+    for rule in rules:
+        policy.enforce(context, rule, action=rule)
+
+
+def _check_host(context, wanted):
+    if 'host' in wanted:
+        with _naming('host'):
+            objects.ComputeNode.get_by_name(context, wanted['host'])
+
+
+def _container(context, wanted):
+    """What a container's row says of the template, the same for all.
+
+    :param wanted: the template without nulls.
+    :returns: {column: value} without what each member has of its own.
+    """
+    controller = containers.ContainersController()
+    fields = {key: value for key, value in wanted.items()
+              if key in objects.Container.fields
+              and key not in ('host', 'registry')}
+    for key in ('interactive', 'tty', 'auto_heal', 'auto_remove',
+                'privileged'):
+        if key in fields:
+            fields[key] = strutils.bool_from_string(fields[key], strict=True)
+    fields.setdefault('interactive', False)
+    with _naming('security_groups', TypeError, ValueError):
+        groups = [
+            controller._check_security_group(context, {'name': group})
+            for group in dict.fromkeys(wanted.get('security_groups', []))]
+    if groups:
+        fields['security_groups'] = list(dict.fromkeys(groups))
+    if 'healthcheck' in fields:
+        fields['healthcheck']['test'] = fields['healthcheck'].pop('cmd', '')
+    fields['cpu_policy'] = wanted.get('cpu_policy')
+    fields['image_driver'] = (
+        api_utils.string_or_none(wanted.get('image_driver'))
+        or CONF.default_image_driver)
+    controller._set_default_resource_limit(fields)
+    if 'restart_policy' in fields:
+        restart = fields['restart_policy']
+        if restart.get('MaximumRetryCount') is None:
+            restart.pop('MaximumRetryCount', None)
+        with _naming('restart_policy'):
+            zun_utils.check_for_restart_policy(fields)
+    if 'exposed_ports' in fields:
+        with _naming('exposed_ports', TypeError, ValueError):
+            fields['exposed_ports'] = zun_utils.build_exposed_ports(
+                fields['exposed_ports'])
+    if 'registry' in wanted:
+        fields['registry_id'] = _registry(context, wanted['registry']).id
+    fields.update(project_id=context.project_id, user_id=context.user_id,
+                  status=consts.CREATING)
+    try:
+        # Zun's object brings each value to its column's type.
+        return objects.Container(context, **fields).obj_get_changes()
+    except (TypeError, ValueError) as exc:
+        raise exception.ValidationError(
+            detail='Invalid input for template: %s' % exc) from exc
+
+
+def _registry(context, ident):
+    context = copy.copy(context)
+    context.all_projects = context.is_admin
+    find = (objects.Registry.get_by_uuid if uuidutils.is_uuid_like(ident)
+            else objects.Registry.get_by_name)
+    with _naming('registry'):
+        return find(context, ident)
+
+
+def _requested_networks(context, nets):
+    networks = zun_utils.build_requested_networks(context, nets)
+    controller = containers.ContainersController()
+    requests = controller._create_pci_requests_for_sriov_ports(
+        context, networks)
+    if requests.requests:
+        raise exception.ValidationError(
+            detail='SR-IOV ports are not supported for bulks')
+    return networks
+
+
+def _check_quotas(context, container, count):
+    """:raises: OverQuota (403) if not all members fit"""
+    deltas = {
+        'containers': 1,
+        'cpu': container['cpu'] or 0,
+        'memory': int(container['memory']),
+        'disk': container['disk'] or 0,
+    }
+    # Databases sum to int, float or Decimal; Zun compares int and float only.
+    totals = {
+        name: float(quota.QUOTAS.count(context, name, context.project_id))
+        + count * delta for name, delta in deltas.items()}
+    quota.QUOTAS.limit_check(context, context.project_id, **totals)
+
+
+def _container_rows(container, bulk_uuid, count, name_pattern):
+    """Rows of Zun's container table, as its own create would write them."""
+    common = {}
+    for column in zun_models.Container.__table__.columns:
+        value = container.get(column.name)
+        if value is None and column.default is not None:
+            # The ORM takes the default for None too, a plain insert does not.
+            value = column.default.arg if column.default.is_scalar else None
+        if not column.primary_key:
+            common[column.name] = value
+    common.update(container_type=objects.Container.container_type,
+                  created_at=timeutils.utcnow())
+    labels = dict(container.get('labels') or {}, **{_LABEL_BULK: bulk_uuid})
+    rows = []
+    for index in range(1, count + 1):
+        row = dict(common,
+                   uuid=uuidutils.generate_uuid(),
+                   name=templates.expand(name_pattern, index),
+                   hostname=templates.expand(common['hostname'], index),
+                   environment=templates.expand(common['environment'], index),
+                   labels=dict(labels, **{_LABEL_INDEX: str(index)}))
+        rows.append(row)
+    # The last has the longest values.
+    _check_sizes(rows[-1], count)
+    return rows
+
+
+def _check_sizes(row, count):
+    """Refuse what the database would."""
+    total = 0
+    for column in zun_models.Container.__table__.columns:
+        value = row.get(column.name)
+        if isinstance(value, str):
+            size, limit = len(value), getattr(column.type, 'length', None)
+            if any(char > '\uffff' or '\ud800' <= char <= '\udfff'
+                   or char == '\0' for char in value):
+                _refuse(column.name, 'it has characters that Zun cannot keep')
+        elif isinstance(value, (dict, list)):
+            size, limit = len(jsonutils.dumps(value)), _MAX_TEXT
+        else:
+            continue
+        if size > (limit or _MAX_TEXT):
+            _refuse(column.name, 'it is too long by %d characters'
+                    % (size - (limit or _MAX_TEXT)))
+        total += size
+    if total * count > MAX_ROWS_SIZE:
+        raise exception.ValidationError(
+            detail='template: it is too large for %d containers' % count)
+
+
+def _check_names(context, rows):
+    scope = CONF.compute.unique_container_name_scope
+    if not scope:
+        return
+    existing = db_api.existing_container_names(
+        [row['name'] for row in rows],
+        context.project_id if scope == 'project' else None)
+    if existing:
+        raise exception.ContainerAlreadyExists(
+            field='name', value=min(existing))

@@ -1,0 +1,64 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Paths and what answers them."""
+
+import functools
+
+import routes
+import webob.exc
+
+from zun_bulk.api.handlers import bulk
+from zun_bulk.api.handlers import member
+
+
+ROUTE_DECLARATIONS = {
+    '/v1/bulks': {
+        'GET': bulk.list_bulks,
+        'POST': bulk.create_bulk,
+    },
+    '/v1/bulks/{ident}': {
+        'GET': bulk.get_bulk,
+        'DELETE': bulk.delete_bulk,
+    },
+    '/v1/bulks/{ident}/members': {
+        'GET': member.list_members,
+    },
+}
+
+
+def make_map():
+    mapper = routes.Mapper()
+    for path, targets in ROUTE_DECLARATIONS.items():
+        for method, function in targets.items():
+            mapper.connect(path, action=function,
+                           conditions={'method': [method]})
+        mapper.connect(path, action=functools.partial(
+            _not_allowed, ', '.join(sorted(targets))))
+    return mapper
+
+
+def dispatch(req, mapper):
+    """Have a request answered by the function for its path and method.
+
+    :raises: HTTPNotFound, HTTPMethodNotAllowed
+    """
+    match = mapper.match(environ=req.environ)
+    if match is None:
+        raise webob.exc.HTTPNotFound('There is nothing at this path.')
+    return match.pop('action')(req, **match)
+
+
+def _not_allowed(allowed, req, **match):
+    raise webob.exc.HTTPMethodNotAllowed(
+        'The method %s is not allowed here.' % req.method,
+        headers={'Allow': allowed})

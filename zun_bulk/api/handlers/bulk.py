@@ -1,0 +1,106 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from oslo_log import log as logging
+from oslo_utils import strutils
+import webob
+from zun.common import exception
+
+from zun_bulk.api import accept
+from zun_bulk.api.handlers import util
+from zun_bulk.api.schemas import bulk as schema
+from zun_bulk.api import validation
+from zun_bulk.api.views import bulk as view
+from zun_bulk.db import api as db_api
+from zun_bulk import rpc
+
+
+LOG = logging.getLogger(__name__)
+
+
+def create_bulk(req):
+    """Accept a bulk: 202 once all its rows are committed."""
+    util.enforce(req.context, 'bulk:create')
+    validation.read_query(req, schema.no_query)
+    body = validation.read_body(req, schema.create)
+    uuid = accept.accept(req.context, body)
+    _wake(rpc.wake_conductors, req.context)
+    bulk = db_api.get_bulk(uuid)
+    response = util.json_response(_detail(req, bulk), status=202)
+    response.location = view.url(req, bulk)
+    return response
+
+
+def list_bulks(req):
+    """List bulks, the newest first."""
+    context = req.context
+    util.enforce(context, 'bulk:get_all')
+    query = validation.read_query(req, schema.list_query)
+    project_id = context.project_id
+    if strutils.bool_from_string(query.get('all_projects', False)):
+        util.enforce(context, 'bulk:get_all_projects')
+        project_id = None
+    limit = util.page_size(query)
+    try:
+        bulks = db_api.list_bulks(
+            project_id, filters={key: query[key] for key in ('status', 'name')
+                                 if key in query},
+            limit=limit + 1, marker=query.get('marker'),
+            sort_key=query.get('sort_key', 'created_at'),
+            sort_dir=query.get('sort_dir', 'desc'))
+    except exception.ResourceNotFound as exc:
+        raise exception.ValidationError(detail='marker: %s' % exc) from exc
+    following = None
+    if len(bulks) > limit:
+        bulks = bulks[:limit]
+        following = view.next_url(req, query, bulks[-1].uuid)
+    counts = db_api.count_members([bulk.id for bulk in bulks])
+    return util.json_response({
+        'bulks': [view.summary(req, bulk, counts[bulk.id]) for bulk in bulks],
+        'next': following})
+
+
+def get_bulk(req, ident):
+    """Show a bulk with its progress."""
+    validation.read_query(req, schema.no_query)
+    bulk = util.find_bulk(req.context, ident, 'bulk:get')
+    return util.json_response(_detail(req, bulk))
+
+
+def delete_bulk(req, ident):
+    """Have a bulk and all that belongs to it deleted. Again is no error."""
+    context = req.context
+    validation.read_query(req, schema.no_query)
+    bulk = util.find_bulk(context, ident, 'bulk:delete')
+    db_api.mark_bulk_deleting(bulk.id)
+    _wake(rpc.wake_conductors, context)
+    for host in db_api.count_by_host(bulk.id):
+        _wake(rpc.wake_host, context, host)
+    return webob.Response(status=202, content_type='application/json')
+
+
+def _detail(req, bulk):
+    hosts = None
+    if util.may_see_hosts(req.context):
+        hosts = db_api.count_by_host(bulk.id)
+    return view.detail(req, bulk, db_api.count_members([bulk.id])[bulk.id],
+                       hosts, db_api.list_failures(bulk.id,
+                                                   view.MAX_FAILURES))
+
+
+def _wake(function, *args):
+    """Send a message that only saves time: what it says is committed."""
+    try:
+        function(*args)
+    except Exception:
+        LOG.warning('No wake-up was sent; the database will be looked into '
+                    'at the next poll.', exc_info=True)

@@ -1,0 +1,69 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the handlers have in common."""
+
+import re
+
+from oslo_serialization import jsonutils
+from oslo_utils import uuidutils
+import webob
+from zun.api import utils as api_utils
+from zun.common import exception
+from zun.common.policies import container as container_policies
+from zun.common import policy
+
+from zun_bulk.api.schemas import bulk as schema
+from zun_bulk.db import api as db_api
+
+
+_NAME = re.compile(schema.name['pattern'])
+
+
+def json_response(body, status=200):
+    return webob.Response(status=status, content_type='application/json',
+                          body=jsonutils.dump_as_bytes(body))
+
+
+def enforce(context, rule, target=None):
+    """:raises: PolicyNotAuthorized (403)"""
+    policy.enforce(context, rule, target, action=rule)
+
+
+def find_bulk(context, ident, rule):
+    """Find the bulk that a path names, if the user may see it.
+
+    :param ident: uuid or name. An admin reaches other projects' by uuid.
+    :param rule: the policy that the user has to pass on it.
+    :raises: ResourceNotFound (404), Conflict (409), PolicyNotAuthorized (403)
+    """
+    if not _NAME.match(ident):
+        raise exception.ResourceNotFound(name='bulk', id=ident)
+    everywhere = context.is_admin and uuidutils.is_uuid_like(ident)
+    bulk = db_api.get_bulk(
+        ident, None if everywhere else context.project_id)
+    enforce(context, rule, {'project_id': bulk.project_id,
+                            'user_id': bulk.user_id})
+    return bulk
+
+
+def may_see_hosts(context, fatal=False):
+    """Whether the user may know hosts: as Zun decides for containers.
+
+    :param fatal: raise PolicyNotAuthorized (403) if not.
+    """
+    return context.can(container_policies.CONTAINER % 'get_one:host',
+                       fatal=fatal)
+
+
+def page_size(query):
+    return api_utils.validate_limit(query.get('limit'))

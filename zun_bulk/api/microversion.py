@@ -1,0 +1,55 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Versions of this API, apart from those of Zun's."""
+
+import microversion_parse
+import webob.exc
+
+
+SERVICE_TYPE = 'container-bulk'
+
+#: From the oldest to the newest.
+VERSIONS = [
+    '1.0',  # Create, show, list and delete bulks; list their members.
+]
+
+
+def extract(req):
+    """Find the version that a request asks for; the oldest if it does not.
+
+    :raises: HTTPNotAcceptable for one that is not there, HTTPBadRequest for
+        a header that cannot be read.
+    """
+    header = microversion_parse.STANDARD_HEADER
+    try:
+        return microversion_parse.extract_version(
+            req.headers, SERVICE_TYPE, VERSIONS)
+    except ValueError as exc:
+        raise webob.exc.HTTPNotAcceptable(
+            'Header %s: %s for %s' % (header, exc, SERVICE_TYPE)) from exc
+    except TypeError as exc:
+        raise webob.exc.HTTPBadRequest(
+            'Header %s: %s for %s' % (header, exc, SERVICE_TYPE)) from exc
+
+
+def add_headers(response, version):
+    """Say which version answered, and which there are.
+
+    :param version: None if the request failed before it had one.
+    """
+    for name, value in (('OpenStack-API-Version', version),
+                        ('OpenStack-API-Minimum-Version', VERSIONS[0]),
+                        ('OpenStack-API-Maximum-Version', VERSIONS[-1])):
+        if value is not None:
+            response.headers[name] = '%s %s' % (SERVICE_TYPE, value)
+    response.headers.add('Vary', 'OpenStack-API-Version')

@@ -1,0 +1,93 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The paste filter that puts /v1/bulks in front of Zun's API."""
+
+import types
+
+import webob.dec
+import webob.exc
+from zun.common import policy
+
+from zun_bulk.api import errors
+from zun_bulk.api import microversion
+from zun_bulk.db import api as db_api
+from zun_bulk import policies
+
+
+PREFIX = '/v1/bulks'
+
+
+def filter_factory(global_conf, **local_conf):
+    """Make the filter: for paste, once Zun's configuration is read."""
+    register_policies()
+    if not db_api.CONTEXT_MANAGER.is_started:
+        db_api.configure()
+    return BulkMiddleware
+
+
+def register_policies():
+    """Add our policies to Zun's enforcer, which may have them already."""
+    enforcer = policy.init()
+    enforcer.register_defaults([
+        rule for rule in policies.list_rules()
+        if rule.name not in enforcer.registered_rules])
+
+
+class BulkMiddleware:
+    """Serves /v1/bulks and what is below; the rest is for the application."""
+
+    def __init__(self, application):
+        # Zun's schemas take options as they are when they are imported.
+        from zun.api import hooks
+
+        from zun_bulk.api import handler
+
+        self._application = application
+        self._context_hook = hooks.ContextHook()
+        self._dispatch = handler.dispatch
+        self._map = handler.make_map()
+
+    def __call__(self, environ, start_response):
+        path = environ.get('PATH_INFO', '')
+        if path == PREFIX or path.startswith(PREFIX + '/'):
+            return self._serve(environ, start_response)
+        return self._application(environ, start_response)
+
+    @webob.dec.wsgify
+    def _serve(self, req):
+        version = request_id = None
+        try:
+            self._authenticate(req)
+            request_id = req.context.request_id
+            version = microversion.extract(req)
+            response = self._dispatch(req, self._map)
+        except Exception as exc:
+            response = errors.response(exc, request_id)
+        microversion.add_headers(response, version)
+        return response
+
+    def _authenticate(self, req):
+        """Set the request's context from what authtoken found.
+
+        authtoken comes before us in the pipeline. Headers can be forged, so
+        without its own mark in the environment nobody is let in, whatever
+        the pipeline looks like.
+        """
+        if (not req.environ.get('keystone.token_info')
+                or req.headers.get('X-Identity-Status') != 'Confirmed'):
+            raise webob.exc.HTTPUnauthorized('Authentication required.')
+        self._context_hook.before(types.SimpleNamespace(request=req))
+        if not req.context.project_id:
+            # The bulk of nobody would be everybody's.
+            raise webob.exc.HTTPForbidden(
+                'A token with a project is required.')

@@ -1,0 +1,81 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from zun.api.controllers.v1.schemas import parameter_types
+
+from zun_bulk.db import models
+
+
+# What Zun's own schema leaves open. An item costs a call to Neutron or a
+# file on each host.
+_template = {
+    'type': 'object',
+    'properties': {
+        'healthcheck': {'anyOf': [parameter_types.healthcheck['items'],
+                                  {'type': 'null'}]},
+        'mounts': {
+            'maxItems': 64,
+            'items': {'properties': {
+                'destination': {'minLength': 1, 'maxLength': 255},
+            }},
+        },
+        'nets': {'maxItems': 64},
+        'restart_policy': {'properties': {
+            'MaximumRetryCount': {'maximum': 2 ** 31 - 1},
+        }},
+        'security_groups': {'maxItems': 64},
+    },
+}
+
+name = dict(parameter_types.container_name, type='string')
+
+create = {
+    'type': 'object',
+    'properties': {
+        'name': name,
+        'count': {'type': 'integer', 'minimum': 1, 'maximum': 100000},
+        'template': _template,
+        'run': {'type': 'boolean'},
+        'placement': {
+            'type': 'object',
+            'properties': {
+                'policy': {'type': 'string', 'enum': ['spread']},
+            },
+            'additionalProperties': False,
+        },
+        'max_attempts': {'type': 'integer', 'minimum': 1, 'maximum': 10},
+    },
+    'required': ['count', 'template'],
+    'additionalProperties': False,
+}
+
+limit = {'type': 'string', 'pattern': r'^[1-9][0-9]{0,8}\Z'}
+sort_dir = {'type': 'string', 'enum': ['asc', 'desc']}
+
+list_query = {
+    'type': 'object',
+    'properties': {
+        'limit': limit,
+        'marker': {'type': 'string', 'minLength': 36, 'maxLength': 36},
+        'sort_key': {
+            'type': 'string',
+            'enum': ['uuid', 'name', 'status', 'count', 'created_at'],
+        },
+        'sort_dir': sort_dir,
+        'status': {'type': 'string', 'enum': list(models.BulkStatus.ALL)},
+        'name': name,
+        'all_projects': parameter_types.boolean_extended,
+    },
+    'additionalProperties': False,
+}
+
+no_query = {'type': 'object', 'additionalProperties': False}

@@ -1,0 +1,105 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A bulk's template: the body of a container create, written once for all.
+
+``{index}`` in the name, the hostname and the environment's values becomes
+the member's index, which counts from 1.
+"""
+
+import re
+
+from oslo_utils import uuidutils
+from zun.api.controllers.v1.schemas import containers as zun_schema
+from zun.common import exception
+from zun.common import utils as zun_utils
+
+from zun_bulk.api.schemas import bulk as schema
+from zun_bulk.api import validation
+
+
+INDEX = '{index}'
+#: Labels that begin so are ours.
+LABEL_PREFIX = 'org.openstack.zun_bulk.'
+
+
+def check(template, bulk_name, count):
+    """Check a template for the first and the last of a bulk's members.
+
+    :param bulk_name: the bulk's own name.
+    :raises: SchemaValidationError, ValidationError (both 400) that name the
+        field.
+    """
+    if template.get('security_groups') and template.get('exposed_ports'):
+        _refuse('exposed_ports', 'cannot be given with security_groups')
+    pattern = member_name(template, bulk_name, count)
+    for index in (count, 1):
+        member = dict(template, name=expand(pattern, index))
+        for key in ('hostname', 'environment'):
+            if key in member:
+                member[key] = expand(member[key], index)
+        validation.check(
+            {'template': member},
+            {'properties': {'template': zun_schema.container_create_v140}},
+            'the request body')
+    for label in template.get('labels') or {}:
+        if label.startswith(LABEL_PREFIX):
+            _refuse('labels', 'names that begin with %s are reserved'
+                    % LABEL_PREFIX)
+    for number, net in enumerate(template.get('nets') or []):
+        for key in ('port', 'v4-fixed-ip', 'v6-fixed-ip'):
+            if net.get(key) and count > 1:
+                _refuse('nets[%d].%s' % (number, key),
+                        'one cannot serve %d containers' % count)
+    for number, mount in enumerate(template.get('mounts') or []):
+        _check_mount('mounts[%d]' % number, mount)
+
+
+def _check_mount(path, mount):
+    if mount.get('type', 'volume') != 'bind':
+        _refuse(path + '.type', 'bulks take mounts of the type bind only; '
+                'Cinder volumes are not supported')
+    try:
+        zun_utils.decode_file_data(mount.get('source', ''))
+    except (exception.Base64Exception, ValueError):
+        _refuse(path + '.source', 'it must be a file in base64')
+
+
+def _refuse(path, text):
+    raise exception.ValidationError(detail='template.%s: %s' % (path, text))
+
+
+def default_bulk_name(template):
+    """What a bulk is called when it is not said: like its containers."""
+    name = (template.get('name') or '').replace(INDEX, '').strip('_.-')
+    if re.match(schema.name['pattern'], name):
+        return name
+    return 'bulk-' + uuidutils.generate_uuid(dashed=False)[:8]
+
+
+def member_name(template, bulk_name, count):
+    """The pattern of the members' names."""
+    name = template.get('name')
+    if not name:
+        return bulk_name + '-' + INDEX
+    if count > 1 and INDEX not in name:
+        return name + '-' + INDEX
+    return name
+
+
+def expand(value, index):
+    """Put a member's index into a string, or into a dict's values."""
+    if isinstance(value, dict):
+        return {key: expand(item, index) for key, item in value.items()}
+    if isinstance(value, str):
+        return value.replace(INDEX, str(index))
+    return value

@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Requests against schemas, with messages that name the field."""
+
+import json
+
+import jsonschema
+import webob.exc
+from zun.api.validation import validators
+from zun.common import exception
+
+
+#: Bytes that a body may have.
+MAX_BODY_SIZE = 1024 * 1024
+#: Characters of a validator's message that are passed on: it quotes values.
+_MAX_MESSAGE = 500
+
+
+def read_body(req, schema):
+    """Read a request's JSON object and check it.
+
+    :raises: HTTPUnsupportedMediaType (415), HTTPRequestEntityTooLarge (413),
+        SchemaValidationError (400).
+    """
+    if req.content_type != 'application/json':
+        raise webob.exc.HTTPUnsupportedMediaType(
+            'Header Content-Type: it must be application/json.')
+    # A length that lies is cut by the server; chunks have none.
+    raw = b''
+    if (req.content_length or 0) <= MAX_BODY_SIZE:
+        raw = req.body_file.read(MAX_BODY_SIZE + 1)
+    if (req.content_length or len(raw)) > MAX_BODY_SIZE:
+        raise webob.exc.HTTPRequestEntityTooLarge(
+            'The request body may have %d bytes.' % MAX_BODY_SIZE)
+    try:
+        body = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise exception.SchemaValidationError(
+            detail='The request body is not JSON: %s' % exc) from exc
+    check(body, schema, 'the request body')
+    return body
+
+
+def read_query(req, schema):
+    """Check a request's query parameters. Returns them as a dict.
+
+    :raises: SchemaValidationError (400).
+    """
+    try:
+        query = req.GET.mixed()
+    except UnicodeDecodeError as exc:
+        raise exception.SchemaValidationError(
+            detail='The query string is not UTF-8.') from exc
+    check(query, schema, 'the query')
+    return query
+
+
+def check(value, schema, name):
+    """Check a value against a schema.
+
+    :param name: what to call the value where it is at fault as a whole.
+    :raises: SchemaValidationError (400) with the path of the first fault.
+    """
+    # Zun's validator also compares numbers in strings with their bounds.
+    validator = validators.SchemaValidator(schema).validator
+    error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    if error is not None:
+        raise exception.SchemaValidationError(
+            detail='Invalid input for %s: %s'
+            % (_path(error.absolute_path) or name,
+               error.message[:_MAX_MESSAGE]))
+
+
+def _path(parts):
+    path = ''.join('[%d]' % part if isinstance(part, int) else '.%s' % part
+                   for part in parts)
+    return path.lstrip('.')
+
+
+def _refuse_constant(name):
+    raise ValueError('%s is not a number' % name)

@@ -1,0 +1,75 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Bulks as clients see them."""
+
+import urllib.parse
+
+from zun_bulk.db.models import MemberState
+
+
+#: Kinds of failure that a bulk's view tells apart.
+MAX_FAILURES = 10
+
+
+def summary(req, bulk, counts):
+    """A bulk in a list.
+
+    :param counts: {state: number} of its members.
+    """
+    return {
+        'uuid': bulk.uuid,
+        'name': bulk.name,
+        'project_id': bulk.project_id,
+        'user_id': bulk.user_id,
+        'status': bulk.status,
+        'status_reason': bulk.status_reason,
+        'count': bulk.count,
+        'run': bulk.run,
+        'max_attempts': bulk.max_attempts,
+        'placement': bulk.placement,
+        'members': {state: counts.get(state, 0) for state in MemberState.ALL},
+        'created_at': time(bulk.created_at),
+        'updated_at': time(bulk.updated_at),
+        'finished_at': time(bulk.finished_at),
+        'links': [
+            {'rel': 'self', 'href': url(req, bulk)},
+            {'rel': 'members', 'href': url(req, bulk) + '/members'},
+        ],
+    }
+
+
+def detail(req, bulk, counts, hosts, failures):
+    """A bulk by itself.
+
+    :param hosts: {host: {state: number}}, or None if the user must not know.
+    :param failures: [(reason class, reason, number)].
+    """
+    return dict(
+        summary(req, bulk, counts), template=bulk.template, hosts=hosts,
+        failures=[{'class': kind, 'reason': reason, 'count': number}
+                  for kind, reason, number in failures])
+
+
+def url(req, bulk):
+    return '%s/v1/bulks/%s' % (req.application_url, bulk.uuid)
+
+
+def next_url(req, query, marker):
+    """The address of the page after the one that ends with the marker."""
+    return '%s?%s' % (req.path_url,
+                      urllib.parse.urlencode(dict(query, marker=marker)))
+
+
+def time(value):
+    """A UTC time as ISO 8601 in seconds."""
+    return value and value.isoformat(timespec='seconds') + 'Z'

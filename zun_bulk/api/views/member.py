@@ -1,0 +1,44 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Members of bulks as clients see them."""
+
+from zun_bulk.api.views import bulk as bulk_view
+
+
+def member(row, with_host):
+    """A member in a list.
+
+    :param with_host: whether the user may know hosts.
+    """
+    return {
+        'index': row.member_index,
+        'name': row.name,
+        'container_uuid': row.container_uuid,
+        'state': row.state,
+        'host': row.host if with_host else None,
+        'attempt': row.attempt,
+        'reason_class': row.reason_class,
+        'reason': row.reason,
+        'addresses': _addresses(row.networks),
+        'created_at': bulk_view.time(row.created_at),
+        'updated_at': bulk_view.time(row.updated_at),
+        'started_at': bulk_view.time(row.started_at),
+        'finished_at': bulk_view.time(row.finished_at),
+    }
+
+
+def _addresses(networks):
+    if networks is None:
+        return None
+    return [network['fixed_ip'] for network in networks
+            if network.get('fixed_ip')]

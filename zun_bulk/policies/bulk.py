@@ -1,0 +1,63 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from oslo_policy import policy
+from zun.common.policies import base
+
+
+BULK = 'bulk:%s'
+
+rules = [
+    policy.DocumentedRuleDefault(
+        name=BULK % 'create',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Create a bulk of containers. What its template asks for '
+                    'has to pass the policies of container:create as well.',
+        operations=[{'path': '/v1/bulks', 'method': 'POST'}]
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'get',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Retrieve the details of a bulk.',
+        operations=[{'path': '/v1/bulks/{bulk_ident}', 'method': 'GET'}]
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'get_all',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description="List a project's bulks.",
+        operations=[{'path': '/v1/bulks', 'method': 'GET'}]
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'get_all_projects',
+        check_str=base.RULE_ADMIN_API,
+        description='List the bulks of all projects.',
+        operations=[{'path': '/v1/bulks?all_projects=true', 'method': 'GET'}]
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'delete',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Delete a bulk and all its containers.',
+        operations=[{'path': '/v1/bulks/{bulk_ident}', 'method': 'DELETE'}]
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'members',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='List the members of a bulk.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/members', 'method': 'GET'}
+        ]
+    ),
+]
+
+
+def list_rules():
+    return rules
