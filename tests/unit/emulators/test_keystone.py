@@ -11,8 +11,8 @@
 #    under the License.
 
 from keystoneauth1 import exceptions
-from keystoneauth1.identity import v3
 from keystoneauth1 import session
+from keystoneauth1.identity import v3
 from keystonemiddleware import auth_token
 from oslotest import base
 import webob

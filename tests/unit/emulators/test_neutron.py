@@ -10,8 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from keystoneauth1.identity import v3
 from keystoneauth1 import session
+from keystoneauth1.identity import v3
 from neutronclient.common import exceptions
 from neutronclient.v2_0 import client as neutron_client
 from oslotest import base

@@ -1,0 +1,67 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""zun-api and zun-compute in one process, so that ``fake://`` joins them.
+
+What runs here is what Zun's own two commands run; only the tables are made
+without Zun's migrations, which SQLite cannot take.
+"""
+
+# First of all, for it patches the standard library as Zun's commands do.
+import zun.cmd  # noqa: F401  isort: skip
+
+import shlex
+import sys
+
+from oslo_db.sqlalchemy import enginefacade
+from oslo_privsep import priv_context
+from oslo_service import service
+from zun.common import rpc_service
+from zun.common import service as zun_service
+from zun.common import utils
+import zun.conf
+from zun.db.sqlalchemy import models
+
+from zun_bulk.db import api as db_api
+
+
+CONF = zun.conf.CONF
+
+
+def create_tables():
+    """Make the tables of Zun and of zun_bulk that are not there yet."""
+    manager = enginefacade.transaction_context()
+    manager.configure(connection=CONF.database.connection)
+    engine = manager.writer.get_engine()
+    models.Base.metadata.create_all(engine)
+    db_api.create_tables(engine)
+    engine.dispose()
+
+
+def main():
+    priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
+    zun_service.prepare_service(sys.argv)
+    CONF.import_opt('topic', 'zun.conf.compute', group='compute')
+    create_tables()
+
+    # It wants options that are parsed by now.
+    from zun.compute import manager
+    compute = rpc_service.Service.create(
+        CONF.compute.topic, CONF.host, [manager.Manager()],
+        binary='zun-compute')
+    launcher = service.launch(CONF, compute, restart_method='mutate')
+    launcher.launch_service(zun_service.WSGIService('zun_api'))
+    launcher.wait()
+
+
+if __name__ == '__main__':
+    main()
