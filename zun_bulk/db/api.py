@@ -82,7 +82,9 @@ def accept_bulk(bulk, members, containers, actions):
 
     :param bulk: dict of Bulk columns.
     :param members: list of dicts of Member columns without bulk_id.
-    :param containers: list of dicts of columns of Zun's container table.
+    :param containers: list of dicts of columns of Zun's container table, all
+        with the same keys; a column that is left out becomes NULL, also
+        where Zun's own type would make an empty list of None.
     :param actions: list of dicts of columns of Zun's container_actions;
         zun-compute leaves a container in Creating for ever without them.
     """

@@ -18,6 +18,7 @@ in the same database, with a version table of their own.
 
 import contextlib
 import os
+import sys
 
 from alembic import command
 from alembic import config as alembic_config
@@ -42,8 +43,10 @@ LOCKS = {
 
 
 def _config():
+    # Alembic's default is what stdout was when alembic was imported.
     return alembic_config.Config(
-        os.path.join(os.path.dirname(__file__), 'alembic.ini'))
+        os.path.join(os.path.dirname(__file__), 'alembic.ini'),
+        stdout=sys.stdout)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A database for tests, and bulks to put in it."""
+
+import fixtures
+from oslo_config import fixture as config_fixture
+from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import uuidutils
+from zun.db.sqlalchemy import models as zun_models
+
+from zun_bulk.conf import CONF
+from zun_bulk.db import api
+from zun_bulk.db import models
+
+
+class Database(fixtures.Fixture):
+    """Point zun_bulk.db.api to a database of the test's own.
+
+    :param url: SQLite in memory unless told otherwise.
+    :param tables: whether to make Zun's tables and ours.
+    """
+
+    def __init__(self, url='sqlite://', tables=True):
+        super().__init__()
+        self.url = url
+        self.tables = tables
+
+    def _setUp(self):
+        conf = self.useFixture(config_fixture.Config(CONF))
+        conf.config(group='database', connection=self.url)
+        self.useFixture(fixtures.MockPatchObject(
+            api, 'CONTEXT_MANAGER', enginefacade.transaction_context()))
+        api.configure()
+        self.engine = api.get_engine()
+        self.addCleanup(self.engine.dispose)
+        if self.tables:
+            zun_models.Base.metadata.create_all(self.engine)
+            models.Base.metadata.create_all(self.engine)
+
+
+def rows(count=3, **values):
+    """What accept_bulk takes for a bulk of so many members.
+
+    :param values: columns of the bulk.
+    :returns: (bulk, members, containers, actions).
+    """
+    bulk = {
+        'uuid': uuidutils.generate_uuid(), 'name': 'web',
+        'project_id': 'project-1', 'user_id': 'user-1',
+        'request_id': 'req-1', 'status': models.BulkStatus.BUILDING,
+        'count': count, 'run': True, 'max_attempts': 3,
+        'placement': {'policy': 'spread'},
+        'template': {'image': 'cirros', 'name': 'web-{index}'},
+        'spec': {'mounts': {}}, **values}
+    members = [
+        {'member_index': index, 'container_uuid': uuidutils.generate_uuid(),
+         'name': '%s-%d' % (bulk['name'], index),
+         'state': models.MemberState.QUEUED}
+        for index in range(1, count + 1)]
+    containers = [
+        {'uuid': member['container_uuid'], 'name': member['name'],
+         'project_id': bulk['project_id'], 'user_id': bulk['user_id'],
+         'image': 'cirros', 'status': 'Creating'}
+        for member in members]
+    actions = [
+        {'action': 'create', 'container_uuid': member['container_uuid'],
+         'request_id': bulk['request_id'],
+         'project_id': bulk['project_id'], 'user_id': bulk['user_id']}
+        for member in members]
+    return bulk, members, containers, actions
+
+
+def accept(count=3, **values):
+    """Write a bulk as the API does.
+
+    :returns: (Bulk, [Member]).
+    """
+    written = rows(count, **values)
+    api.accept_bulk(*written)
+    bulk = api.get_bulk(written[0]['uuid'])
+    return bulk, api.list_members(bulk.id)

@@ -1,0 +1,581 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import collections
+import datetime
+from unittest import mock
+
+import ddt
+from oslo_db import exception as db_exc
+from oslo_utils import fixture as utils_fixture
+from oslo_utils import uuidutils
+from oslotest import base
+import sqlalchemy as sa
+from zun.common import exception
+from zun.db.sqlalchemy import models as zun_models
+
+from tests import database
+from zun_bulk.db import api
+from zun_bulk.db import models
+from zun_bulk.db.models import Bulk
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import Member
+from zun_bulk.db.models import MemberState
+
+
+TABLES = (Bulk, Member, zun_models.Container, zun_models.ContainerAction)
+
+
+class DatabaseTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.engine = self.useFixture(database.Database()).engine
+
+    def dump(self):
+        """Every row of every table that zun_bulk writes to."""
+        with self.engine.connect() as connection:
+            return {model.__tablename__:
+                    connection.execute(sa.select(model.__table__)).all()
+                    for model in TABLES}
+
+    def owned(self, bulk, owner='host-1:1'):
+        """Take the bulk's lease. Returns the epoch."""
+        return api.take_lease(api.get_bulk(bulk.uuid), owner)
+
+    def place(self, bulk, members, hosts=('host-1',)):
+        """Place members, hosts in turn. Returns them as they are then."""
+        epoch = self.owned(bulk)
+        api.place_members(bulk.id, epoch, [
+            (member, hosts[number % len(hosts)], [{'port': member.name}], {})
+            for number, member in enumerate(members)])
+        ids = {member.id for member in members}
+        return [member for member in api.list_members(bulk.id)
+                if member.id in ids]
+
+
+@ddt.ddt
+class TestAccept(DatabaseTestCase):
+
+    def test_writes_all_rows(self):
+        now = datetime.datetime(2030, 1, 2, 3, 4, 5)
+        self.useFixture(utils_fixture.TimeFixture(now))
+        bulk, members = database.accept(3)
+
+        self.assertEqual(3, bulk.count)
+        self.assertEqual({'policy': 'spread'}, bulk.placement)
+        self.assertEqual('web-{index}', bulk.template['name'])
+        self.assertEqual((0, 0, None),
+                         (bulk.epoch, bulk.heartbeat, bulk.lease_owner))
+        self.assertEqual((now, None), (bulk.created_at, bulk.finished_at))
+        self.assertEqual([1, 2, 3], [m.member_index for m in members])
+        self.assertEqual({(MemberState.QUEUED, 0, 0, None, now)},
+                         {(m.state, m.epoch, m.attempt, m.host, m.created_at)
+                          for m in members})
+
+        uuids = [m.container_uuid for m in members]
+        rows = self.dump()
+        self.assertEqual(uuids, [row.uuid for row in rows['container']])
+        self.assertEqual({('Creating', None, now)},
+                         {(row.status, row.host, row.created_at)
+                          for row in rows['container']})
+        self.assertEqual(
+            [('create', uuid, 'req-1', now) for uuid in uuids],
+            [(row.action, row.container_uuid, row.request_id, row.start_time)
+             for row in rows['container_actions']])
+
+    def test_rows_read_as_objects_of_zun(self):
+        # Zun's columns of JSON are of its own types, which make an empty list
+        # or dict of None: the inserts must not go round them.
+        rows = database.rows(1)
+        rows[2][0].update(labels=None, command=None, environment={'A': 'b'})
+        api.accept_bulk(*rows)
+        with api.reader() as session:
+            container = session.scalars(
+                sa.select(zun_models.Container)).one()
+        self.assertEqual(({}, [], {'A': 'b'}), (
+            container.labels, container.command, container.environment))
+        self.assertEqual('shared', container.cpu_policy)
+
+    @ddt.data(0, 1, 2, 3)
+    def test_leaves_nothing_when_one_row_fails(self, which):
+        database.accept(2)
+        before = self.dump()
+        rows = database.rows(3)
+        broken = [rows[0], rows[1][-1], rows[2][-1], rows[3][-1]][which]
+        broken.update(
+            [{'uuid': before['zun_bulk_bulk'][0].uuid},
+             {'member_index': 1},
+             {'uuid': before['container'][0].uuid},
+             {'container_uuid': None}][which])
+
+        self.assertRaises(db_exc.DBError, api.accept_bulk, *rows)
+        self.assertEqual(before, self.dump())
+
+
+class TestRead(DatabaseTestCase):
+
+    def test_by_uuid_and_by_name(self):
+        bulk, _members = database.accept(1, name='one')
+        database.accept(1, name='two')
+        self.assertEqual(bulk.id, api.get_bulk(bulk.uuid).id)
+        self.assertEqual(bulk.id, api.get_bulk('one').id)
+        self.assertEqual(bulk.id, api.get_bulk('one', 'project-1').id)
+
+    def test_not_found(self):
+        bulk, _members = database.accept(1)
+        for ident, project in ((uuidutils.generate_uuid(), None),
+                               ('none', None),
+                               (bulk.uuid, 'project-2'),
+                               (bulk.name, 'project-2')):
+            error = self.assertRaises(exception.ResourceNotFound,
+                                      api.get_bulk, ident, project)
+            self.assertEqual(404, error.code)
+
+    def test_name_that_is_not_unique(self):
+        database.accept(1, project_id='project-1')
+        bulk, _members = database.accept(1, project_id='project-2')
+        error = self.assertRaises(exception.Conflict, api.get_bulk, 'web')
+        self.assertEqual(409, error.code)
+        self.assertIn('uuid', str(error))
+        self.assertEqual(bulk.id, api.get_bulk('web', 'project-2').id)
+
+    def test_list_newest_first(self):
+        ids = [database.accept(1)[0].id for _number in range(3)]
+        self.assertEqual(ids[::-1], [bulk.id for bulk in api.list_bulks()])
+
+    def test_list_of_a_project_and_filtered(self):
+        one, _members = database.accept(1, name='one')
+        database.accept(1, name='two', project_id='project-2')
+        three, _members = database.accept(1, name='three',
+                                          status=BulkStatus.READY)
+
+        def ids(*args):
+            return [bulk.id for bulk in api.list_bulks(*args)]
+
+        self.assertEqual([three.id, one.id], ids('project-1'))
+        self.assertEqual([three.id],
+                         ids('project-1', {'status': BulkStatus.READY}))
+        self.assertEqual([one.id], ids(None, {'name': 'one'}))
+        self.assertEqual([], ids('project-2', {'name': 'one'}))
+
+    def test_pages_of_bulks_have_no_gap(self):
+        # Names repeat, so that pages end within a name.
+        for number in range(7):
+            database.accept(1, name='name-%d' % (number // 3))
+        for key in ('id', 'name', 'created_at'):
+            for direction in ('asc', 'desc'):
+                pages, marker = [], None
+                while True:
+                    page = api.list_bulks(limit=2, marker=marker,
+                                          sort_key=key, sort_dir=direction)
+                    if not page:
+                        break
+                    pages.append([bulk.id for bulk in page])
+                    marker = page[-1].uuid
+                whole = api.list_bulks(sort_key=key, sort_dir=direction)
+                self.assertEqual(7, len(whole))
+                values = [getattr(bulk, key) for bulk in whole]
+                self.assertEqual(sorted(values, reverse=direction == 'desc'),
+                                 values)
+                self.assertEqual([2, 2, 2, 1], [len(page) for page in pages])
+                self.assertEqual([bulk.id for bulk in whole], sum(pages, []))
+
+    def test_marker_of_another_project(self):
+        bulk, _members = database.accept(1)
+        self.assertRaises(exception.ResourceNotFound, api.list_bulks,
+                          'project-2', marker=bulk.uuid)
+
+    def test_counts_add_up_to_the_count(self):
+        first, members = database.accept(5)
+        second, _members = database.accept(2)
+        placed = self.place(first, members[:3], ('host-1', 'host-2'))
+        api.start_members(placed[:2])
+
+        counts = api.count_members([first.id, second.id])
+        self.assertEqual({MemberState.QUEUED: 2, MemberState.PLACED: 1,
+                          MemberState.STARTING: 2}, counts[first.id])
+        self.assertEqual({MemberState.QUEUED: 2}, counts[second.id])
+        for bulk in (first, second):
+            self.assertEqual(bulk.count, sum(counts[bulk.id].values()))
+        self.assertEqual(
+            {'host-1': {MemberState.STARTING: 1, MemberState.PLACED: 1},
+             'host-2': {MemberState.STARTING: 1}},
+            api.count_by_host(first.id))
+
+    def test_counts_of_nothing(self):
+        self.assertEqual({}, api.count_members([]))
+        self.assertEqual({}, api.get_bulks_by_id([]))
+        self.assertEqual({}, api.container_states([]))
+
+    def test_failures_most_common_first(self):
+        bulk, members = database.accept(7)
+        for some, kind, reason in ((members[:1], 'image', 'no such image'),
+                                   (members[1:4], 'start', 'exited'),
+                                   (members[4:6], 'image', 'timeout')):
+            api.move_members(some, MemberState.FAILED, reason_class=kind,
+                             reason=reason)
+        # A reason stays after a failed attempt: this one does not count.
+        api.move_members(members[6:], MemberState.PLACED,
+                         reason_class='start', reason='exited')
+        self.assertEqual([('start', 'exited', 3), ('image', 'timeout', 2),
+                          ('image', 'no such image', 1)],
+                         api.list_failures(bulk.id, 10))
+        self.assertEqual([('start', 'exited', 3)],
+                         api.list_failures(bulk.id, 1))
+
+    def test_pages_of_members(self):
+        bulk, members = database.accept(5)
+        database.accept(5)
+
+        def indexes(**kwargs):
+            return [m.member_index for m in api.list_members(bulk.id,
+                                                             **kwargs)]
+
+        self.assertEqual([1, 2, 3, 4, 5], indexes())
+        self.assertEqual([1, 2], indexes(limit=2))
+        self.assertEqual([3, 4], indexes(limit=2, marker=2))
+        self.assertEqual([5], indexes(limit=2, marker=4))
+        self.assertEqual([], indexes(marker=5))
+        self.assertEqual([5, 4], indexes(limit=2, sort_dir='desc'))
+        self.assertEqual([2, 1], indexes(marker=3, sort_dir='desc'))
+
+        self.place(bulk, [members[0], members[3]], ('host-1', 'host-2'))
+        self.assertEqual([1, 4],
+                         indexes(filters={'state': MemberState.PLACED}))
+        self.assertEqual([4], indexes(filters={'host': 'host-2'}))
+        self.assertEqual([4], indexes(marker=1, filters={
+            'state': MemberState.PLACED}))
+
+    def test_members_in_a_state(self):
+        first, members = database.accept(4)
+        second, others = database.accept(2)
+        self.place(first, members[:3], ('host-1', 'host-2'))
+        self.place(second, others[:1])
+
+        def ids(state, **kwargs):
+            return [m.id for m in api.list_members_in(state, **kwargs)]
+
+        self.assertEqual([members[3].id, others[1].id],
+                         ids(MemberState.QUEUED))
+        self.assertEqual([members[0].id, members[2].id, others[0].id],
+                         ids(MemberState.PLACED, host='host-1'))
+        self.assertEqual([members[0].id, members[2].id],
+                         ids(MemberState.PLACED, host='host-1', limit=2))
+        self.assertEqual([others[0].id],
+                         ids(MemberState.PLACED, bulk_id=second.id))
+        self.assertEqual([], ids(MemberState.PLACED, host=''))
+        self.assertEqual([members[3].id],
+                         ids(MemberState.QUEUED, host='', bulk_id=first.id))
+
+    def test_bulks_by_id(self):
+        ids = [database.accept(1)[0].id for _number in range(3)]
+        found = api.get_bulks_by_id(ids[:2] + [1000])
+        self.assertEqual(set(ids[:2]), set(found))
+        self.assertEqual(ids[0], found[ids[0]].id)
+
+    def test_objects_can_be_used_after_their_session(self):
+        bulk, members = database.accept(1)
+        for thing in (bulk, members[0], api.list_bulks()[0],
+                      api.list_bulks_with_work()[0],
+                      api.get_bulks_by_id([bulk.id])[bulk.id],
+                      api.list_members_in(MemberState.QUEUED)[0]):
+            columns = [attribute.key
+                       for attribute in sa.inspect(thing).mapper.column_attrs]
+            self.assertEqual(set(), sa.inspect(thing).unloaded)
+            self.assertEqual(columns, [key for key in columns
+                                       if hasattr(thing, key)])
+
+    def test_existing_container_names(self):
+        database.accept(2, name='Web')
+        database.accept(1, name='other', project_id='project-2')
+        wanted = ['wEb-1', 'web-3', 'other-1']
+        self.assertEqual({'web-1', 'other-1'},
+                         api.existing_container_names(wanted))
+        self.assertEqual({'web-1'},
+                         api.existing_container_names(wanted, 'project-1'))
+        many = ['name-%d' % number for number in range(2500)]
+        self.assertEqual({'web-2'},
+                         api.existing_container_names(many + ['web-2']))
+
+
+class TestLease(DatabaseTestCase):
+
+    def test_one_of_two_takes_it(self):
+        bulk, _members = database.accept(1)
+        seen = [api.get_bulk(bulk.uuid) for _contender in range(2)]
+        self.assertEqual(1, api.take_lease(seen[0], 'host-1'))
+        self.assertIsNone(api.take_lease(seen[1], 'host-2'))
+        bulk = api.get_bulk(bulk.uuid)
+        self.assertEqual(('host-1', 1), (bulk.lease_owner, bulk.epoch))
+
+    def test_sign_of_life_keeps_it(self):
+        bulk, _members = database.accept(1)
+        epoch = self.owned(bulk, 'host-1')
+        seen = api.get_bulk(bulk.uuid)
+        self.assertTrue(api.renew_lease(bulk.id, epoch))
+        self.assertGreater(api.get_bulk(bulk.uuid).heartbeat, seen.heartbeat)
+        self.assertIsNone(api.take_lease(seen, 'host-2'))
+        self.assertEqual('host-1', api.get_bulk(bulk.uuid).lease_owner)
+
+    def test_work_is_a_sign_of_life(self):
+        bulk, members = database.accept(1)
+        epoch = self.owned(bulk, 'host-1')
+        seen = api.get_bulk(bulk.uuid)
+        api.place_members(bulk.id, epoch, [(members[0], 'host-1', [], {})])
+        self.assertIsNone(api.take_lease(seen, 'host-2'))
+
+    def test_lost_owner_can_do_nothing(self):
+        bulk, members = database.accept(1)
+        old = self.owned(bulk, 'host-1')
+        new = self.owned(bulk, 'host-2')
+        self.assertEqual(old + 1, new)
+        before = self.dump()
+
+        self.assertFalse(api.renew_lease(bulk.id, old))
+        api.release_lease(bulk.id, old)
+        self.assertFalse(api.set_bulk_status(
+            bulk.id, old, BulkStatus.BUILDING, BulkStatus.READY))
+        self.assertIsNone(api.place_members(
+            bulk.id, old, [(members[0], 'host-1', [], {})]))
+        self.assertFalse(api.destroy_bulk(bulk.id, old))
+        self.assertEqual(before, self.dump())
+
+        self.assertTrue(api.renew_lease(bulk.id, new))
+
+    def test_release(self):
+        bulk, _members = database.accept(1)
+        api.release_lease(bulk.id, self.owned(bulk, 'host-1'))
+        self.assertIsNone(api.get_bulk(bulk.uuid).lease_owner)
+        self.assertEqual(2, self.owned(bulk, 'host-2'))
+
+    def test_bulks_with_work(self):
+        by_status = {status: database.accept(1, status=status)[0].id
+                     for status in BulkStatus.ALL}
+        self.assertEqual(
+            [by_status[BulkStatus.BUILDING], by_status[BulkStatus.DELETING]],
+            [bulk.id for bulk in api.list_bulks_with_work()])
+
+
+class TestChanges(DatabaseTestCase):
+
+    def test_bulk_status(self):
+        now = datetime.datetime(2030, 1, 2, 3, 4, 5)
+        self.useFixture(utils_fixture.TimeFixture(now))
+        bulk, _members = database.accept(1)
+        epoch = self.owned(bulk)
+        self.assertTrue(api.set_bulk_status(
+            bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.ERROR,
+            reason='1 failed', finished=True))
+        bulk = api.get_bulk(bulk.uuid)
+        self.assertEqual(
+            (BulkStatus.ERROR, '1 failed', now, now),
+            (bulk.status, bulk.status_reason, bulk.finished_at,
+             bulk.updated_at))
+
+        # It is not building any more.
+        before = self.dump()
+        self.assertFalse(api.set_bulk_status(
+            bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY))
+        self.assertEqual(before, self.dump())
+
+    def test_place(self):
+        bulk, members = database.accept(3)
+        epoch = self.owned(bulk)
+        # One has been deleted since it was read.
+        api.move_members(api.list_members(bulk.id)[1:2], MemberState.DELETED)
+        networks = [{'network': 'net-1', 'port': 'port-1'}]
+        placed = api.place_members(
+            bulk.id, epoch, [(member, 'host-%d' % member.member_index,
+                              networks, {'cpu': 2.0})
+                             for member in members])
+        self.assertEqual([members[0].id, members[2].id], placed)
+        after = api.list_members(bulk.id)
+        self.assertEqual(
+            [(MemberState.PLACED, 'host-1', 1),
+             (MemberState.DELETED, None, 1),
+             (MemberState.PLACED, 'host-3', 1)],
+            [(m.state, m.host, m.epoch) for m in after])
+        self.assertEqual((networks, {'cpu': 2.0}),
+                         (after[0].networks, after[0].limits))
+        self.assertIsNotNone(after[0].placed_at)
+
+    def test_one_of_two_moves_a_member(self):
+        bulk, _members = database.accept(1)
+        seen = [api.list_members(bulk.id) for _contender in range(2)]
+        self.assertEqual(seen[0], api.move_members(
+            seen[0], MemberState.FAILED, reason='first'))
+        self.assertEqual([], api.move_members(
+            seen[1], MemberState.CANCELLED, reason='second'))
+        member, = api.list_members(bulk.id)
+        self.assertEqual((MemberState.FAILED, 'first', 1),
+                         (member.state, member.reason, member.epoch))
+
+    def test_same_state_but_older_epoch(self):
+        bulk, (member,) = database.accept(1)
+        stale = api.list_members(bulk.id)
+        api.move_members([member], MemberState.PLACED)
+        api.move_members([member], MemberState.QUEUED)
+        self.assertEqual(stale[0].state, api.list_members(bulk.id)[0].state)
+        self.assertEqual([], api.move_members(stale, MemberState.PLACED))
+        self.assertEqual(2, api.list_members(bulk.id)[0].epoch)
+
+    def test_moved_members_are_up_to_date(self):
+        bulk, members = database.accept(2)
+        for state in (MemberState.PLACED, MemberState.STARTING,
+                      MemberState.RUNNING):
+            self.assertEqual(members, api.move_members(members, state))
+        self.assertEqual(
+            [(m.id, m.state, m.epoch) for m in api.list_members(bulk.id)],
+            [(m.id, m.state, m.epoch) for m in members])
+
+    def test_start_counts_the_attempt(self):
+        bulk, members = database.accept(2)
+        api.move_members(members[1:], MemberState.FAILED)
+        moved = api.start_members(api.list_members(bulk.id)[:1])
+        self.assertEqual([members[0].id], [m.id for m in moved])
+        self.assertEqual(1, moved[0].attempt)
+        after = api.list_members(bulk.id)
+        self.assertEqual([(MemberState.STARTING, 1), (MemberState.FAILED, 0)],
+                         [(m.state, m.attempt) for m in after])
+        self.assertIsNotNone(after[0].started_at)
+
+    def test_deadlock_is_tried_again(self):
+        bulk, members = database.accept(1)
+        attempts = []
+
+        def fail_twice(*args, **kwargs):
+            attempts.append(args)
+            if len(attempts) < 3:
+                raise db_exc.DBDeadlock()
+            return move(*args, **kwargs)
+
+        move = api._move
+        with (mock.patch.object(api, '_move', side_effect=fail_twice),
+              mock.patch('time.sleep')):
+            moved = api.move_members(members, MemberState.PLACED)
+        self.assertEqual((members, 3), (moved, len(attempts)))
+        self.assertEqual(1, api.list_members(bulk.id)[0].epoch)
+
+
+class TestDelete(DatabaseTestCase):
+
+    def test_marks_all_members(self):
+        bulk, members = database.accept(len(MemberState.ALL))
+        for member, state in zip(members, MemberState.ALL, strict=True):
+            api.move_members([member], state)
+        other, _members = database.accept(2)
+
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
+        self.assertEqual(
+            {MemberState.DELETING: len(MemberState.ALL) - 1,
+             MemberState.DELETED: 1},
+            api.count_members([bulk.id])[bulk.id])
+        self.assertEqual({MemberState.QUEUED: 2},
+                         api.count_members([other.id])[other.id])
+        self.assertEqual(BulkStatus.BUILDING,
+                         api.get_bulk(other.uuid).status)
+
+    def test_asked_again_it_changes_nothing(self):
+        bulk, members = database.accept(2)
+        api.mark_bulk_deleting(bulk.id)
+        api.move_members(api.list_members(bulk.id)[:1], MemberState.DELETED)
+        before = self.dump()
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual(before, self.dump())
+
+    def test_stops_conductor_and_agent(self):
+        bulk, members = database.accept(2)
+        placed = self.place(bulk, members[:1])
+        epoch = api.get_bulk(bulk.uuid).epoch
+        api.mark_bulk_deleting(bulk.id)
+        self.assertIsNone(api.place_members(
+            bulk.id, epoch, [(members[1], 'host-1', [], {})]))
+        self.assertEqual([], api.start_members(placed))
+        self.assertFalse(api.set_bulk_status(
+            bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY))
+        self.assertEqual({MemberState.DELETING: 2},
+                         api.count_members([bulk.id])[bulk.id])
+
+    def test_destroy_refuses_while_members_are_left(self):
+        bulk, members = database.accept(3)
+        epoch = self.owned(bulk)
+        api.move_members(members[:2], MemberState.DELETED)
+        self.assertFalse(api.destroy_bulk(bulk.id, epoch))
+        self.assertEqual(3, len(api.list_members(bulk.id)))
+
+        api.move_members(members[2:], MemberState.DELETED)
+        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        self.assertRaises(exception.ResourceNotFound, api.get_bulk, bulk.uuid)
+        self.assertEqual([], api.list_members(bulk.id))
+
+    def test_destroy_leaves_other_bulks(self):
+        bulk, members = database.accept(1)
+        database.accept(2)
+        api.move_members(members, MemberState.DELETED)
+        self.assertTrue(api.destroy_bulk(bulk.id, self.owned(bulk)))
+        self.assertEqual(2, len(self.dump()['zun_bulk_member']))
+        self.assertEqual(1, len(self.dump()['zun_bulk_bulk']))
+
+
+class TestZunRows(DatabaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        _bulk, members = database.accept(3)
+        self.uuids = [member.container_uuid for member in members]
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.update(zun_models.Container.__table__).values(
+                    status='Error', status_reason='broken',
+                    task_state='container_creating', host='host-1'))
+
+    def test_states(self):
+        state = ('Error', 'broken', 'container_creating', 'host-1')
+        self.assertEqual(
+            dict.fromkeys(self.uuids[:2], state),
+            api.container_states(self.uuids[:2] + ['unknown']))
+
+    def test_reset(self):
+        api.reset_containers(self.uuids[:1])
+        states = api.container_states(self.uuids)
+        self.assertEqual(('Creating', None, None, None),
+                         states[self.uuids[0]])
+        self.assertEqual(
+            collections.Counter(['Creating', 'Error', 'Error']),
+            collections.Counter(state[0] for state in states.values()))
+
+    def test_delete(self):
+        api.delete_containers(self.uuids[:2])
+        rows = self.dump()
+        self.assertEqual(self.uuids[2:],
+                         [row.uuid for row in rows['container']])
+        self.assertEqual(
+            self.uuids[2:],
+            [row.container_uuid for row in rows['container_actions']])
+
+
+class TestConfigure(base.BaseTestCase):
+
+    def test_called_again(self):
+        self.useFixture(database.Database(tables=False))
+        engine = api.get_engine()
+        api.configure()
+        self.assertIs(engine, api.get_engine())
+
+    def test_without_migrations(self):
+        self.useFixture(database.Database(tables=False))
+        api.create_tables()
+        self.assertLessEqual(set(models.Base.metadata.tables),
+                             set(sa.inspect(api.get_engine())
+                                 .get_table_names()))
