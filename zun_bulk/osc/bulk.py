@@ -18,9 +18,9 @@ import time
 import types
 
 from cliff import columns as cliff_columns
+from osc_lib import exceptions
 from osc_lib.cli import format_columns
 from osc_lib.command import command
-from osc_lib import exceptions
 from zunclient import api_versions
 from zunclient.osc.v1 import containers as zun_commands
 from zunclient.v1 import containers as zun_containers

@@ -18,6 +18,7 @@ import tempfile
 
 from osc_lib import exceptions
 import requests
+from zunclient import exceptions as zun_exceptions
 
 from tests.unit.osc import base
 from zun_bulk.osc import bulk
@@ -129,7 +130,7 @@ class TestCreateRequest(base.CommandTestCase):
     def test_bad_option_of_the_container(self):
         self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
         error = self.assertRaises(
-            Exception, self.run_command, bulk.CreateBulk,
+            zun_exceptions.CommandError, self.run_command, bulk.CreateBulk,
             '--count', '1', '--net', 'nonsense', 'busybox')
         self.assertIn('nonsense', str(error))
         self.assertFalse(self.api.called)
