@@ -1,0 +1,85 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How long POST /v1/bulks takes to accept many containers.
+
+The hosts' zun-compute are stopped meanwhile, so that what is measured is the
+API and the database and nothing of the work that the answer promises.
+"""
+
+import statistics
+import sys
+
+from tests.bench import counters
+from tests.bench import e2e
+from tests.bench import lab
+from tests.bench import loads
+from tests.bench import report
+from tests.lab.real import labapi
+
+
+def add_arguments(parser):
+    lab.add_arguments(parser)
+    parser.add_argument('--counts', type=e2e.numbers, default=[1000, 10000],
+                        metavar='N,N,…',
+                        help='containers a bulk (1000,10000)')
+    parser.add_argument('--repeat', type=int, default=3, metavar='N',
+                        help='bulks of each, of which the slowest counts '
+                        '(%(default)s)')
+
+
+def accept(count, repeat):
+    """Return (seconds of each of the POSTs, SQL statements of a member).
+
+    :param count: members of a bulk
+    :param repeat: how many bulks
+    """
+    seconds, bulks = [], []
+    with counters.Counters() as counting:
+        for _again in range(repeat):
+            bulks.append(loads.Bulk())
+            seconds.append(bulks[-1].create(count))
+        statements = counting.count()['sql zun'] / count / repeat
+    # None of them is to begin once the hosts are there again.
+    for bulk in bulks:
+        bulk.zun.request('DELETE', bulk.path)
+    return seconds, bulks, statements
+
+
+def run(args):
+    if lab.is_up():
+        print('The benchmark brings up a lab of its own: end the one that '
+              'runs first.', file=sys.stderr)
+        return 2
+    rows, values, bulks = [], {}, []
+    with lab.fresh(args):
+        lab.run('stop', *(f'zun-compute-{number}'
+                          for number in labapi.hosts()))
+        accept(1, 1)
+        for count in args.counts:
+            lab.wait_until_quiet()
+            seconds, made, statements = accept(count, args.repeat)
+            bulks += made
+            rows.append([count, *(f'{value:.2f}' for value in (
+                min(seconds), statistics.median(seconds), max(seconds))),
+                f'{statements:.3f}'])
+            values[f'accept_{count}_s'] = round(max(seconds), 3)
+            values[f'sql_statements_per_member_{count}'] = round(
+                statements, 4)
+        lab.run('zun')
+        for bulk in bulks:
+            bulk.clear()
+    print('\n'.join(report.table(
+        ['members', 'fastest s', 'median s', 'slowest s', 'SQL a member'],
+        rows)))
+    print(report.json_line({'bench': 'accept', 'failed': 0, **values}))
+    return 0
