@@ -22,6 +22,7 @@ import time
 
 from oslo_log import log as logging
 from zun.common import clients
+from zun.common import consts
 from zun.common import context as zun_context
 from zun.common import exception
 
@@ -45,6 +46,7 @@ class Placement:
         self._sleep = sleep
         self._adapter, self._endpoint = clients.OpenStackClients(
             zun_context.get_admin_context()).placement()
+        self._has_traits = False
 
     def _call(self, method, url, **kwargs):
         return self._adapter.request(
@@ -57,6 +59,7 @@ class Placement:
         :param resources: a ResourceRequest of Zun's.
         :returns: {provider uuid: Candidate}.
         """
+        self._ensure_traits()
         answer = self._call('GET', '/allocation_candidates?'
                             + resources.to_querystring())
         _expect(answer, 200)
@@ -67,6 +70,17 @@ class Placement:
                 found.setdefault(provider, Candidate(
                     request['allocations'], body['provider_summaries']))
         return found
+
+    def _ensure_traits(self):
+        """Make the traits that a request may forbid.
+
+        Placement refuses a request with a trait that it does not know, and
+        Zun makes them before its first single container only.
+        """
+        if not self._has_traits:
+            for trait in consts.CUSTOM_TRAITS:
+                _expect(self._call('PUT', '/traits/' + trait), 201, 204)
+            self._has_traits = True
 
     def claim(self, claims, project_id, user_id):
         """Claim for many containers, all or none.
