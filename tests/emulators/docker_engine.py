@@ -344,7 +344,7 @@ class DockerEngine(server.Emulator):
             'Architecture': 'x86_64', 'OSType': 'linux',
             'OperatingSystem': self.NAME, 'KernelVersion': 'emulated',
             'Labels': [], 'Runtimes': {'runc': {'path': 'runc'}},
-            'DefaultRuntime': 'runc', 'DockerRootDir': '/var/lib/docker',
+            'DefaultRuntime': 'runc', 'DockerRootDir': '/',
             'Warnings': None})
 
     def events(self, request):

@@ -196,16 +196,12 @@ class Lab:
         settings = {
             'DEFAULT': {
                 'host': HOST, 'my_ip': '127.0.0.1', 'state_path': data,
-                'log_file': self.root / 'log' / 'zun.log', 'debug': True,
+                'log_file': self.root / 'log' / 'zun.log',
                 'transport_url': 'fake://', 'container_driver': 'zun_bulk',
                 # The default, cri, wants a container runtime.
                 'capsule_driver': 'fake', 'image_driver_list': 'docker',
                 'default_image_driver': 'docker', 'default_memory': 32,
-                'default_cpu': 0.1,
-                'default_log_levels': 'amqp=WARN,sqlalchemy=WARN,'
-                'oslo.messaging=INFO,oslo_messaging=INFO,stevedore=INFO,'
-                'urllib3=INFO,requests=INFO,keystoneauth=INFO,'
-                'keystonemiddleware=INFO,oslo_service=INFO,docker=INFO'},
+                'default_cpu': 0.1},
             'api': {'host_ip': '127.0.0.1', 'port': port, 'workers': 1,
                     'api_paste_config': PASTE},
             'database': {'connection': self._database('zun'),
