@@ -42,16 +42,21 @@ class CountsColumn(cliff_columns.FormattableColumn):
     """Numbers by name; people see those that are not zero."""
 
     def human_readable(self):
-        return ', '.join(f'{name}={number}'
-                         for name, number in self._value.items() if number)
+        return ', '.join(
+            f'{name}={number}'
+            for name, number in self._value.items()
+            if number
+        )
 
 
 class HostsColumn(cliff_columns.FormattableColumn):
     """Numbers by state by host, a line a host."""
 
     def human_readable(self):
-        return '\n'.join(f'{host}: {CountsColumn(counts).human_readable()}'
-                         for host, counts in sorted(self._value.items()))
+        return '\n'.join(
+            f'{host}: {CountsColumn(counts).human_readable()}'
+            for host, counts in sorted(self._value.items())
+        )
 
 
 class FailuresColumn(cliff_columns.FormattableColumn):
@@ -103,12 +108,21 @@ def _title(bulk):
     return f'Bulk {bulk["name"]} ({bulk["uuid"]})'
 
 
+def _success(bulk):
+    # A member that is not to be started is running once it is created.
+    return (
+        f'{bulk["members"]["running"]} of {bulk["count"]} containers '
+        f'{"running" if bulk["run"] else "created"}'
+    )
+
+
 def _positive(number):
     def convert(text):
         value = number(text)
         if not 0 < value < math.inf:
             raise ValueError
         return value
+
     # argparse tells it in its message.
     convert.__name__ = f'positive {number.__name__}'
     return convert
@@ -123,13 +137,15 @@ def _add_wait_options(parser, what):
         '--wait',
         action='store_true',
         help=f'{what} Progress goes to standard error: a bar on a terminal, '
-             'else plain lines.')
+        'else plain lines.',
+    )
     parser.add_argument(
         '--wait-timeout',
         metavar='<seconds>',
         type=_positive_float,
         help='With --wait: give up waiting after so many seconds and exit '
-             'non-zero; the work itself goes on (default: no limit)')
+        'non-zero; the work itself goes on (default: no limit)',
+    )
 
 
 def _check_wait_options(parsed_args):
@@ -145,8 +161,11 @@ class _TemplateManager(zun_containers.ContainerManager):
     """Zun's manager of containers, but it keeps what create would send."""
 
     def __init__(self):
-        super().__init__(types.SimpleNamespace(
-            api_version=api_versions.APIVersion(TEMPLATE_VERSION)))
+        super().__init__(
+            types.SimpleNamespace(
+                api_version=api_versions.APIVersion(TEMPLATE_VERSION)
+            )
+        )
         self.body = None
 
     def _create(self, url, body):
@@ -161,8 +180,11 @@ def _template(parsed_args):
     So let it run, with a client that keeps the request.
     """
     manager = _TemplateManager()
-    app = types.SimpleNamespace(client_manager=types.SimpleNamespace(
-        container=types.SimpleNamespace(containers=manager)))
+    app = types.SimpleNamespace(
+        client_manager=types.SimpleNamespace(
+            container=types.SimpleNamespace(containers=manager)
+        )
+    )
     options = argparse.Namespace(**{**vars(parsed_args), 'wait': False})
     zun_commands.CreateContainer(app, None).take_action(options)
     return manager.body
@@ -186,31 +208,37 @@ class CreateBulk(zun_commands.CreateContainer):
             metavar='<number>',
             type=_positive_int,
             required=True,
-            help='Number of containers')
+            help='Number of containers',
+        )
         parser.add_argument(
             '--bulk-name',
             metavar='<bulk-name>',
-            help='Name of the bulk (default: made of --name, else random)')
+            help='Name of the bulk (default: made of --name, else random)',
+        )
         parser.add_argument(
             '--name',
             metavar='<name>',
             help='Name of the containers. {index} stands for the number of '
-                 'the container, from 1; it may also stand in --hostname and '
-                 'in values of --environment (default: '
-                 '<bulk-name>-{index})')
+            'the container, from 1; it may also stand in --hostname and '
+            'in values of --environment (default: '
+            '<bulk-name>-{index})',
+        )
         parser.add_argument(
             '--no-run',
             action='store_true',
-            help='Only create the containers, do not start them')
+            help='Only create the containers, do not start them',
+        )
         parser.add_argument(
             '--max-attempts',
             metavar='<number>',
             type=_positive_int,
-            help='Times to try each container until it counts as failed')
+            help='Times to try each container until it counts as failed',
+        )
         _add_wait_options(
             parser,
             'Wait until every container runs or has failed; exit non-zero if '
-            'any has failed.')
+            'any has failed.',
+        )
         return parser
 
     def take_action(self, parsed_args):
@@ -232,9 +260,11 @@ class CreateBulk(zun_commands.CreateContainer):
 
     @staticmethod
     def _body(parsed_args):
-        body = {'count': parsed_args.count,
-                'template': _template(parsed_args),
-                'run': not parsed_args.no_run}
+        body = {
+            'count': parsed_args.count,
+            'template': _template(parsed_args),
+            'run': not parsed_args.no_run,
+        }
         if parsed_args.bulk_name is not None:
             body['name'] = parsed_args.bulk_name
         if parsed_args.max_attempts is not None:
@@ -247,19 +277,21 @@ class CreateBulk(zun_commands.CreateContainer):
         :returns: the bulk as it was last seen
         """
         reporter = progress.Reporter(self.app.stderr)
-        tracker = progress.Progress(bulk['count'], FINAL_STATES,
-                                    time.monotonic())
+        tracker = progress.Progress(
+            bulk['count'], FINAL_STATES, time.monotonic()
+        )
         reporter.note(f'{_title(bulk)}: {bulk["count"]} containers accepted.')
         try:
             for bulk in waiter.poll(
-                    lambda: bulks.get(bulk['uuid']), tracker, reporter,
-                    timeout):
+                lambda: bulks.get(bulk['uuid']), tracker, reporter, timeout
+            ):
                 if bulk['status'] != 'building':
                     break
         except KeyboardInterrupt:
             reporter.note(
                 f'Stopped waiting. {_title(bulk)} goes on; see "openstack '
-                f'appcontainer bulk show {bulk["uuid"]}".')
+                f'appcontainer bulk show {bulk["uuid"]}".'
+            )
             raise
         except client.ApiError as e:
             if e.status == 404:
@@ -267,14 +299,16 @@ class CreateBulk(zun_commands.CreateContainer):
             else:
                 self._problem = f'Stopped waiting for {_title(bulk)}: {e}'
         except waiter.WaitTimeout as e:
-            self._problem = (f'Stopped waiting for {_title(bulk)}: {e}. It '
-                             f'is {bulk["status"]}: {tracker.line()}')
+            self._problem = (
+                f'Stopped waiting for {_title(bulk)}: {e}. It '
+                f'is {bulk["status"]}: {tracker.line()}'
+            )
         else:
             self._problem = self._verdict(bulk)
             if not self._problem:
                 reporter.note(
-                    f'{bulk["members"]["running"]} of {bulk["count"]} '
-                    f'containers running after {tracker.elapsed:.1f} s.')
+                    f'{_success(bulk)} after {tracker.elapsed:.1f} s.'
+                )
         finally:
             reporter.close()
         return bulk
@@ -290,9 +324,10 @@ class CreateBulk(zun_commands.CreateContainer):
             return f'{_title(bulk)} is being deleted.'
         if bulk['status'] == 'ready' and not members['failed']:
             return None
-        lines = [f'{_title(bulk)} is {bulk["status"]}: {members["running"]} '
-                 f'of {bulk["count"]} containers running, '
-                 f'{members["failed"]} failed.']
+        lines = [
+            f'{_title(bulk)} is {bulk["status"]}: {_success(bulk)}, '
+            f'{members["failed"]} failed.'
+        ]
         if bulk.get('status_reason'):
             lines.append(bulk['status_reason'])
         failures = bulk.get('failures') or []
@@ -301,7 +336,8 @@ class CreateBulk(zun_commands.CreateContainer):
         if rest > 0:
             lines.append(
                 f'{rest} × other reasons: see "openstack appcontainer bulk '
-                f'member list --state failed {bulk["uuid"]}"')
+                f'member list --state failed {bulk["uuid"]}"'
+            )
         return '\n'.join(lines)
 
 
@@ -311,9 +347,8 @@ class ShowBulk(command.ShowOne):
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'bulk',
-            metavar='<bulk>',
-            help='UUID or name of the bulk')
+            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
+        )
         return parser
 
     def take_action(self, parsed_args):
@@ -322,53 +357,66 @@ class ShowBulk(command.ShowOne):
 
 def _add_list_options(parser, marker):
     parser.add_argument(
-        '--long',
-        action='store_true',
-        help='Show more columns')
+        '--long', action='store_true', help='Show more columns'
+    )
     parser.add_argument(
         '--marker',
         metavar='<marker>',
         help=f'{marker} of the last entry of the previous page; list what '
-             'comes after it')
+        'comes after it',
+    )
     parser.add_argument(
         '--limit',
         metavar='<number>',
         type=_positive_int,
-        help='List no more than these (default: all)')
+        help='List no more than these (default: all)',
+    )
     parser.add_argument(
-        '--sort-dir',
-        choices=('asc', 'desc'),
-        help='Direction to sort')
+        '--sort-dir', choices=('asc', 'desc'), help='Direction to sort'
+    )
 
 
 class ListBulk(command.Lister):
     """List bulks"""
 
-    columns = ('uuid', 'name', 'status', 'count', 'running', 'failed',
-               'created_at')
-    long_columns = ('status_reason', 'members', 'project_id', 'user_id',
-                    'updated_at', 'finished_at')
+    columns = (
+        'uuid',
+        'name',
+        'status',
+        'count',
+        'running',
+        'failed',
+        'created_at',
+    )
+    long_columns = (
+        'status_reason',
+        'members',
+        'project_id',
+        'user_id',
+        'updated_at',
+        'finished_at',
+    )
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
         _add_list_options(parser, 'UUID')
         parser.add_argument(
-            '--sort-key',
-            metavar='<field>',
-            help='Field to sort by')
+            '--sort-key', metavar='<field>', help='Field to sort by'
+        )
         parser.add_argument(
             '--status',
             metavar='<status>',
             help='Only bulks of this status (building, ready, error, '
-                 'deleting)')
+            'deleting)',
+        )
         parser.add_argument(
-            '--name',
-            metavar='<name>',
-            help='Only bulks of this name')
+            '--name', metavar='<name>', help='Only bulks of this name'
+        )
         parser.add_argument(
             '--all-projects',
             action='store_true',
-            help='List the bulks of all projects (admin only by default)')
+            help='List the bulks of all projects (admin only by default)',
+        )
         return parser
 
     def take_action(self, parsed_args):
@@ -382,38 +430,57 @@ class ListBulk(command.Lister):
             sort_dir=parsed_args.sort_dir,
             status=parsed_args.status,
             name=parsed_args.name,
-            all_projects=1 if parsed_args.all_projects else None)
+            all_projects=1 if parsed_args.all_projects else None,
+        )
         return columns, [
-            _row({**bulk,
-                  'running': bulk['members']['running'],
-                  'failed': bulk['members']['failed']}, columns)
-            for bulk in bulks]
+            _row(
+                {
+                    **bulk,
+                    'running': bulk['members']['running'],
+                    'failed': bulk['members']['failed'],
+                },
+                columns,
+            )
+            for bulk in bulks
+        ]
 
 
 class ListBulkMember(command.Lister):
     """List the containers of a bulk"""
 
-    columns = ('index', 'name', 'container_uuid', 'state', 'host', 'attempt',
-               'reason')
-    long_columns = ('reason_class', 'addresses', 'created_at', 'updated_at',
-                    'started_at', 'finished_at')
+    columns = (
+        'index',
+        'name',
+        'container_uuid',
+        'state',
+        'host',
+        'attempt',
+        'reason',
+    )
+    long_columns = (
+        'reason_class',
+        'addresses',
+        'created_at',
+        'updated_at',
+        'started_at',
+        'finished_at',
+    )
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'bulk',
-            metavar='<bulk>',
-            help='UUID or name of the bulk')
+            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
+        )
         _add_list_options(parser, 'Index')
         parser.add_argument(
             '--state',
             metavar='<state>',
             help='Only members in this state (queued, placed, starting, '
-                 'running, failed, cancelled, deleting, deleted)')
+            'running, failed, cancelled, deleting, deleted)',
+        )
         parser.add_argument(
-            '--host',
-            metavar='<host>',
-            help='Only members on this host')
+            '--host', metavar='<host>', help='Only members on this host'
+        )
         return parser
 
     def take_action(self, parsed_args):
@@ -426,7 +493,8 @@ class ListBulkMember(command.Lister):
             marker=parsed_args.marker,
             sort_dir=parsed_args.sort_dir,
             state=parsed_args.state,
-            host=parsed_args.host)
+            host=parsed_args.host,
+        )
         return columns, [_row(member, columns) for member in members]
 
 
@@ -439,7 +507,8 @@ class DeleteBulk(command.Command):
             'bulk',
             metavar='<bulk>',
             nargs='+',
-            help='UUID or name of the bulk(s) to delete')
+            help='UUID or name of the bulk(s) to delete',
+        )
         _add_wait_options(parser, 'Wait until nothing is left of them.')
         return parser
 
@@ -465,7 +534,8 @@ class DeleteBulk(command.Command):
             failed += self._wait(bulks, doomed, parsed_args.wait_timeout)
         if failed:
             raise exceptions.CommandError(
-                f'{failed} of {len(idents)} bulks failed to delete.')
+                f'{failed} of {len(idents)} bulks failed to delete.'
+            )
 
     def _wait(self, bulks, doomed, timeout):
         """Wait until bulks are gone.
@@ -478,17 +548,21 @@ class DeleteBulk(command.Command):
         failed = 0
         for bulk in doomed:
             now = time.monotonic()
-            left = None if timeout is None else max(
-                0, started + timeout - now)
+            left = None if timeout is None else max(0, started + timeout - now)
             tracker = progress.Progress(bulk['count'], ('deleted',), now)
             try:
                 for _seen in waiter.poll(
-                        lambda uuid=bulk['uuid']: bulks.get(uuid), tracker,
-                        reporter, left):
+                    lambda uuid=bulk['uuid']: bulks.get(uuid),
+                    tracker,
+                    reporter,
+                    left,
+                ):
                     pass
             except KeyboardInterrupt:
-                reporter.note('Stopped waiting. The deletion goes on; see '
-                              '"openstack appcontainer bulk list".')
+                reporter.note(
+                    'Stopped waiting. The deletion goes on; see '
+                    '"openstack appcontainer bulk list".'
+                )
                 raise
             except client.ApiError as e:
                 if e.status == 404:
@@ -498,6 +572,8 @@ class DeleteBulk(command.Command):
                     reporter.note(f'Stopped waiting for {_title(bulk)}: {e}')
             except waiter.WaitTimeout:
                 failed += 1
-                reporter.note(f'Stopped waiting for {_title(bulk)} after '
-                              f'{timeout:g} s: {tracker.line()}')
+                reporter.note(
+                    f'Stopped waiting for {_title(bulk)} after '
+                    f'{timeout:g} s: {tracker.line()}'
+                )
         return failed

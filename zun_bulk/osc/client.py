@@ -31,10 +31,12 @@ COLLECTION = '/v1/bulks'
 READ_TIMEOUT = 60
 
 #: The last but one is Keystone's: Zun's client has errors of its own.
-_NO_ANSWER = (ksa_exceptions.ConnectFailure,
-              ksa_exceptions.ConnectTimeout,
-              ksa_exceptions.HttpServerError,
-              ksa_exceptions.UnknownConnectionError)
+_NO_ANSWER = (
+    ksa_exceptions.ConnectFailure,
+    ksa_exceptions.ConnectTimeout,
+    ksa_exceptions.HttpServerError,
+    ksa_exceptions.UnknownConnectionError,
+)
 
 
 class ApiError(exceptions.CommandError):
@@ -96,8 +98,9 @@ class BulkClient:
         :param body: the request: count, template and so on
         :returns: the bulk, accepted but not built yet
         """
-        return self._call(self._http.json_request, 'POST', COLLECTION,
-                          body=body)[1]
+        return self._call(
+            self._http.json_request, 'POST', COLLECTION, body=body
+        )[1]
 
     def get(self, ident):
         """Get a bulk by UUID or name."""
@@ -118,16 +121,18 @@ class BulkClient:
 
     def list_members(self, ident, limit=None, **filters):
         """Yield the members of a bulk; see list for the parameters."""
-        return self._pages(self._path(ident) + '/members', 'members', limit,
-                           filters)
+        return self._pages(
+            self._path(ident) + '/members', 'members', limit, filters
+        )
 
     @staticmethod
     def _path(ident):
         return f'{COLLECTION}/{parse.quote(ident, safe="")}'
 
     def _get(self, url):
-        return self._call(self._http.json_request, 'GET', url,
-                          timeout=READ_TIMEOUT)[1]
+        return self._call(
+            self._http.json_request, 'GET', url, timeout=READ_TIMEOUT
+        )[1]
 
     def _pages(self, path, key, limit, filters):
         query = {k: v for k, v in filters.items() if v is not None}
@@ -148,17 +153,20 @@ class BulkClient:
             query = parse.urlsplit(page['next']).query
 
     def _call(self, method, verb, url, **kwargs):
-        headers = {'OpenStack-API-Version': API_VERSION,
-                   'Accept': 'application/json',
-                   'Content-Type': 'application/json'}
+        headers = {
+            'OpenStack-API-Version': API_VERSION,
+            'Accept': 'application/json',
+            'Content-Type': 'application/json',
+        }
         try:
             return method(verb, url, headers=headers, **kwargs)
         except zun_exceptions.HttpError as e:
             # A foreign 404 must not pass for a bulk that is gone.
             if e.http_status == 404 and not _is_of_bulk_api(e.response):
-                raise ApiError('The container service has no bulk API: '
-                               'zun_bulk is not enabled there (HTTP 404)'
-                               ) from e
+                raise ApiError(
+                    'The container service has no bulk API: '
+                    'zun_bulk is not enabled there (HTTP 404)'
+                ) from e
             raise ApiError(_explain(e), e.http_status) from e
         except _NO_ANSWER as e:
             raise ApiError(str(e)) from e

@@ -18,8 +18,16 @@ import os
 
 
 #: The order in which states are told.
-STATES = ('running', 'failed', 'cancelled', 'starting', 'placed', 'queued',
-          'deleting', 'deleted')
+STATES = (
+    'running',
+    'failed',
+    'cancelled',
+    'starting',
+    'placed',
+    'queued',
+    'deleting',
+    'deleted',
+)
 
 #: The rate is that of the last so many seconds.
 RATE_WINDOW = 20.0
@@ -71,8 +79,9 @@ class Progress:
         self.counts = dict(counts)
         self._now = now
         self._samples.append((now, self.done))
-        while (len(self._samples) > 2
-               and self._samples[1][0] <= now - RATE_WINDOW):
+        while (
+            len(self._samples) > 2 and self._samples[1][0] <= now - RATE_WINDOW
+        ):
             self._samples.popleft()
 
     @property
@@ -114,8 +123,11 @@ class Progress:
         return min(MAX_POLL, max(MIN_POLL, min(self.elapsed, left) / 10))
 
     def _states(self):
-        return ', '.join(f'{state} {self.counts[state]}' for state in STATES
-                         if self.counts.get(state))
+        return ', '.join(
+            f'{state} {self.counts[state]}'
+            for state in STATES
+            if self.counts.get(state)
+        )
 
     def _rate_text(self):
         return '' if self.rate is None else f'{self.rate:.1f}/s'
@@ -140,11 +152,11 @@ class Progress:
         """
         fraction = f'{self.done}/{self.total}'
         for parts in (
-                (fraction, self._states(), self._rate_text(),
-                 self._eta_text()),
-                (fraction, self._rate_text(), self._eta_text()),
-                (fraction, self._eta_text()),
-                (fraction,)):
+            (fraction, self._states(), self._rate_text(), self._eta_text()),
+            (fraction, self._rate_text(), self._eta_text()),
+            (fraction, self._eta_text()),
+            (fraction,),
+        ):
             text = '  '.join(filter(None, parts))
             size = min(MAX_BAR, width - len(text) - len('[] '))
             if size >= MIN_BAR:
@@ -187,9 +199,11 @@ class Reporter:
             return
         if progress.counts == self._last_counts:
             return
-        if (self._last_time is not None
-                and now - self._last_time < LINE_INTERVAL
-                and progress.done < progress.total):
+        if (
+            self._last_time is not None
+            and now - self._last_time < LINE_INTERVAL
+            and progress.done < progress.total
+        ):
             return
         self._last_counts = progress.counts
         self._last_time = now

@@ -26,12 +26,22 @@ from zunclient.v1 import client as zun_client
 ENDPOINT = 'http://zun.example.org/container/v1'
 BULKS = f'{ENDPOINT}/bulks'
 UUID = '3f6c8b1e-54a2-4d0e-9f0b-6a8a0b5f2f11'
-HEADERS = {'OpenStack-API-Version': 'container-bulk 1.0',
-           'Content-Type': 'application/json',
-           'x-openstack-request-id': 'req-1'}
+HEADERS = {
+    'OpenStack-API-Version': 'container-bulk 1.0',
+    'Content-Type': 'application/json',
+    'x-openstack-request-id': 'req-1',
+}
 
-STATES = ('queued', 'placed', 'starting', 'running', 'failed', 'cancelled',
-          'deleting', 'deleted')
+STATES = (
+    'queued',
+    'placed',
+    'starting',
+    'running',
+    'failed',
+    'cancelled',
+    'deleting',
+    'deleted',
+)
 
 
 def bulk_view(status='building', **members):
@@ -61,14 +71,22 @@ def bulk_view(status='building', **members):
 
 def error(status, detail, title='Bad luck'):
     """The keywords of a mocked answer that is an error of the bulk API."""
-    return {'status_code': status,
-            'headers': HEADERS,
-            'json': {'errors': [{'request_id': 'req-1',
-                                 'code': 'container.error',
-                                 'status': status,
-                                 'title': title,
-                                 'detail': detail,
-                                 'links': []}]}}
+    return {
+        'status_code': status,
+        'headers': HEADERS,
+        'json': {
+            'errors': [
+                {
+                    'request_id': 'req-1',
+                    'code': 'container.error',
+                    'status': status,
+                    'title': title,
+                    'detail': detail,
+                    'links': [],
+                }
+            ]
+        },
+    }
 
 
 def answer(body, status=200):
@@ -108,16 +126,20 @@ class CommandTestCase(base.BaseTestCase):
         self.api = self.useFixture(requests_mock_fixture.Fixture())
         self.clock = Clock()
         for module in ('bulk', 'waiter'):
-            self.useFixture(fixtures.MonkeyPatch(
-                f'zun_bulk.osc.{module}.time', self.clock))
+            self.useFixture(
+                fixtures.MonkeyPatch(f'zun_bulk.osc.{module}.time', self.clock)
+            )
         container = zun_client.Client(
             session=session.Session(
-                auth=token_endpoint.Token(ENDPOINT, 'token')),
-            api_version=api_versions.APIVersion('1.40'))
+                auth=token_endpoint.Token(ENDPOINT, 'token')
+            ),
+            api_version=api_versions.APIVersion('1.40'),
+        )
         self.app = types.SimpleNamespace(
             client_manager=types.SimpleNamespace(container=container),
             stdout=Stream(),
-            stderr=Stream())
+            stderr=Stream(),
+        )
 
     def run_command(self, command, *argv):
         """Run a command.

@@ -26,7 +26,6 @@ from zun_bulk.osc import waiter
 
 
 class TestCreateRequest(base.CommandTestCase):
-
     def create(self, *argv):
         """Run the command and return the request body."""
         self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
@@ -45,18 +44,28 @@ class TestCreateRequest(base.CommandTestCase):
         self.create('--count', '3', 'busybox')
         self.assertEqual(
             'container-bulk 1.0',
-            self.api.last_request.headers['OpenStack-API-Version'])
+            self.api.last_request.headers['OpenStack-API-Version'],
+        )
 
     def test_shared_client_keeps_its_version(self):
         self.create('--count', '3', 'busybox')
         self.assertEqual(
-            '1.40',
-            self.app.client_manager.container.api_version.get_string())
+            '1.40', self.app.client_manager.container.api_version.get_string()
+        )
 
     def test_options_of_the_bulk(self):
         body = self.create(
-            '--count', '60', '--bulk-name', 'load', '--name', 'web-{index}',
-            '--no-run', '--max-attempts', '5', 'busybox')
+            '--count',
+            '60',
+            '--bulk-name',
+            'load',
+            '--name',
+            'web-{index}',
+            '--no-run',
+            '--max-attempts',
+            '5',
+            'busybox',
+        )
         self.assertEqual(60, body['count'])
         self.assertEqual('load', body['name'])
         self.assertEqual('web-{index}', body['template']['name'])
@@ -64,64 +73,108 @@ class TestCreateRequest(base.CommandTestCase):
         self.assertEqual(5, body['max_attempts'])
 
     def test_command_is_all_after_the_image(self):
-        body = self.create('--count', '3', 'busybox', 'sleep', '--count',
-                           '5', '--wait')
+        body = self.create(
+            '--count', '3', 'busybox', 'sleep', '--count', '5', '--wait'
+        )
         self.assertEqual(3, body['count'])
-        self.assertEqual(['sleep', '--count', '5', '--wait'],
-                         body['template']['command'])
+        self.assertEqual(
+            ['sleep', '--count', '5', '--wait'], body['template']['command']
+        )
 
     def test_options_of_the_container(self):
         with tempfile.NamedTemporaryFile() as source:
             source.write(b'some\xff text')
             source.flush()
             body = self.create(
-                '--count', '3', '--cpu', '0.1', '--memory', '64',
-                '--environment', 'NUMBER={index}', '--workdir', '/tmp',
-                '--label', 'a=b', '--image-pull-policy', 'ifnotpresent',
-                '--restart', 'on-failure:3', '--image-driver', 'docker',
-                '--interactive', '--security-group', 'web',
-                '--hint', 'x=y', '--net', 'network=private',
+                '--count',
+                '3',
+                '--cpu',
+                '0.1',
+                '--memory',
+                '64',
+                '--environment',
+                'NUMBER={index}',
+                '--workdir',
+                '/tmp',
+                '--label',
+                'a=b',
+                '--image-pull-policy',
+                'ifnotpresent',
+                '--restart',
+                'on-failure:3',
+                '--image-driver',
+                'docker',
+                '--interactive',
+                '--security-group',
+                'web',
+                '--hint',
+                'x=y',
+                '--net',
+                'network=private',
                 '--mount',
                 f'type=bind,source={source.name},destination=/etc/motd',
-                '--runtime', 'runc', '--hostname', 'web-{index}',
-                '--disk', '10', '--availability-zone', 'nova',
-                '--auto-heal', '--privileged',
-                '--healthcheck', 'cmd=true,interval=1m,retries=2',
-                '--registry', 'mine', '--host', 'host-1',
-                '--entrypoint', 'sh -c', 'busybox', 'true')
-        self.assertEqual({
-            'image': 'busybox',
-            'cpu': '0.1',
-            'memory': '64',
-            'environment': {'NUMBER': '{index}'},
-            'workdir': '/tmp',
-            'labels': {'a': 'b'},
-            'image_pull_policy': 'ifnotpresent',
-            'restart_policy': {'Name': 'on-failure',
-                               'MaximumRetryCount': '3'},
-            'image_driver': 'docker',
-            'auto_remove': False,
-            'interactive': True,
-            'tty': True,
-            'security_groups': ['web'],
-            'hints': {'x': 'y'},
-            'nets': [{'network': 'private'}],
-            'mounts': [{
-                'type': 'bind',
-                'source': base64.b64encode(b'some\xff text').decode(),
-                'destination': '/etc/motd'}],
-            'runtime': 'runc',
-            'hostname': 'web-{index}',
-            'disk': 10,
-            'availability_zone': 'nova',
-            'auto_heal': True,
-            'privileged': True,
-            'healthcheck': {'cmd': 'true', 'interval': 60, 'retries': 2},
-            'registry': 'mine',
-            'host': 'host-1',
-            'entrypoint': ['sh', '-c'],
-            'command': ['true'],
-        }, body['template'])
+                '--runtime',
+                'runc',
+                '--hostname',
+                'web-{index}',
+                '--disk',
+                '10',
+                '--availability-zone',
+                'nova',
+                '--auto-heal',
+                '--privileged',
+                '--healthcheck',
+                'cmd=true,interval=1m,retries=2',
+                '--registry',
+                'mine',
+                '--host',
+                'host-1',
+                '--entrypoint',
+                'sh -c',
+                'busybox',
+                'true',
+            )
+        self.assertEqual(
+            {
+                'image': 'busybox',
+                'cpu': '0.1',
+                'memory': '64',
+                'environment': {'NUMBER': '{index}'},
+                'workdir': '/tmp',
+                'labels': {'a': 'b'},
+                'image_pull_policy': 'ifnotpresent',
+                'restart_policy': {
+                    'Name': 'on-failure',
+                    'MaximumRetryCount': '3',
+                },
+                'image_driver': 'docker',
+                'auto_remove': False,
+                'interactive': True,
+                'tty': True,
+                'security_groups': ['web'],
+                'hints': {'x': 'y'},
+                'nets': [{'network': 'private'}],
+                'mounts': [
+                    {
+                        'type': 'bind',
+                        'source': base64.b64encode(b'some\xff text').decode(),
+                        'destination': '/etc/motd',
+                    }
+                ],
+                'runtime': 'runc',
+                'hostname': 'web-{index}',
+                'disk': 10,
+                'availability_zone': 'nova',
+                'auto_heal': True,
+                'privileged': True,
+                'healthcheck': {'cmd': 'true', 'interval': 60, 'retries': 2},
+                'registry': 'mine',
+                'host': 'host-1',
+                'entrypoint': ['sh', '-c'],
+                'command': ['true'],
+            },
+            body['template'],
+        )
 
     def test_exposed_ports(self):
         body = self.create('--count', '1', '--expose-port', '80/tcp', 'nginx')
@@ -130,16 +183,24 @@ class TestCreateRequest(base.CommandTestCase):
     def test_bad_option_of_the_container(self):
         self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
         error = self.assertRaises(
-            zun_exceptions.CommandError, self.run_command, bulk.CreateBulk,
-            '--count', '1', '--net', 'nonsense', 'busybox')
+            zun_exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            '--count',
+            '1',
+            '--net',
+            'nonsense',
+            'busybox',
+        )
         self.assertIn('nonsense', str(error))
         self.assertFalse(self.api.called)
 
     def _assert_usage_error(self, message, *argv):
         stderr = io.StringIO()
         with contextlib.redirect_stderr(stderr):
-            self.assertRaises(SystemExit, self.run_command, bulk.CreateBulk,
-                              *argv)
+            self.assertRaises(
+                SystemExit, self.run_command, bulk.CreateBulk, *argv
+            )
         self.assertIn(message, stderr.getvalue())
         self.assertFalse(self.api.called)
 
@@ -149,32 +210,59 @@ class TestCreateRequest(base.CommandTestCase):
     def test_count_of_zero(self):
         self._assert_usage_error(
             "argument --count: invalid positive int value: '0'",
-            '--count', '0', 'busybox')
+            '--count',
+            '0',
+            'busybox',
+        )
 
     def test_wait_timeout_of_zero(self):
         self._assert_usage_error(
             "--wait-timeout: invalid positive float value: '0'",
-            '--count', '1', '--wait', '--wait-timeout', '0', 'busybox')
+            '--count',
+            '1',
+            '--wait',
+            '--wait-timeout',
+            '0',
+            'busybox',
+        )
 
     def test_wait_timeout_not_a_number(self):
         self._assert_usage_error(
             "--wait-timeout: invalid positive float value: 'nan'",
-            '--count', '1', '--wait', '--wait-timeout', 'nan', 'busybox')
+            '--count',
+            '1',
+            '--wait',
+            '--wait-timeout',
+            'nan',
+            'busybox',
+        )
 
     def test_wait_timeout_without_wait(self):
-        self.assertRaises(exceptions.CommandError, self.run_command,
-                          bulk.CreateBulk, '--count', '1',
-                          '--wait-timeout', '5', 'busybox')
+        self.assertRaises(
+            exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            '--count',
+            '1',
+            '--wait-timeout',
+            '5',
+            'busybox',
+        )
         self.assertFalse(self.api.called)
 
 
 class TestCreateErrors(base.CommandTestCase):
-
     def _error(self, **answer):
         post = self.api.post(base.BULKS, **answer)
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.CreateBulk,
-            '--count', '3', '--wait', 'busybox')
+            exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            '--count',
+            '3',
+            '--wait',
+            'busybox',
+        )
         self.assertEqual('', self.output)
         # Who sends it again may get two bulks.
         self.assertEqual(1, post.call_count)
@@ -185,71 +273,104 @@ class TestCreateErrors(base.CommandTestCase):
             self.assertEqual(
                 f'template.nets.0.port: one port cannot serve many '
                 f'(HTTP {status}) (Request-ID: req-1)',
-                self._error(**base.error(
-                    status,
-                    'template.nets.0.port: one port cannot serve many')))
+                self._error(
+                    **base.error(
+                        status,
+                        'template.nets.0.port: one port cannot serve many',
+                    )
+                ),
+            )
 
     def test_title_where_there_is_no_detail(self):
-        self.assertEqual('Bad luck (HTTP 400) (Request-ID: req-1)',
-                         self._error(**base.error(400, '')))
+        self.assertEqual(
+            'Bad luck (HTTP 400) (Request-ID: req-1)',
+            self._error(**base.error(400, '')),
+        )
 
     def test_error_of_a_proxy(self):
-        self.assertIn('(HTTP 502)', self._error(
-            status_code=502, headers={'Content-Type': 'text/html'},
-            text='<html>Bad Gateway</html>'))
+        self.assertIn(
+            '(HTTP 502)',
+            self._error(
+                status_code=502,
+                headers={'Content-Type': 'text/html'},
+                text='<html>Bad Gateway</html>',
+            ),
+        )
 
     def test_not_enabled(self):
-        self.assertIn('zun_bulk is not enabled', self._error(
-            status_code=404,
-            headers={'OpenStack-API-Version': 'container 1.40',
-                     'Content-Type': 'application/json'},
-            json={'errors': [{'title': 'Not Found', 'status': 404}]}))
+        self.assertIn(
+            'zun_bulk is not enabled',
+            self._error(
+                status_code=404,
+                headers={
+                    'OpenStack-API-Version': 'container 1.40',
+                    'Content-Type': 'application/json',
+                },
+                json={'errors': [{'title': 'Not Found', 'status': 404}]},
+            ),
+        )
 
     def test_no_connection(self):
-        self.assertIn('Unable to establish connection', self._error(
-            exc=requests.exceptions.ConnectionError))
+        self.assertIn(
+            'Unable to establish connection',
+            self._error(exc=requests.exceptions.ConnectionError),
+        )
 
 
 class TestCreateWait(base.CommandTestCase):
-
     def create(self, *answers, argv=(), count=3):
         """Run the command.
 
         :param answers: to each GET that follows the POST
         """
-        self.api.post(base.BULKS,
-                      **base.answer(base.bulk_view(queued=count), 202))
+        self.api.post(
+            base.BULKS, **base.answer(base.bulk_view(queued=count), 202)
+        )
         self.api.get(f'{base.BULKS}/{base.UUID}', list(answers))
         return self.run_command(
-            bulk.CreateBulk, '--count', str(count), '--wait', *argv,
-            'busybox')
+            bulk.CreateBulk, '--count', str(count), '--wait', *argv, 'busybox'
+        )
 
     def failing(self, *answers, argv=()):
-        return str(self.assertRaises(
-            exceptions.CommandError, self.create, *answers, argv=argv))
+        return str(
+            self.assertRaises(
+                exceptions.CommandError, self.create, *answers, argv=argv
+            )
+        )
 
     def test_success(self):
         output = self.create(
             base.answer(base.bulk_view(queued=3)),
             base.answer(base.bulk_view(starting=2, running=1)),
             base.answer(base.bulk_view('ready', running=3)),
-            argv=('-f', 'json'))
+            argv=('-f', 'json'),
+        )
         view = json.loads(output)
         self.assertEqual('ready', view['status'])
         self.assertEqual(3, view['members']['running'])
         self.assertEqual(
             ['POST', 'GET', 'GET', 'GET'],
-            [request.method for request in self.api.request_history])
+            [request.method for request in self.api.request_history],
+        )
         lines = self.progress.splitlines()
         self.assertEqual(
-            f'Bulk load ({base.UUID}): 3 containers accepted.', lines[0])
+            f'Bulk load ({base.UUID}): 3 containers accepted.', lines[0]
+        )
         self.assertEqual('3 of 3 containers running after 1.0 s.', lines[-1])
         self.assertNotIn('\r', self.progress)
 
+    def test_success_without_run(self):
+        view = {**base.bulk_view('ready', running=3), 'run': False}
+        self.create(base.answer(view), argv=('--no-run',))
+        self.assertIn('3 of 3 containers created after', self.progress)
+
     def test_without_wait(self):
         self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
-        view = json.loads(self.run_command(
-            bulk.CreateBulk, '-f', 'json', '--count', '3', 'busybox'))
+        view = json.loads(
+            self.run_command(
+                bulk.CreateBulk, '-f', 'json', '--count', '3', 'busybox'
+            )
+        )
         self.assertEqual('building', view['status'])
         self.assertEqual('', self.progress)
         self.assertEqual(1, self.api.call_count)
@@ -257,15 +378,19 @@ class TestCreateWait(base.CommandTestCase):
     def test_progress_is_not_on_stdout(self):
         output = self.create(
             base.answer(base.bulk_view('ready', running=3)),
-            argv=('-f', 'value', '-c', 'uuid'))
+            argv=('-f', 'value', '-c', 'uuid'),
+        )
         self.assertEqual(base.UUID, output.strip())
 
     def test_plain_lines_are_few(self):
         self.create(
-            *[base.answer(base.bulk_view(queued=300 - n, running=n))
-              for n in range(200)],
+            *[
+                base.answer(base.bulk_view(queued=300 - n, running=n))
+                for n in range(200)
+            ],
             base.answer(base.bulk_view('ready', running=300)),
-            count=300)
+            count=300,
+        )
         seconds = sum(self.clock.naps)
         lines = self.progress.splitlines()
         self.assertTrue(50 < seconds < 400, seconds)
@@ -274,7 +399,8 @@ class TestCreateWait(base.CommandTestCase):
     def test_no_line_without_a_change(self):
         self.create(
             *[base.answer(base.bulk_view(starting=3)) for _n in range(99)],
-            base.answer(base.bulk_view('ready', running=3)))
+            base.answer(base.bulk_view('ready', running=3)),
+        )
         self.assertEqual(4, len(self.progress.splitlines()))
 
     def test_bar_on_a_terminal(self):
@@ -282,7 +408,8 @@ class TestCreateWait(base.CommandTestCase):
         self.create(
             base.answer(base.bulk_view(queued=3)),
             base.answer(base.bulk_view(queued=1, running=2)),
-            base.answer(base.bulk_view('ready', running=3)))
+            base.answer(base.bulk_view('ready', running=3)),
+        )
         first, bar, last, end = self.progress.split('\n')
         self.assertIn('accepted', first)
         drawn = bar.split('\r')
@@ -298,37 +425,49 @@ class TestCreateWait(base.CommandTestCase):
         view = base.bulk_view('error', running=3, failed=6)
         view['failures'] = [
             {'class': 'image', 'reason': 'no such\nimage', 'count': 3},
-            {'class': None, 'reason': 'exited with 1', 'count': 1}]
+            {'class': None, 'reason': 'exited with 1', 'count': 1},
+        ]
         view['status_reason'] = 'It was too much.'
         message = self.failing(base.answer(view), argv=('-f', 'json'))
         self.assertEqual(
-            [f'Bulk load ({base.UUID}) is error: 3 of 9 containers running, '
-             '6 failed.',
-             'It was too much.',
-             '3 × image: no such image',
-             '1 × exited with 1',
-             '2 × other reasons: see "openstack appcontainer bulk member list '
-             f'--state failed {base.UUID}"'],
-            message.splitlines())
+            [
+                f'Bulk load ({base.UUID}) is error: 3 of 9 containers running, '
+                '6 failed.',
+                'It was too much.',
+                '3 × image: no such image',
+                '1 × exited with 1',
+                '2 × other reasons: see "openstack appcontainer bulk member list '
+                f'--state failed {base.UUID}"',
+            ],
+            message.splitlines(),
+        )
         # The bulk is shown all the same.
         self.assertEqual(view, json.loads(self.output))
 
     def test_failed_member_of_a_ready_bulk(self):
-        self.assertIn('1 failed', self.failing(
-            base.answer(base.bulk_view('ready', running=2, failed=1))))
+        self.assertIn(
+            '1 failed',
+            self.failing(
+                base.answer(base.bulk_view('ready', running=2, failed=1))
+            ),
+        )
 
     def test_status_of_a_later_api(self):
-        self.assertIn('is paused', self.failing(
-            base.answer(base.bulk_view('paused', queued=3))))
+        self.assertIn(
+            'is paused',
+            self.failing(base.answer(base.bulk_view('paused', queued=3))),
+        )
 
     def test_timeout(self):
         message = self.failing(
             base.answer(base.bulk_view(starting=1, running=2)),
-            argv=('--wait-timeout', '7'))
+            argv=('--wait-timeout', '7'),
+        )
         self.assertEqual(
             f'Stopped waiting for Bulk load ({base.UUID}): no end after 7 s. '
             'It is building: 2 of 3 done: running 2, starting 1; 0.0/s',
-            message)
+            message,
+        )
         self.assertAlmostEqual(7, sum(self.clock.naps))
         self.assertIn(base.UUID, self.output)
 
@@ -340,52 +479,64 @@ class TestCreateWait(base.CommandTestCase):
             {'status_code': 502, 'text': 'Bad Gateway'},
             base.answer(base.bulk_view(running=1, starting=2)),
             base.error(500, 'Database is away.'),
-            base.answer(base.bulk_view('ready', running=3)))
+            base.answer(base.bulk_view('ready', running=3)),
+        )
         self.assertIn('ready', output)
         self.assertEqual(2, self.progress.count('trying again'))
-        self.assertIn('The server is busy. (HTTP 503) (Request-ID: req-1); '
-                      'trying again', self.progress)
+        self.assertIn(
+            'The server is busy. (HTTP 503) (Request-ID: req-1); trying again',
+            self.progress,
+        )
         self.assertIn('Database is away.', self.progress)
 
     def test_transient_errors_until_the_timeout(self):
-        message = self.failing(base.error(503, 'The server is busy.'),
-                               argv=('--wait-timeout', '9'))
+        message = self.failing(
+            base.error(503, 'The server is busy.'),
+            argv=('--wait-timeout', '9'),
+        )
         self.assertIn('no end after 9 s. It is building', message)
         self.assertAlmostEqual(9, sum(self.clock.naps))
 
     def test_api_never_comes_back(self):
         message = self.failing(base.error(503, 'The server is busy.'))
         self.assertIn('The server is busy.', message)
-        self.assertAlmostEqual(waiter.PATIENCE, sum(self.clock.naps),
-                               delta=2)
+        self.assertAlmostEqual(waiter.PATIENCE, sum(self.clock.naps), delta=2)
         self.assertIn(base.UUID, self.output)
 
     def test_refused_while_waiting(self):
-        self.assertIn('Not yours. (HTTP 403)', self.failing(
-            base.error(403, 'Not yours.')))
+        self.assertIn(
+            'Not yours. (HTTP 403)',
+            self.failing(base.error(403, 'Not yours.')),
+        )
         self.assertEqual([], self.clock.naps)
 
     def test_deleted_meanwhile(self):
         self.assertEqual(
             f'Bulk load ({base.UUID}) was deleted meanwhile.',
-            self.failing(base.answer(base.bulk_view()),
-                         base.error(404, 'No such bulk.')))
+            self.failing(
+                base.answer(base.bulk_view()), base.error(404, 'No such bulk.')
+            ),
+        )
 
     def test_being_deleted(self):
-        self.assertIn('is being deleted', self.failing(
-            base.answer(base.bulk_view('deleting', deleting=3))))
+        self.assertIn(
+            'is being deleted',
+            self.failing(base.answer(base.bulk_view('deleting', deleting=3))),
+        )
 
     def test_interrupt(self):
         def interrupt(seconds):
             raise KeyboardInterrupt
 
         self.clock.sleep = interrupt
-        self.assertRaises(KeyboardInterrupt, self.create,
-                          base.answer(base.bulk_view()))
+        self.assertRaises(
+            KeyboardInterrupt, self.create, base.answer(base.bulk_view())
+        )
         self.assertIn(
             f'Stopped waiting. Bulk load ({base.UUID}) goes on; see '
             f'"openstack appcontainer bulk show {base.UUID}".',
-            self.progress)
+            self.progress,
+        )
 
     def test_reads_have_a_time_limit_and_the_post_has_none(self):
         self.create(base.answer(base.bulk_view('ready', running=3)))

@@ -19,15 +19,16 @@ from zun_bulk.osc import bulk
 
 
 class TestDelete(base.CommandTestCase):
-
     def setUp(self):
         super().setUp()
         self.logs = self.useFixture(fixtures.FakeLogger('zun_bulk.osc'))
         self.url = f'{base.BULKS}/{base.UUID}'
 
     def requests(self):
-        return [(request.method, request.url.rpartition('/')[2])
-                for request in self.api.request_history]
+        return [
+            (request.method, request.url.rpartition('/')[2])
+            for request in self.api.request_history
+        ]
 
     def test_several(self):
         for name in ('a', 'b'):
@@ -36,12 +37,14 @@ class TestDelete(base.CommandTestCase):
         self.assertEqual([('DELETE', 'a'), ('DELETE', 'b')], self.requests())
         self.assertEqual(
             'container-bulk 1.0',
-            self.api.last_request.headers['OpenStack-API-Version'])
+            self.api.last_request.headers['OpenStack-API-Version'],
+        )
 
     def test_empty_body_that_calls_itself_json(self):
         logs = self.useFixture(fixtures.FakeLogger('zunclient'))
-        self.api.delete(f'{base.BULKS}/a', status_code=202,
-                        headers=base.HEADERS)
+        self.api.delete(
+            f'{base.BULKS}/a', status_code=202, headers=base.HEADERS
+        )
         self.run_command(bulk.DeleteBulk, 'a')
         self.assertEqual('', logs.output)
 
@@ -50,18 +53,29 @@ class TestDelete(base.CommandTestCase):
         self.api.delete(f'{base.BULKS}/b', status_code=202)
         self.api.delete(f'{base.BULKS}/c', **base.error(409, 'Two are c.'))
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.DeleteBulk,
-            'a', 'b', 'c')
+            exceptions.CommandError,
+            self.run_command,
+            bulk.DeleteBulk,
+            'a',
+            'b',
+            'c',
+        )
         self.assertEqual('2 of 3 bulks failed to delete.', str(error))
         self.assertEqual(3, self.api.call_count)
-        self.assertIn("Failed to delete bulk 'a': No bulk a. (HTTP 404)",
-                      self.logs.output)
-        self.assertIn("Failed to delete bulk 'c': Two are c. (HTTP 409)",
-                      self.logs.output)
+        self.assertIn(
+            "Failed to delete bulk 'a': No bulk a. (HTTP 404)",
+            self.logs.output,
+        )
+        self.assertIn(
+            "Failed to delete bulk 'c': Two are c. (HTTP 409)",
+            self.logs.output,
+        )
 
     def _wait(self, *answers, argv=()):
-        self.api.get(f'{base.BULKS}/load',
-                     **base.answer(base.bulk_view('ready', running=3)))
+        self.api.get(
+            f'{base.BULKS}/load',
+            **base.answer(base.bulk_view('ready', running=3)),
+        )
         self.api.delete(self.url, status_code=202)
         self.api.get(self.url, list(answers))
         self.run_command(bulk.DeleteBulk, '--wait', *argv, 'load')
@@ -72,33 +86,43 @@ class TestDelete(base.CommandTestCase):
             base.error(503, 'The server is busy.'),
             {'exc': requests.exceptions.ConnectionError},
             base.answer(base.bulk_view('deleting', deleting=1, deleted=2)),
-            base.error(404, 'No such bulk.'))
+            base.error(404, 'No such bulk.'),
+        )
         self.assertEqual(
             [('GET', 'load'), ('DELETE', base.UUID)]
-            + [('GET', base.UUID)] * 5, self.requests())
+            + [('GET', base.UUID)] * 5,
+            self.requests(),
+        )
         lines = self.progress.splitlines()
         self.assertEqual('0 of 3 done: deleting 3', lines[0])
         self.assertEqual(f'Bulk load ({base.UUID}) deleted.', lines[-1])
 
     def test_wait_timeout(self):
         error = self.assertRaises(
-            exceptions.CommandError, self._wait,
+            exceptions.CommandError,
+            self._wait,
             base.answer(base.bulk_view('deleting', deleting=2, deleted=1)),
-            argv=('--wait-timeout', '5'))
+            argv=('--wait-timeout', '5'),
+        )
         self.assertEqual('1 of 1 bulks failed to delete.', str(error))
         self.assertIn('after 5 s: 1 of 3 done', self.progress)
         self.assertAlmostEqual(5, sum(self.clock.naps))
 
     def test_foreign_404_is_not_the_end(self):
-        self._wait({'status_code': 404, 'text': 'Not Found'},
-                   base.error(404, 'No such bulk.'))
+        self._wait(
+            {'status_code': 404, 'text': 'Not Found'},
+            base.error(404, 'No such bulk.'),
+        )
         self.assertEqual(4, self.api.call_count)
-        self.assertIn('zun_bulk is not enabled there (HTTP 404); trying '
-                      'again', self.progress)
+        self.assertIn(
+            'zun_bulk is not enabled there (HTTP 404); trying again',
+            self.progress,
+        )
 
     def test_wait_refused(self):
-        self.assertRaises(exceptions.CommandError, self._wait,
-                          base.error(403, 'Not yours.'))
+        self.assertRaises(
+            exceptions.CommandError, self._wait, base.error(403, 'Not yours.')
+        )
         self.assertIn('Not yours. (HTTP 403)', self.progress)
 
     def test_wait_for_one_of_two(self):
@@ -107,8 +131,13 @@ class TestDelete(base.CommandTestCase):
         self.api.delete(self.url, status_code=202)
         self.api.get(self.url, **base.error(404, 'No bulk.'))
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.DeleteBulk,
-            '--wait', 'gone', 'load')
+            exceptions.CommandError,
+            self.run_command,
+            bulk.DeleteBulk,
+            '--wait',
+            'gone',
+            'load',
+        )
         self.assertEqual('1 of 2 bulks failed to delete.', str(error))
         self.assertIn('deleted.', self.progress)
 
@@ -118,6 +147,8 @@ class TestDelete(base.CommandTestCase):
 
         self.clock.sleep = interrupt
         self.assertRaises(
-            KeyboardInterrupt, self._wait,
-            base.answer(base.bulk_view('deleting', deleting=3)))
+            KeyboardInterrupt,
+            self._wait,
+            base.answer(base.bulk_view('deleting', deleting=3)),
+        )
         self.assertIn('The deletion goes on', self.progress)

@@ -51,7 +51,8 @@ class TestImports(base.BaseTestCase):
 
     def test_osc_imports_without_zun(self):
         process = subprocess.run(
-            [sys.executable, '-c', SCRIPT], capture_output=True, text=True)
+            [sys.executable, '-c', SCRIPT], capture_output=True, text=True
+        )
         self.assertEqual('', process.stderr)
         self.assertEqual(0, process.returncode)
         self.assertIn('zun_bulk.osc.bulk', process.stdout.split())

@@ -20,16 +20,18 @@ FINAL = ('running', 'failed', 'cancelled')
 
 
 class TestFormatDuration(base.BaseTestCase):
-
     def test_format(self):
-        for seconds, text in ((0.2, '1 s'), (59, '59 s'),
-                              (59.5, '1 min 0 s'), (80, '1 min 20 s'),
-                              (7500, '2 h 5 min')):
+        for seconds, text in (
+            (0.2, '1 s'),
+            (59, '59 s'),
+            (59.5, '1 min 0 s'),
+            (80, '1 min 20 s'),
+            (7500, '2 h 5 min'),
+        ):
             self.assertEqual(text, progress.format_duration(seconds))
 
 
 class TestProgress(base.BaseTestCase):
-
     def track(self, total, *seen):
         """Progress after it has seen (time, counts) pairs; it starts at 0."""
         tracker = progress.Progress(total, FINAL, 0)
@@ -45,21 +47,28 @@ class TestProgress(base.BaseTestCase):
         self.assertEqual(0.5, tracker.poll_interval)
 
     def test_done_counts_all_final_states(self):
-        tracker = self.track(60, (1, {'running': 5, 'failed': 2,
-                                      'cancelled': 1, 'starting': 52}))
+        tracker = self.track(
+            60,
+            (1, {'running': 5, 'failed': 2, 'cancelled': 1, 'starting': 52}),
+        )
         self.assertEqual(8, tracker.done)
 
     def test_rate_and_eta(self):
-        tracker = self.track(60, (0, {'queued': 60}),
-                             (4, {'running': 20, 'queued': 40}))
+        tracker = self.track(
+            60, (0, {'queued': 60}), (4, {'running': 20, 'queued': 40})
+        )
         self.assertEqual(5.0, tracker.rate)
         self.assertEqual(8.0, tracker.eta)
         self.assertEqual(4, tracker.elapsed)
 
     def test_rate_forgets(self):
         tracker = self.track(
-            1000, (0, {'running': 0}), (10, {'running': 500}),
-            (20, {'running': 510}), (30, {'running': 520}))
+            1000,
+            (0, {'running': 0}),
+            (10, {'running': 500}),
+            (20, {'running': 510}),
+            (30, {'running': 520}),
+        )
         self.assertEqual(1.0, tracker.rate)
 
     def test_rate_over_a_gap_longer_than_the_window(self):
@@ -67,8 +76,9 @@ class TestProgress(base.BaseTestCase):
         self.assertEqual(0.5, tracker.rate)
 
     def test_stalled(self):
-        tracker = self.track(60, (0, {'running': 7}), (50, {'running': 7}),
-                             (90, {'running': 7}))
+        tracker = self.track(
+            60, (0, {'running': 7}), (50, {'running': 7}), (90, {'running': 7})
+        )
         self.assertEqual(0.0, tracker.rate)
         self.assertIsNone(tracker.eta)
         self.assertEqual(2.0, tracker.poll_interval)
@@ -88,44 +98,67 @@ class TestProgress(base.BaseTestCase):
 
     def test_poll_interval(self):
         for elapsed, done, interval in (
-                (1, 1, 0.5), (10, 10, 1.0), (30, 30, 2.0), (500, 500, 2.0),
-                (990, 990, 1.0), (999, 999, 0.5)):
-            tracker = self.track(1000, (0, {'running': 0}),
-                                 (elapsed, {'running': done}))
+            (1, 1, 0.5),
+            (10, 10, 1.0),
+            (30, 30, 2.0),
+            (500, 500, 2.0),
+            (990, 990, 1.0),
+            (999, 999, 0.5),
+        ):
+            tracker = self.track(
+                1000, (0, {'running': 0}), (elapsed, {'running': done})
+            )
             self.assertAlmostEqual(interval, tracker.poll_interval)
 
     def test_line(self):
         tracker = self.track(
-            60, (0, {'queued': 60}),
-            (10, {'queued': 0, 'placed': 22, 'starting': 4, 'running': 34}))
+            60,
+            (0, {'queued': 60}),
+            (10, {'queued': 0, 'placed': 22, 'starting': 4, 'running': 34}),
+        )
         self.assertEqual(
             '34 of 60 done: running 34, starting 4, placed 22; 3.4/s, '
-            '8 s left', tracker.line())
+            '8 s left',
+            tracker.line(),
+        )
 
     def test_bar(self):
-        tracker = self.track(60, (0, {'queued': 60}),
-                             (10, {'queued': 30, 'running': 30}))
+        tracker = self.track(
+            60, (0, {'queued': 60}), (10, {'queued': 30, 'running': 30})
+        )
         self.assertEqual(
             '[' + '#' * 20 + '-' * 20 + '] 30/60  running 30, queued 30  '
-            '3.0/s  10 s left', tracker.bar(200))
-        self.assertEqual('[#######-------] 30/60  3.0/s  10 s left',
-                         tracker.bar(40))
+            '3.0/s  10 s left',
+            tracker.bar(200),
+        )
+        self.assertEqual(
+            '[#######-------] 30/60  3.0/s  10 s left', tracker.bar(40)
+        )
         self.assertEqual('[#######-------] 30/60  10 s left', tracker.bar(33))
         self.assertEqual('[#####-----] 30/60', tracker.bar(18))
         self.assertEqual('30/60', tracker.bar(17))
         self.assertEqual('30/', tracker.bar(3))
 
     def test_bar_fits(self):
-        tracker = self.track(10000, (0, {'queued': 10000}),
-                             (100, {'queued': 5000, 'placed': 2000,
-                                    'starting': 1000, 'running': 1500,
-                                    'failed': 500}))
+        tracker = self.track(
+            10000,
+            (0, {'queued': 10000}),
+            (
+                100,
+                {
+                    'queued': 5000,
+                    'placed': 2000,
+                    'starting': 1000,
+                    'running': 1500,
+                    'failed': 500,
+                },
+            ),
+        )
         for width in range(1, 250):
             self.assertLessEqual(len(tracker.bar(width)), width)
 
 
 class TestReporter(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.stream = osc_base.Stream()
@@ -146,8 +179,11 @@ class TestReporter(base.BaseTestCase):
         reporter.close()
         self.assertEqual(
             ['0 of 60', '20 of 60', '30 of 60', '60 of 60'],
-            [line.partition(' done')[0]
-             for line in self.stream.getvalue().splitlines()])
+            [
+                line.partition(' done')[0]
+                for line in self.stream.getvalue().splitlines()
+            ],
+        )
 
     def test_bar_covers_the_longer_one_before(self):
         self.stream.terminal = True

@@ -26,6 +26,10 @@ from tests.unit.osc import base as osc_base
 
 SHELL = 'import sys; from openstackclient import shell; sys.exit(shell.main())'
 
+#: Seconds for a command that takes two on a machine that has nothing else
+#: to do.
+TIMEOUT = 300
+
 
 class Api(server.ThreadingHTTPServer):
     """A bulk API that shows one bulk, in the state it is told.
@@ -48,7 +52,6 @@ class Api(server.ThreadingHTTPServer):
 
 
 class Handler(server.BaseHTTPRequestHandler):
-
     def do_POST(self):
         length = int(self.headers['Content-Length'])
         self.server.posted = json.loads(self.rfile.read(length))
@@ -81,50 +84,66 @@ class TestShell(base.BaseTestCase):
         self.addCleanup(self.api.server_close)
         threading.Thread(target=self.api.serve_forever, daemon=True).start()
         self.addCleanup(self.api.shutdown)
-        environ = {name: value for name, value in os.environ.items()
-                   if not name.startswith('OS_')
-                   and not name.lower().endswith('_proxy')}
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith('OS_')
+            and not name.lower().endswith('_proxy')
+        }
         # No proxy of the machine and no clouds.yaml of the user.
         environ['HOME'] = self.create_tempfiles([('nothing', '')])[0]
         process = subprocess.Popen(
-            [sys.executable, '-c', SHELL,
-             '--os-auth-type', 'admin_token', '--os-token', 'token',
-             '--os-endpoint', self.api.url,
-             '--os-container-api-version', '1.40',
-             'appcontainer', 'bulk', 'create', '-f', 'json', '--count', '3',
-             '--wait', 'busybox', 'sleep', '600'],
-            env=environ, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=stderr)
+            [
+                sys.executable,
+                '-c',
+                SHELL,
+                '--os-auth-type',
+                'admin_token',
+                '--os-token',
+                'token',
+                '--os-endpoint',
+                self.api.url,
+                '--os-container-api-version',
+                '1.40',
+                'appcontainer',
+                'bulk',
+                'create',
+                '-f',
+                'json',
+                '--count',
+                '3',
+                '--wait',
+                'busybox',
+                'sleep',
+                '600',
+            ],
+            env=environ,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
         self.addCleanup(process.wait)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
         return process
 
-    def test_success(self):
-        view = osc_base.bulk_view('ready', running=3)
-        process = self.start(view)
-        stdout, stderr = process.communicate(timeout=60)
-        self.assertEqual(0, process.returncode, stderr)
-        self.assertEqual(view, json.loads(stdout))
-        self.assertEqual(['sleep', '600'],
-                         self.api.posted['template']['command'])
-        self.assertIn('3 of 3 containers running', stderr)
-
     def test_failure(self):
         view = osc_base.bulk_view('error', running=2, failed=1)
-        view['failures'] = [{'class': 'image', 'reason': 'none such',
-                             'count': 1}]
+        view['failures'] = [
+            {'class': 'image', 'reason': 'none such', 'count': 1}
+        ]
         process = self.start(view)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=TIMEOUT)
         self.assertEqual(1, process.returncode)
         self.assertEqual(view, json.loads(stdout))
         self.assertEqual('1 × image: none such', stderr.splitlines()[-1])
 
     def test_interrupt(self):
         process = self.start(osc_base.bulk_view())
-        self.assertTrue(self.api.asked.wait(60))
+        self.assertTrue(self.api.asked.wait(TIMEOUT))
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=TIMEOUT)
         self.assertEqual(130, process.returncode, stderr)
         self.assertEqual('', stdout)
         self.assertIn('openstack appcontainer bulk show', stderr)
@@ -133,13 +152,18 @@ class TestShell(base.BaseTestCase):
     def test_terminal(self):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
+        view = osc_base.bulk_view('ready', running=3)
         process = self.start(
-            osc_base.bulk_view(queued=1, running=2),
-            osc_base.bulk_view('ready', running=3), stderr=theirs)
+            osc_base.bulk_view(queued=1, running=2), view, stderr=theirs
+        )
         os.close(theirs)
-        process.communicate(timeout=60)
-        self.assertEqual(0, process.returncode)
+        stdout, _stderr = process.communicate(timeout=TIMEOUT)
         text = os.read(ours, 65536).decode()
+        self.assertEqual(0, process.returncode, text)
+        self.assertEqual(view, json.loads(stdout))
+        self.assertEqual(
+            ['sleep', '600'], self.api.posted['template']['command']
+        )
         self.assertIn('\r[#', text)
         self.assertIn('] 3/3', text)
         self.assertIn('3 of 3 containers running', text)

@@ -19,24 +19,25 @@ from zun_bulk.osc import bulk
 
 
 def member(index, **values):
-    return {'index': index,
-            'name': f'load-{index}',
-            'container_uuid': f'uuid-{index}',
-            'state': 'running',
-            'host': 'host-1',
-            'attempt': 1,
-            'reason_class': None,
-            'reason': None,
-            'addresses': ['10.0.0.5', 'fd00::5'],
-            'created_at': 'c',
-            'updated_at': 'u',
-            'started_at': 's',
-            'finished_at': 'f',
-            **values}
+    return {
+        'index': index,
+        'name': f'load-{index}',
+        'container_uuid': f'uuid-{index}',
+        'state': 'running',
+        'host': 'host-1',
+        'attempt': 1,
+        'reason_class': None,
+        'reason': None,
+        'addresses': ['10.0.0.5', 'fd00::5'],
+        'created_at': 'c',
+        'updated_at': 'u',
+        'started_at': 's',
+        'finished_at': 'f',
+        **values,
+    }
 
 
 class TestShow(base.CommandTestCase):
-
     def show(self, view, *argv):
         self.api.get(f'{base.BULKS}/load', **base.answer(view))
         return self.run_command(bulk.ShowBulk, 'load', *argv)
@@ -50,97 +51,169 @@ class TestShow(base.CommandTestCase):
         view = base.bulk_view('error', running=3, failed=2)
         view['failures'] = [
             {'class': 'image', 'reason': 'no such image', 'count': 1},
-            {'class': 'start', 'reason': None, 'count': 1}]
-        rows = [[cell.strip() for cell in line.split('|')[1:3]]
-                for line in self.show(view).splitlines() if '|' in line]
-        for row in (['status_reason', 'None'],
-                    ['members', 'running=3, failed=2'],
-                    ['hosts', 'host-1: running=2'],
-                    ['', 'host-2: running=1'],
-                    ['placement', "policy='spread'"],
-                    ['template', "image='busybox', name='load-{index}'"],
-                    ['failures', '1 × image: no such image'],
-                    ['', '1 × start: no reason given']):
+            {'class': 'start', 'reason': None, 'count': 1},
+        ]
+        rows = [
+            [cell.strip() for cell in line.split('|')[1:3]]
+            for line in self.show(view).splitlines()
+            if '|' in line
+        ]
+        for row in (
+            ['status_reason', 'None'],
+            ['members', 'running=3, failed=2'],
+            ['hosts', 'host-1: running=2'],
+            ['', 'host-2: running=1'],
+            ['placement', "policy='spread'"],
+            ['template', "image='busybox', name='load-{index}'"],
+            ['failures', '1 × image: no such image'],
+            ['', '1 × start: no reason given'],
+        ):
             self.assertIn(row, rows)
 
     def test_missing(self):
-        self.api.get(f'{base.BULKS}/load',
-                     **base.error(404, 'Bulk load could not be found.'))
+        self.api.get(
+            f'{base.BULKS}/load',
+            **base.error(404, 'Bulk load could not be found.'),
+        )
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.ShowBulk, 'load')
-        self.assertEqual('Bulk load could not be found. (HTTP 404) '
-                         '(Request-ID: req-1)', str(error))
+            exceptions.CommandError, self.run_command, bulk.ShowBulk, 'load'
+        )
+        self.assertEqual(
+            'Bulk load could not be found. (HTTP 404) (Request-ID: req-1)',
+            str(error),
+        )
 
     def test_name_is_quoted(self):
-        self.api.get(f'{base.BULKS}/a%2Fb%3F',
-                     **base.answer(base.bulk_view()))
+        self.api.get(f'{base.BULKS}/a%2Fb%3F', **base.answer(base.bulk_view()))
         self.assertIn(base.UUID, self.run_command(bulk.ShowBulk, 'a/b?'))
 
 
 class TestList(base.CommandTestCase):
-
     def list(self, *argv, pages=None):
-        pages = pages or [{'bulks': [base.bulk_view('ready', running=2,
-                                                    failed=1)],
-                           'next': None}]
+        pages = pages or [
+            {
+                'bulks': [base.bulk_view('ready', running=2, failed=1)],
+                'next': None,
+            }
+        ]
         self.api.get(base.BULKS, [base.answer(page) for page in pages])
-        return json.loads(self.run_command(bulk.ListBulk, '-f', 'json',
-                                           *argv))
+        return json.loads(self.run_command(bulk.ListBulk, '-f', 'json', *argv))
 
     def queries(self):
         return [request.query for request in self.api.request_history]
 
     def test_columns(self):
         self.assertEqual(
-            [{'uuid': base.UUID, 'name': 'load', 'status': 'ready',
-              'count': 3, 'running': 2, 'failed': 1,
-              'created_at': '2026-01-02T03:04:05+00:00'}],
-            self.list())
+            [
+                {
+                    'uuid': base.UUID,
+                    'name': 'load',
+                    'status': 'ready',
+                    'count': 3,
+                    'running': 2,
+                    'failed': 1,
+                    'created_at': '2026-01-02T03:04:05+00:00',
+                }
+            ],
+            self.list(),
+        )
         self.assertEqual([''], self.queries())
 
     def test_long(self):
-        row, = self.list('--long')
+        (row,) = self.list('--long')
         self.assertEqual(2, row['members']['running'])
         self.assertEqual(
-            {'uuid', 'name', 'status', 'count', 'running', 'failed',
-             'created_at', 'status_reason', 'members', 'project_id',
-             'user_id', 'updated_at', 'finished_at'}, set(row))
+            {
+                'uuid',
+                'name',
+                'status',
+                'count',
+                'running',
+                'failed',
+                'created_at',
+                'status_reason',
+                'members',
+                'project_id',
+                'user_id',
+                'updated_at',
+                'finished_at',
+            },
+            set(row),
+        )
 
     def test_filters(self):
-        self.list('--status', 'ready', '--name', 'a b', '--all-projects',
-                  '--marker', base.UUID, '--sort-key', 'name',
-                  '--sort-dir', 'desc')
+        self.list(
+            '--status',
+            'ready',
+            '--name',
+            'a b',
+            '--all-projects',
+            '--marker',
+            base.UUID,
+            '--sort-key',
+            'name',
+            '--sort-dir',
+            'desc',
+        )
         self.assertEqual(
-            {'status': ['ready'], 'name': ['a b'], 'all_projects': ['1'],
-             'marker': [base.UUID], 'sort_key': ['name'],
-             'sort_dir': ['desc']},
-            self.api.last_request.qs)
+            {
+                'status': ['ready'],
+                'name': ['a b'],
+                'all_projects': ['1'],
+                'marker': [base.UUID],
+                'sort_key': ['name'],
+                'sort_dir': ['desc'],
+            },
+            self.api.last_request.qs,
+        )
 
     def test_follows_next(self):
-        pages = [{'bulks': [base.bulk_view()] * 2,
-                  'next': f'{base.BULKS}?status=ready&marker=m{n}'}
-                 for n in range(2)]
+        pages = [
+            {
+                'bulks': [base.bulk_view()] * 2,
+                'next': f'{base.BULKS}?status=ready&marker=m{n}',
+            }
+            for n in range(2)
+        ]
         pages.append({'bulks': [base.bulk_view()], 'next': None})
         self.assertEqual(5, len(self.list('--status', 'ready', pages=pages)))
-        self.assertEqual(['status=ready', 'status=ready&marker=m0',
-                          'status=ready&marker=m1'], self.queries())
+        self.assertEqual(
+            [
+                'status=ready',
+                'status=ready&marker=m0',
+                'status=ready&marker=m1',
+            ],
+            self.queries(),
+        )
 
     def test_next_behind_another_prefix(self):
-        pages = [{'bulks': [base.bulk_view()],
-                  'next': 'http://10.0.0.1:9517/v1/bulks?marker=m'},
-                 {'bulks': [], 'next': None}]
+        pages = [
+            {
+                'bulks': [base.bulk_view()],
+                'next': 'http://10.0.0.1:9517/v1/bulks?marker=m',
+            },
+            {'bulks': [], 'next': None},
+        ]
         self.assertEqual(1, len(self.list(pages=pages)))
         self.assertEqual(f'{base.BULKS}?marker=m', self.api.last_request.url)
 
     def test_limit_ends_it(self):
-        pages = [{'bulks': [base.bulk_view()] * 3,
-                  'next': f'{base.BULKS}?limit=3&marker=m'}]
+        pages = [
+            {
+                'bulks': [base.bulk_view()] * 3,
+                'next': f'{base.BULKS}?limit=3&marker=m',
+            }
+        ]
         self.assertEqual(3, len(self.list('--limit', '3', pages=pages)))
         self.assertEqual(['limit=3'], self.queries())
 
     def test_limit_beyond_a_page(self):
-        pages = [{'bulks': [base.bulk_view()] * 3,
-                  'next': f'{base.BULKS}?limit=5&marker=m'}] * 2
+        pages = [
+            {
+                'bulks': [base.bulk_view()] * 3,
+                'next': f'{base.BULKS}?limit=5&marker=m',
+            }
+        ] * 2
         self.assertEqual(5, len(self.list('--limit', '5', pages=pages)))
         self.assertEqual(2, len(self.queries()))
 
@@ -150,32 +223,48 @@ class TestList(base.CommandTestCase):
     def test_refused(self):
         self.api.get(base.BULKS, **base.error(403, 'Not for you.'))
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.ListBulk,
-            '--all-projects')
+            exceptions.CommandError,
+            self.run_command,
+            bulk.ListBulk,
+            '--all-projects',
+        )
         self.assertIn('Not for you. (HTTP 403)', str(error))
 
     def test_not_enabled(self):
         self.api.get(base.BULKS, status_code=404, text='Not Found')
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.ListBulk)
+            exceptions.CommandError, self.run_command, bulk.ListBulk
+        )
         self.assertIn('zun_bulk is not enabled', str(error))
 
 
 class TestMemberList(base.CommandTestCase):
-
     def list(self, *argv, **values):
-        self.api.get(f'{base.BULKS}/load/members', **base.answer(
-            {'members': [member(1, **values), member(2)], 'next': None}))
-        return json.loads(self.run_command(
-            bulk.ListBulkMember, 'load', '-f', 'json', *argv))
+        self.api.get(
+            f'{base.BULKS}/load/members',
+            **base.answer(
+                {'members': [member(1, **values), member(2)], 'next': None}
+            ),
+        )
+        return json.loads(
+            self.run_command(bulk.ListBulkMember, 'load', '-f', 'json', *argv)
+        )
 
     def test_columns(self):
         self.assertEqual(
-            {'index': 1, 'name': 'load-1', 'container_uuid': 'uuid-1',
-             'state': 'failed', 'host': None, 'attempt': 3,
-             'reason': 'no host'},
-            self.list(state='failed', host=None, attempt=3,
-                      reason='no host')[0])
+            {
+                'index': 1,
+                'name': 'load-1',
+                'container_uuid': 'uuid-1',
+                'state': 'failed',
+                'host': None,
+                'attempt': 3,
+                'reason': 'no host',
+            },
+            self.list(state='failed', host=None, attempt=3, reason='no host')[
+                0
+            ],
+        )
 
     def test_long(self):
         row = self.list('--long')[1]
@@ -185,19 +274,42 @@ class TestMemberList(base.CommandTestCase):
         self.assertIsNone(self.list('--long', addresses=None)[0]['addresses'])
 
     def test_filters(self):
-        self.list('--state', 'failed', '--host', 'host-1', '--marker', '7',
-                  '--limit', '5', '--sort-dir', 'asc')
+        self.list(
+            '--state',
+            'failed',
+            '--host',
+            'host-1',
+            '--marker',
+            '7',
+            '--limit',
+            '5',
+            '--sort-dir',
+            'asc',
+        )
         self.assertEqual(
-            {'state': ['failed'], 'host': ['host-1'], 'marker': ['7'],
-             'limit': ['5'], 'sort_dir': ['asc']},
-            self.api.last_request.qs)
+            {
+                'state': ['failed'],
+                'host': ['host-1'],
+                'marker': ['7'],
+                'limit': ['5'],
+                'sort_dir': ['asc'],
+            },
+            self.api.last_request.qs,
+        )
 
     def test_follows_next(self):
         url = f'{base.BULKS}/load/members'
-        self.api.get(url, [
-            base.answer({'members': [member(1)], 'next': f'{url}?marker=1'}),
-            base.answer({'members': [member(2)], 'next': None})])
-        rows = self.run_command(bulk.ListBulkMember, 'load', '-f', 'value',
-                                '-c', 'index').split()
+        self.api.get(
+            url,
+            [
+                base.answer(
+                    {'members': [member(1)], 'next': f'{url}?marker=1'}
+                ),
+                base.answer({'members': [member(2)], 'next': None}),
+            ],
+        )
+        rows = self.run_command(
+            bulk.ListBulkMember, 'load', '-f', 'value', '-c', 'index'
+        ).split()
         self.assertEqual(['1', '2'], rows)
         self.assertEqual('marker=1', self.api.last_request.query)
