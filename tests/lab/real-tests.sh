@@ -1,12 +1,13 @@
 #!/bin/bash
 # Bring a real lab up, run tests/real on it, bring it down. Options for lab up
 # come first (--zun 16), arguments for stestr after --.
-# The stestr of the caller's environment runs them.
+# STESTR is the command that runs them, stestr unless told otherwise.
 set -euo pipefail
 
 HERE=$(dirname "$(readlink -f "$0")")
 LAB=$HERE/real/lab
-STESTR=$(command -v stestr) || { echo "real-tests: there is no stestr" >&2; exit 1; }
+read -ra stestr <<<"${STESTR:-$(command -v stestr)}"
+((${#stestr[@]})) || { echo "real-tests: there is no stestr" >&2; exit 1; }
 
 up=() zun=18
 while (($#)) && [[ $1 != -- ]]; do
@@ -34,5 +35,5 @@ trap 'exit 143' TERM
 (
     eval "$("$LAB" env)"
     cd "$HERE/../.."
-    "$STESTR" --test-path ./tests/real run --serial "$@"
+    "${stestr[@]}" --test-path ./tests/real run --serial "$@"
 )
