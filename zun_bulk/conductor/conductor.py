@@ -17,6 +17,7 @@ holds its lease, which is the epoch that the lease gave it. Each write names
 that epoch, so that one who lost the lease without noticing changes nothing.
 """
 
+from concurrent import futures
 import threading
 import time
 
@@ -174,22 +175,29 @@ class Conductor:
             self._fail(left, NO_ROOM, 'capacity')
         known = self._ports_api().find(
             [member.container_uuid for member, _host in chosen])
-        for start in range(0, len(chosen), CONF.zun_bulk.port_batch):
-            part = chosen[start:start + CONF.zun_bulk.port_batch]
-            try:
-                networks = self._ports_api().ensure(
-                    bulk, [(member, host.name) for member, host in part],
-                    known)
-            except ports.Refused as error:
-                self._fail([member for member, _host in part], str(error),
-                           'network')
-                continue
-            placed = db.place_members(bulk.id, epoch, [
-                (member, host.name, networks[member.id], host.limits)
-                for member, host in part])
-            if placed is None:
-                raise LostLease()
-            self._wake_hosts({host.name for _member, host in part})
+        size = CONF.zun_bulk.port_batch
+        parts = [chosen[start:start + size]
+                 for start in range(0, len(chosen), size)]
+        with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
+            for _done in pool.map(lambda part: self._hand_over(
+                    bulk, epoch, part, known), parts):
+                pass
+
+    def _hand_over(self, bulk, epoch, chosen, known):
+        """Make the ports of claimed members and give them to their hosts."""
+        try:
+            networks = self._ports_api().ensure(
+                bulk, [(member, host.name) for member, host in chosen], known)
+        except ports.Refused as error:
+            self._fail([member for member, _host in chosen], str(error),
+                       'network')
+            return
+        placed = db.place_members(bulk.id, epoch, [
+            (member, host.name, networks[member.id], host.limits)
+            for member, host in chosen])
+        if placed is None:
+            raise LostLease()
+        self._wake_hosts({host.name for _member, host in chosen})
 
     def _claim(self, bulk, members):
         """Claim in Placement for as many members as there is room for.

@@ -93,6 +93,14 @@ For how many members ports are made in Neutron by one call.
 The members of a batch are handed to their hosts once it is made, so a small
 batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port.
 """),
+    cfg.IntOpt(
+        'port_calls', default=2, min=1, max=16,
+        help="""
+How many calls that make ports a conductor has under way in Neutron.
+
+Raise it where Neutron has many API workers and ports are what a bulk waits
+for; lower it where bulks make Neutron slow for others.
+"""),
     cfg.StrOpt(
         'network_driver', default='kuryr',
         help="""

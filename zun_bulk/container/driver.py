@@ -17,8 +17,6 @@ new: a create looks for the container first, a start of a bulk's member is
 reported to the agent, and a delete finds a container that Zun lost sight of.
 """
 
-import threading
-
 from docker import errors
 from oslo_log import log as logging
 from zun.common import consts
@@ -30,7 +28,6 @@ from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.host import agent
-from zun_bulk.host import verification
 from zun_bulk.network import ports
 
 
@@ -42,21 +39,22 @@ BULK_LABEL = 'org.openstack.zun_bulk.bulk'
 
 class ThrottledDockerDriver(docker_driver.DockerDriver):
 
-    _start_lock = threading.Lock()
-    _agent = None
+    def __init__(self):
+        super().__init__()
+        db.configure()
+        self._agent = agent.HostAgent(CONF.host, self.inspect)
+        self._serving = False
 
     def get_available_resources(self):
         """Zun's first call of it comes once it has looked at its containers.
 
         So this is when the agent may begin.
         """
-        with self._start_lock:
-            if self._agent is None:
-                db.configure()
-                type(self)._agent = agent.HostAgent(CONF.host, self.inspect)
-                self._agent.start()
-                if CONF.zun_bulk.run_conductor:
-                    conductor.Conductor().start()
+        if not self._serving:
+            self._serving = True
+            self._agent.start()
+            if CONF.zun_bulk.run_conductor:
+                conductor.Conductor().start()
         return super().get_available_resources()
 
     def inspect(self, container_uuid):
@@ -73,7 +71,9 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
     def create(self, context, container, image, requested_networks,
                requested_volumes):
         """Create a container unless an earlier create of it took effect."""
-        found = self.inspect(container.uuid)
+        found = None
+        if not self._agent.is_new(container.uuid):
+            found = self.inspect(container.uuid)
         if found is not None and self._is_of_this_bulk(container, found):
             container = self._adopt(context, container, found,
                                     requested_networks)
@@ -82,8 +82,7 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
                 self._remove(container)
             container = super().create(context, container, image,
                                        requested_networks, requested_volumes)
-        if self._agent is not None:
-            self._agent.created(container.uuid)
+        self._agent.created(container.uuid)
         return container
 
     @staticmethod
@@ -108,22 +107,13 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
 
     def start(self, context, container):
         container = super().start(context, container)
-        if self._agent is not None and self._agent.is_starting(
-                container.uuid):
-            self._report_start(container)
-        return container
-
-    def _report_start(self, container):
-        if container.status != consts.RUNNING:
+        if container.status == consts.RUNNING:
+            self._agent.started(container.uuid)
+        elif self._agent.is_starting(container.uuid):
             # Zun's driver stops a container whose network it cannot set up,
-            # without an error.
+            # and says nothing.
             raise exception.DockerError(error_msg=container.status_reason)
-        state = (self.inspect(container.uuid) or {}).get('State') or {}
-        self._agent.started(container.uuid, state.get('StartedAt'))
-        problem = verification.problem(state)
-        if problem:
-            LOG.warning('Container %(uuid)s was started but %(problem)s',
-                        {'uuid': container.uuid, 'problem': problem})
+        return container
 
     def delete(self, context, container, force):
         super().delete(context, container, force)

@@ -58,8 +58,8 @@ class Cast:
         self.since = now
 
 
-class Settling(collections.namedtuple('Settling', 'member due started_at')):
-    """A started member that has to stay up until ``due``."""
+class Settling(collections.namedtuple('Settling', 'member due')):
+    """A started member that has to be up at ``due``."""
 
 
 class HostAgent:
@@ -101,23 +101,25 @@ class HostAgent:
 
     # ------------------------------------------------- called by the driver
 
+    # Each may be told of any container, of a bulk or not.
+
     def is_starting(self, container_uuid):
         return container_uuid in self._starts
 
+    def is_new(self, container_uuid):
+        """Whether Docker cannot have a container: this is its first try."""
+        start = self._starts.get(container_uuid)
+        return start is not None and start.member.attempt == 1
+
     def created(self, container_uuid):
-        """Docker has created a container, of a bulk or not."""
         start = self._starts.get(container_uuid)
         if start is not None and not self._bulks[start.member.bulk_id][0].run:
-            self.started(container_uuid, None)
+            self.started(container_uuid)
 
-    def started(self, container_uuid, started_at):
-        """Docker has started a member.
-
-        :param started_at: Docker's StartedAt; None for one that was to be
-            created only.
-        """
-        self._started.append((container_uuid, started_at))
-        self._woken.set()
+    def started(self, container_uuid):
+        if container_uuid in self._starts:
+            self._started.append(container_uuid)
+            self._woken.set()
 
     # ---------------------------------------------------------- the loop
 
@@ -165,9 +167,8 @@ class HostAgent:
                                          host=self._host):
             state = (self._inspect(member.container_uuid) or {}).get('State')
             if state and state.get('Running'):
-                self._settling.append(Settling(
-                    member, now + CONF.zun_bulk.settle_time,
-                    state['StartedAt']))
+                self._settling.append(
+                    Settling(member, now + CONF.zun_bulk.settle_time))
             else:
                 self._again(member, 'zun-compute ended while it started')
 
@@ -258,39 +259,35 @@ class HostAgent:
 
     def _take_started(self, now):
         while self._started:
-            uuid, started_at = self._started.popleft()
+            uuid = self._started.popleft()
             start = self._starts.pop(uuid, None)
-            if start is None:
-                continue
-            self._start_pacer.finished(uuid, now, True)
-            settle = CONF.zun_bulk.settle_time if started_at else 0.0
-            self._settling.append(
-                Settling(start.member, now + settle, started_at))
+            if start is not None:
+                self._start_pacer.finished(uuid, now, True)
+                self._settling.append(Settling(
+                    start.member, now + CONF.zun_bulk.settle_time))
 
     def _settle(self, now):
         """Decide on members that have been up for long enough."""
-        due = [item for item in self._settling if item.due <= now]
+        due = [item.member for item in self._settling if item.due <= now]
         if not due:
             return
         self._settling = [item for item in self._settling if item.due > now]
+        self._know_bulks(due)
         verified = []
-        for item in due:
-            problem = item.started_at and self._problem(item)
+        for member in due:
+            problem = verification.problem(
+                self._inspect(member.container_uuid),
+                self._bulks[member.bulk_id][0].run)
             if problem:
-                self._fail(item.member, problem, 'application')
+                self._fail(member, '%s: %s' % (self._host, problem),
+                           'application')
             else:
-                verified.append(item.member)
+                verified.append(member)
         if verified:
             db.move_members(verified, MemberState.RUNNING, reason=None,
                             reason_class=None,
                             finished_at=timeutils.utcnow())
             self._wake_conductor_if_idle()
-
-    def _problem(self, item):
-        found = self._inspect(item.member.container_uuid)
-        if found is None:
-            return 'the container is gone from Docker'
-        return verification.problem(found['State'], item.started_at)
 
     # ------------------------------------------------------- what failed
 
@@ -345,7 +342,7 @@ class HostAgent:
         """A start takes too long: see what became of it, start none twice."""
         state = (self._inspect(uuid) or {}).get('State')
         if state and state.get('Running'):
-            self._started.append((uuid, state['StartedAt']))
+            self.started(uuid)
         elif status == consts.CREATING and task_state is None:
             # The message never arrived.
             self._ended(uuid, now)

@@ -13,25 +13,29 @@
 """What became of a container, read from what Docker says of it: pure."""
 
 
-def problem(state, started_at=None):
-    """Why a container does not count as running; None if it does.
+def problem(inspect, run):
+    """Why a container is not as it was asked for; None if it is.
 
-    :param state: the ``State`` of Docker's inspect.
-    :param started_at: the ``StartedAt`` that it must still have, for one
-        that died meanwhile and was restarted by Docker has another.
+    :param inspect: Docker's inspect of it; None if Docker has none.
+    :param run: whether it was to be started, or only created.
     """
+    if inspect is None:
+        return 'the container is gone from Docker'
+    if not run:
+        return None
+    state = inspect['State']
     if not state.get('Running') or state.get('Paused'):
         text = 'the container is %s' % (state.get('Status') or 'not running')
         if state.get('Status') == 'exited':
             text = 'the container exited with code %s' % state.get('ExitCode')
         return ': '.join(filter(None, (text, state.get('Error'))))
-    if state.get('Restarting'):
-        return 'the container is restarting'
+    if state.get('Restarting') or inspect.get('RestartCount'):
+        # Docker starts the count anew with each start that it is asked for.
+        return ('the container died and was restarted; its last exit code '
+                'was %s' % state.get('ExitCode'))
     if not state.get('Pid'):
         return 'Docker calls the container running but it has no process'
-    if started_at is not None and state.get('StartedAt') != started_at:
-        return 'the container died and was restarted while it settled'
-    if state.get('Health', {}).get('Status') == 'unhealthy':
+    if (state.get('Health') or {}).get('Status') == 'unhealthy':
         return "the container's health check fails"
     return None
 
