@@ -1,0 +1,316 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The tables and the statements on them on servers as they are in use.
+
+tests.unit.db goes through every statement on SQLite. Here is what SQLite
+cannot tell: types, transactions that meet, and the migration's dialects.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+
+import fixtures
+from oslo_db import exception as db_exc
+from oslotest import base
+import sqlalchemy as sa
+from zun.db.sqlalchemy import models as zun_models
+
+from tests import database
+from tests.functional.db import servers
+from zun_bulk.db import api
+from zun_bulk.db import migration
+from zun_bulk.db import models
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import Member
+from zun_bulk.db.models import MemberState
+
+
+THREADS = 8
+
+
+def at_once(functions):
+    """Call functions at the same time, in a thread each.
+
+    :returns: what they returned; what one of them raised is raised.
+    """
+    barrier = threading.Barrier(len(functions))
+    results = [None] * len(functions)
+    errors = []
+
+    def call(number, function):
+        try:
+            barrier.wait(timeout=60)
+            results[number] = function()
+        except Exception as exc:
+            errors.append(exc)
+
+    threads = [threading.Thread(target=call, args=item, daemon=True)
+               for item in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+class DatabaseTests:
+    """Tests that every server has to pass."""
+
+    server_class = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.server_class()
+        cls.server.setUp()
+        cls.addClassCleanup(cls.server.cleanUp)
+
+    def use_database(self):
+        """Make a database with Zun's tables and ours, and use it."""
+        engine = self.useFixture(database.Database(
+            self.server.make_database(), tables=False)).engine
+        zun_models.Base.metadata.create_all(engine, self.tables_of_zun())
+        migration.upgrade()
+        return engine
+
+    def tables_of_zun(self):
+        return zun_models.Base.metadata.sorted_tables
+
+    def count(self, engine, model):
+        with engine.connect() as connection:
+            return connection.scalar(
+                sa.select(sa.func.count()).select_from(model.__table__))
+
+    # ------------------------------------------------------------ migration
+
+    def test_upgrade_from_nothing(self):
+        engine = self.useFixture(database.Database(
+            self.server.make_database(), tables=False)).engine
+        self.assertIsNone(migration.version())
+        migration.upgrade()
+        self.assertEqual(migration.head(), migration.version())
+        self.assertEqual(
+            {'zun_bulk_bulk', 'zun_bulk_member', migration.VERSION_TABLE},
+            set(sa.inspect(engine).get_table_names()))
+        # The tables are what the models say.
+        migration.check()
+        migration.upgrade()
+
+    def test_upgrade_beside_zun(self):
+        engine = self.use_database()
+        self.assertLessEqual(
+            {table.name for table in self.tables_of_zun()},
+            set(sa.inspect(engine).get_table_names()))
+        migration.check()
+
+    def test_two_upgrades_at_once(self):
+        url = self.server.make_database()
+        conf_file = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'zun.conf')
+        with open(conf_file, 'w') as conf:
+            conf.write('[database]\nconnection = %s\n' % url)
+        commands = [
+            subprocess.Popen(
+                [sys.executable, '-m', 'zun_bulk.cmd.db_manage',
+                 '--config-file', conf_file, 'upgrade'],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for _number in range(2)]
+        outputs = [command.communicate()[0] for command in commands]
+        self.assertEqual([0, 0], [command.returncode for command in commands],
+                         outputs)
+        self.assertEqual(1, sum(output.count('Running upgrade')
+                                for output in outputs))
+        self.useFixture(database.Database(url, tables=False))
+        migration.check()
+
+    # ---------------------------------------------------------------- types
+
+    def test_keeps_long_documents(self):
+        self.use_database()
+        template = {'image': 'cirros', 'environment': {
+            'NAME': 'ä€\U0001f40b' * 20000}}
+        bulk, members = database.accept(1, template=template)
+        self.assertEqual(template, bulk.template)
+        epoch = api.take_lease(bulk, 'host-1')
+        networks = [{'network': 'net-%d' % number} for number in range(5000)]
+        api.place_members(bulk.id, epoch,
+                          [(members[0], 'host-1', networks, {})])
+        self.assertEqual(networks, api.list_members(bulk.id)[0].networks)
+
+    # --------------------------------------------------------- transactions
+
+    def test_accepts_a_thousand_in_one_transaction(self):
+        engine = self.use_database()
+        commits, statements = [], []
+        sa.event.listen(engine, 'commit', commits.append)
+        sa.event.listen(
+            engine, 'before_cursor_execute',
+            lambda _connection, _cursor, statement, *_args:
+            statements.append(statement))
+        rows = database.rows(1000)
+        api.accept_bulk(*rows)
+        self.assertEqual(1, len(commits))
+        self.assertLess(len(statements), 20)
+
+        bulk = api.get_bulk(rows[0]['uuid'])
+        members = api.list_members(bulk.id)
+        self.assertEqual(list(range(1, 1001)),
+                         [member.member_index for member in members])
+        self.assertEqual([1000, 1000, 1000], [
+            self.count(engine, model)
+            for model in (Member, zun_models.Container,
+                          zun_models.ContainerAction)])
+
+    def test_leaves_nothing_when_the_last_row_fails(self):
+        engine = self.use_database()
+        rows = database.rows(1000)
+        rows[1][-1]['member_index'] = 1
+        self.assertRaises(db_exc.DBDuplicateEntry, api.accept_bulk, *rows)
+        self.assertEqual([0, 0, 0, 0], [
+            self.count(engine, model)
+            for model in (models.Bulk, Member, zun_models.Container,
+                          zun_models.ContainerAction)])
+
+    def test_one_of_many_moves_a_member(self):
+        self.use_database()
+        bulk, _members = database.accept(1)
+        seen = [api.list_members(bulk.id) for _number in range(THREADS)]
+
+        def contender(number):
+            return lambda: api.move_members(
+                seen[number], MemberState.PLACED, host='host-%d' % number)
+
+        moved = at_once([contender(number) for number in range(THREADS)])
+        winners = [number for number in range(THREADS) if moved[number]]
+        self.assertEqual(1, len(winners))
+        member, = api.list_members(bulk.id)
+        self.assertEqual(('host-%d' % winners[0], 1),
+                         (member.host, member.epoch))
+
+    def test_one_of_many_takes_the_lease(self):
+        self.use_database()
+        bulk, _members = database.accept(1)
+        epochs = at_once([
+            lambda owner=number: api.take_lease(bulk, 'host-%d' % owner)
+            for number in range(THREADS)])
+        self.assertEqual([1], [epoch for epoch in epochs if epoch])
+        owner = 'host-%d' % epochs.index(1)
+        self.assertEqual((owner, 1), (
+            api.get_bulk(bulk.uuid).lease_owner,
+            api.get_bulk(bulk.uuid).epoch))
+
+    def test_delete_against_agents_and_conductor(self):
+        self.use_database()
+        bulk, members = database.accept(60)
+        epoch = api.take_lease(bulk, 'host-1')
+        api.place_members(bulk.id, epoch, [
+            (member, 'host-1', [], {}) for member in members[:40]])
+        placed = api.list_members_in(MemberState.PLACED)
+
+        def agent(some):
+            return lambda: api.start_members(some)
+
+        at_once([
+            agent(placed[:20]), agent(placed[19::-1]), agent(placed[20:]),
+            lambda: api.place_members(bulk.id, epoch, [
+                (member, 'host-2', [], {}) for member in members[40:]]),
+            lambda: api.mark_bulk_deleting(bulk.id)])
+        self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
+        self.assertEqual({bulk.id: {MemberState.DELETING: 60}},
+                         api.count_members([bulk.id]))
+
+    def test_deadlock_is_tried_again(self):
+        engine = self.use_database()
+        _bulk, members = database.accept(20)
+        first, second, others = members[0], members[1], members[2:]
+        calls = []
+        move = api._move
+
+        def counted(session, member, *args, **kwargs):
+            calls.append(member.id)
+            return move(session, member, *args, **kwargs)
+
+        self.useFixture(fixtures.MockPatchObject(api, '_move', counted))
+        table = Member.__table__
+        thread = threading.Thread(
+            target=lambda: results.append(
+                api.move_members([first, second], MemberState.PLACED)),
+            daemon=True)
+        results = []
+        with engine.begin() as connection:
+            self.prefer(connection)
+            # The server gives up the transaction that has changed less.
+            for member in [second, *others]:
+                connection.execute(sa.update(table).where(
+                    table.c.id == member.id).values(name='other'))
+            thread.start()
+            self.wait_for_lock(engine)
+            connection.execute(sa.update(table).where(
+                table.c.id == first.id).values(name='other'))
+        thread.join(60)
+
+        self.assertEqual([[first, second]], results)
+        self.assertEqual([first.id, second.id] * 2, calls)
+        self.assertEqual(
+            [(MemberState.PLACED, 1, 'other')] * 2,
+            [(m.state, m.epoch, m.name)
+             for m in api.list_members(first.bulk_id, limit=2)])
+
+    def wait_for_lock(self, engine):
+        """Wait until some transaction waits for another one."""
+        for _attempt in range(600):
+            with engine.connect() as connection:
+                if connection.exec_driver_sql(self.WAITING).scalar():
+                    return
+            threading.Event().wait(0.05)
+        self.fail('nothing waits for a lock')
+
+
+if not servers.MariaDB.missing():
+    class TestMariaDB(DatabaseTests, base.BaseTestCase):
+
+        server_class = servers.MariaDB
+        WAITING = ("SELECT COUNT(*) FROM information_schema.innodb_trx "
+                   "WHERE trx_state = 'LOCK WAIT'")
+
+        def prefer(self, connection):
+            """It has changed more rows: enough here."""
+
+
+if not servers.PostgreSQL.missing():
+    class TestPostgreSQL(DatabaseTests, base.BaseTestCase):
+
+        server_class = servers.PostgreSQL
+        WAITING = 'SELECT COUNT(*) FROM pg_locks WHERE NOT granted'
+
+        def tables_of_zun(self):
+            # Names of constraints are unique there, and this one has that of
+            # another table.
+            return [table for table in super().tables_of_zun()
+                    if table.name != 'volume_mapping']
+
+        def prefer(self, connection):
+            # Who looks for a deadlock first gives up; the other one looks
+            # after a second.
+            connection.exec_driver_sql("SET LOCAL deadlock_timeout = '60s'")
+
+
+for _server in (servers.MariaDB, servers.PostgreSQL):
+    if _server.missing():
+        print('Left out: the tests on %s, for want of %s'
+              % (_server.__name__, ' and '.join(_server.missing())),
+              file=sys.stderr)
