@@ -378,7 +378,9 @@ def start_members(members):
 @retry
 def _move_members(members, state, now, **values):
     with writer() as session:
-        return {member.id for member in members
+        # In one order, so that two who move the same ones do not deadlock.
+        return {member.id
+                for member in sorted(members, key=lambda member: member.id)
                 if _move(session, member, state, now, **values)}
 
 
