@@ -431,13 +431,13 @@ class TestCreateWait(base.CommandTestCase):
         message = self.failing(base.answer(view), argv=('-f', 'json'))
         self.assertEqual(
             [
-                f'Bulk load ({base.UUID}) is error: 3 of 9 containers running, '
-                '6 failed.',
+                f'Bulk load ({base.UUID}) is error: 3 of 9 containers '
+                'running, 6 failed.',
                 'It was too much.',
                 '3 × image: no such image',
                 '1 × exited with 1',
-                '2 × other reasons: see "openstack appcontainer bulk member list '
-                f'--state failed {base.UUID}"',
+                '2 × other reasons: see "openstack appcontainer bulk member '
+                f'list --state failed {base.UUID}"',
             ],
             message.splitlines(),
         )
