@@ -56,7 +56,7 @@ make_venv() { # ZUN
     "$PYTHON" -m venv --clear "$venv" ||
         die "$PYTHON cannot make a virtual environment (on Debian and" \
             "Ubuntu: apt install python3-venv)"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check \
+    "$venv/bin/pip" install -qq --disable-pip-version-check \
         --constraint "constraints/zun-$1.txt" \
         --requirement test-requirements.txt --editable '.[service]' ||
         die "pip could not install the requirements"
