@@ -13,7 +13,7 @@
 """Zun's global state, made for a test and put back after it."""
 
 import os
-import shutil
+import pathlib
 
 import fixtures
 from neutronclient.common import exceptions as neutron_exceptions
@@ -61,7 +61,9 @@ class Policy(fixtures.Fixture):
 
     def set_rules(self, **rules):
         """Override check strings; ``__`` stands for a colon."""
-        policy.init().set_rules(oslo_policy.Rules.from_dict(
+        enforcer = policy.init()
+        enforcer.load_rules()
+        enforcer.set_rules(oslo_policy.Rules.from_dict(
             {name.replace('__', ':'): rule for name, rule in rules.items()}),
             overwrite=False)
 
@@ -72,8 +74,8 @@ class Database(fixtures.Fixture):
     To be used after Config.
     """
 
-    #: Tables take a while to make: the file of the first test is kept.
-    _directory = None
+    #: Tables take a while to make: the first test's file serves the others.
+    _contents = None
 
     def _setUp(self):
         path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'db')
@@ -97,17 +99,14 @@ class Database(fixtures.Fixture):
 
     def _make(self, path):
         cls = type(self)
-        if cls._directory is None:
-            # For as long as the process lives.
-            cls._directory = fixtures.TempDir()
-            cls._directory.setUp()
+        if cls._contents is None:
             engine = db_api.get_engine()
             zun_models.Base.metadata.create_all(engine)
             db_api.create_tables(engine)
             engine.dispose()
-            shutil.copy(path, cls._directory.join('db'))
+            cls._contents = pathlib.Path(path).read_bytes()
         else:
-            shutil.copy(cls._directory.join('db'), path)
+            pathlib.Path(path).write_bytes(cls._contents)
 
 
 class Neutron(fixtures.Fixture):
@@ -118,7 +117,7 @@ class Neutron(fixtures.Fixture):
     """
 
     def _setUp(self):
-        self.networks = [network('net-a'), network('net-b')]
+        self.networks = [network('net-a'), network('net-b', shared=True)]
         self.ports = []
         self.security_groups = []
         self.calls = {}
@@ -145,7 +144,7 @@ class Neutron(fixtures.Fixture):
         return {'network':
                 self._find('networks', {'id': ident})['networks'][0]}
 
-    def find_resource(self, resource, name_or_id, project_id=None, **params):
+    def find_resource(self, resource, name_or_id, *args):
         found = [group for group in self.security_groups
                  if name_or_id in (group['id'], group['name'])]
         if not found:

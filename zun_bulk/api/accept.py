@@ -33,6 +33,7 @@ from zun.common import quota
 from zun.common import utils as zun_utils
 from zun.compute import container_actions
 from zun.db.sqlalchemy import models as zun_models
+from zun.network import neutron
 from zun import objects
 
 from zun_bulk.api import template as templates
@@ -132,6 +133,8 @@ def _naming(field, *invalid):
         _refuse(field, exc)
     except invalid:
         _refuse(field, 'the value is not valid')
+    except neutron_exceptions.NeutronClientNoUniqueMatch as exc:
+        _refuse(field, exc)
     except neutron_exceptions.NeutronClientException as exc:
         if not 400 <= exc.status_code < 500:
             raise
@@ -175,12 +178,9 @@ def _container(context, wanted):
         if key in fields:
             fields[key] = strutils.bool_from_string(fields[key], strict=True)
     fields.setdefault('interactive', False)
-    with _naming('security_groups', TypeError, ValueError):
-        groups = [
-            controller._check_security_group(context, {'name': group})
-            for group in dict.fromkeys(wanted.get('security_groups', []))]
-    if groups:
-        fields['security_groups'] = list(dict.fromkeys(groups))
+    if wanted.get('security_groups'):
+        fields['security_groups'] = _security_groups(
+            context, wanted['security_groups'])
     if 'healthcheck' in fields:
         fields['healthcheck']['test'] = fields['healthcheck'].pop('cmd', '')
     fields['cpu_policy'] = wanted.get('cpu_policy')
@@ -208,6 +208,16 @@ def _container(context, wanted):
     except (TypeError, ValueError) as exc:
         raise exception.ValidationError(
             detail='Invalid input for template: %s' % exc) from exc
+
+
+def _security_groups(context, groups):
+    """:returns: ids, each once."""
+    neutron_api = neutron.NeutronAPI(context)
+    with _naming('security_groups'):
+        return list(dict.fromkeys(
+            neutron_api.find_resourceid_by_name_or_id(
+                'security_group', group, context.project_id)
+            for group in dict.fromkeys(groups)))
 
 
 def _registry(context, ident):

@@ -53,9 +53,11 @@ def _server_error(exc, request_id):
                      exception.OBFUSCATED_MSG % correlation_id, request_id)
 
 
-def _response(status, code, title, detail, request_id, headers=None):
+def _response(status, code, title, detail, request_id, headers=()):
     error = {'request_id': request_id or '', 'code': 'container.' + code,
              'status': status, 'title': title, 'detail': detail, 'links': []}
-    return webob.Response(
-        status=status, headers=headers, content_type='application/json',
+    result = webob.Response(
+        status=status, content_type='application/json',
         body=jsonutils.dump_as_bytes({'errors': [error]}))
+    result.headers.update(headers)
+    return result
