@@ -49,6 +49,17 @@ class CountsColumn(cliff_columns.FormattableColumn):
         )
 
 
+class TemplateColumn(cliff_columns.FormattableColumn):
+    """A template; people see the fields that are not empty, a line each."""
+
+    def human_readable(self):
+        return '\n'.join(
+            f'{name}={value}'
+            for name, value in sorted(self._value.items())
+            if value not in (None, '', [], {})
+        )
+
+
 class HostsColumn(cliff_columns.FormattableColumn):
     """Numbers by state by host, a line a host."""
 
@@ -73,7 +84,7 @@ _COLUMN_TYPES = {
     'links': format_columns.ListDictColumn,
     'members': CountsColumn,
     'placement': format_columns.DictColumn,
-    'template': format_columns.DictColumn,
+    'template': TemplateColumn,
 }
 
 
@@ -328,9 +339,9 @@ class CreateBulk(zun_commands.CreateContainer):
             f'{_title(bulk)} is {bulk["status"]}: {_success(bulk)}, '
             f'{members["failed"]} failed.'
         ]
-        if bulk.get('status_reason'):
+        failures = bulk['failures']
+        if bulk['status_reason'] and not failures:
             lines.append(bulk['status_reason'])
-        failures = bulk.get('failures') or []
         lines += _failure_lines(failures)
         rest = members['failed'] - sum(f['count'] for f in failures)
         if rest > 0:

@@ -427,13 +427,12 @@ class TestCreateWait(base.CommandTestCase):
             {'class': 'image', 'reason': 'no such\nimage', 'count': 3},
             {'class': None, 'reason': 'exited with 1', 'count': 1},
         ]
-        view['status_reason'] = 'It was too much.'
+        view['status_reason'] = '6 of 9 members failed'
         message = self.failing(base.answer(view), argv=('-f', 'json'))
         self.assertEqual(
             [
                 f'Bulk load ({base.UUID}) is error: 3 of 9 containers '
                 'running, 6 failed.',
-                'It was too much.',
                 '3 × image: no such image',
                 '1 × exited with 1',
                 '2 × other reasons: see "openstack appcontainer bulk member '
@@ -443,6 +442,12 @@ class TestCreateWait(base.CommandTestCase):
         )
         # The bulk is shown all the same.
         self.assertEqual(view, json.loads(self.output))
+
+    def test_error_without_failures(self):
+        view = base.bulk_view('error', queued=3)
+        view['status_reason'] = 'It was too much.'
+        message = self.failing(base.answer(view))
+        self.assertEqual('It was too much.', message.splitlines()[-1])
 
     def test_failed_member_of_a_ready_bulk(self):
         self.assertIn(

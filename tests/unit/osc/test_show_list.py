@@ -53,6 +53,7 @@ class TestShow(base.CommandTestCase):
             {'class': 'image', 'reason': 'no such image', 'count': 1},
             {'class': 'start', 'reason': None, 'count': 1},
         ]
+        view['template']['nets'] = []
         rows = [
             [cell.strip() for cell in line.split('|')[1:3]]
             for line in self.show(view).splitlines()
@@ -64,11 +65,13 @@ class TestShow(base.CommandTestCase):
             ['hosts', 'host-1: running=2'],
             ['', 'host-2: running=1'],
             ['placement', "policy='spread'"],
-            ['template', "image='busybox', name='load-{index}'"],
+            ['template', 'image=busybox'],
+            ['', 'name=load-{index}'],
             ['failures', '1 × image: no such image'],
             ['', '1 × start: no reason given'],
         ):
             self.assertIn(row, rows)
+        self.assertNotIn(['', 'nets=[]'], rows)
 
     def test_missing(self):
         self.api.get(
