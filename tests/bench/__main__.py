@@ -21,6 +21,7 @@ import sys
 from tests.bench import accept
 from tests.bench import cost
 from tests.bench import e2e
+from tests.bench import exceptions
 
 
 COMMANDS = {'e2e': e2e, 'accept': accept, 'cost': cost}
@@ -37,7 +38,11 @@ def main():
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     args = parser.parse_args()
-    return args.run(args)
+    try:
+        return args.run(args)
+    except exceptions.BenchError as error:
+        print(f'bench: {error}', file=sys.stderr)
+        return 1
 
 
 if __name__ == '__main__':

@@ -18,10 +18,10 @@ real lab, and counts. What the lab does when nobody asks anything of it
 """
 
 import os
-import sys
 import time
 
 from tests.bench import counters
+from tests.bench import exceptions
 from tests.bench import lab
 from tests.bench import loads
 from tests.bench import measure
@@ -43,14 +43,10 @@ def add_arguments(parser):
                         help='leave out stock Zun')
 
 
-class CostError(Exception):
-    pass
-
-
 def cost(load, count):
     """Return {what: how many a container} of a load.
 
-    :raises CostError: if a container is not verified, for the figures would
+    :raises BenchError: if a container is not verified, for the figures would
         be those of another job
     """
     lab.wait_until_quiet()
@@ -68,7 +64,8 @@ def cost(load, count):
     found = verify.verify(load.names, 0)
     load.clear()
     if sum(found.hosts.values()) != count:
-        raise CostError(f'{load.label}: {load.reasons or found.reasons}')
+        raise exceptions.BenchError(
+            f'{load.label}: {load.reasons or found.reasons}')
     figures = counters.per_member(counted, idle, seconds, count)
     figures['cpu s'] = round(
         (after['machine'] - before['machine']) / count, 3)
@@ -76,15 +73,12 @@ def cost(load, count):
 
 
 def run(args):
-    if lab.is_up():
-        print('The benchmark brings up a lab of its own: end the one that '
-              'runs first.', file=sys.stderr)
-        return 2
     found = {}
     with lab.fresh(args, stock=not args.no_stock):
         if not args.no_stock:
             found['stock'] = cost(loads.Stock(CLIENTS), args.count)
             lab.enable_bulk()
+        loads.warm_up()
         found['bulk'] = cost(loads.Bulk(), args.count)
     show(args, found)
     return 0

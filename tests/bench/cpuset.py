@@ -21,6 +21,7 @@ against the engines alone is pacing, and the control plane's CPU is seen apart.
 import os
 import pathlib
 
+from tests.bench import exceptions
 from tests.lab.real import labapi
 
 
@@ -32,8 +33,8 @@ OTHERS = 'zun-bulk-bench-others'
 CONTAINERS = 'docker'
 
 
-class CpusetError(Exception):
-    pass
+class CpusetError(exceptions.BenchError):
+    """The machine's cgroups cannot pin the engines."""
 
 
 def split_cpus(cpus):

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 
+from tests.bench import exceptions
 from tests.lab.real import labapi
 
 
@@ -29,20 +30,24 @@ SCRIPT = pathlib.Path(__file__).parents[1] / 'lab' / 'real' / 'lab'
 def run(*arguments):
     """Run a verb of the lab's script; what it prints goes to stderr.
 
-    :raises subprocess.CalledProcessError: if it fails
+    :raises BenchError: if it fails
     """
-    subprocess.run([SCRIPT, *arguments], check=True, stdout=sys.stderr)
+    if subprocess.run([SCRIPT, *arguments], stdout=sys.stderr).returncode:
+        raise exceptions.BenchError(f'lab {arguments[0]} failed')
 
 
 def load_environment():
     """Take over what the benchmark and labapi must know of the lab.
 
-    :raises subprocess.CalledProcessError: if no lab was brought up yet
+    :raises BenchError: if no lab was brought up yet
     """
-    values = subprocess.run(
+    done = subprocess.run(
         ['bash', '-c', 'set -e; e=$("$0" env); eval "$e"; env -0', SCRIPT],
-        check=True, stdout=subprocess.PIPE, text=True).stdout.split('\0')
-    for name, _equals, value in (pair.partition('=') for pair in values):
+        capture_output=True, text=True)
+    if done.returncode:
+        raise exceptions.BenchError(done.stderr)
+    for name, _equals, value in (
+            pair.partition('=') for pair in done.stdout.split('\0')):
         if name.startswith(('LAB_', 'OS_')):
             os.environ[name] = value
 
@@ -51,7 +56,7 @@ def is_up():
     """Return whether a lab runs, and load its environment if so."""
     try:
         load_environment()
-    except subprocess.CalledProcessError:
+    except exceptions.BenchError:
         return False
     return bool(glob.glob(os.path.join(os.environ['LAB_RUN'], '*.pid')))
 
@@ -76,7 +81,10 @@ def fresh(args, stock=False):
 
     :param args: parsed options of add_arguments()
     :param stock: whether Zun is to run without zun_bulk at first
+    :raises BenchError: if a lab runs already, or none can be brought up
     """
+    if is_up():
+        raise exceptions.BenchError('a lab runs already; end it first')
     if not args.no_install:
         run('install', '--zun', args.zun)
     # What an earlier lab left would be counted.

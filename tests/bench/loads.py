@@ -25,6 +25,7 @@ import threading
 import time
 import uuid
 
+from tests.bench import exceptions
 from tests.bench import verify
 from tests.lab.real import labapi
 
@@ -39,8 +40,8 @@ COMMAND = ['sleep', '100000']
 STALL = 120
 
 
-class LoadError(Exception):
-    pass
+class LoadError(exceptions.BenchError):
+    """A request was refused."""
 
 
 class Raw:
@@ -167,7 +168,8 @@ class Stock:
         with labapi.database() as db:
             while rows := self.rows(db):
                 if watch.stalled(len(rows)):
-                    raise TimeoutError(f'{len(rows)} containers would not go')
+                    raise exceptions.BenchError(
+                        f'{len(rows)} containers would not go')
                 for row in rows:
                     zun.request('DELETE', f'/containers/{row[0]}?force=true')
                 time.sleep(2)
@@ -236,9 +238,20 @@ class Bulk:
             if status == 404:
                 break
             if status == 200 and watch.stalled(answer['members']):
-                raise TimeoutError('the bulk would not go')
+                raise exceptions.BenchError('the bulk would not go')
             time.sleep(0.5)
         verify.wait_until_gone(self.names)
+
+
+def warm_up():
+    """Start and delete some containers on each host.
+
+    As bringing the lab up does for stock Zun: the first use of Neutron,
+    Placement and Keystone costs every process some logins and imports.
+    """
+    load = Bulk()
+    load.run(2 * len(labapi.hosts()))
+    load.clear()
 
 
 class Stall:

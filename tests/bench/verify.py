@@ -26,6 +26,7 @@ import time
 
 from oslo_config import cfg
 
+from tests.bench import exceptions
 from tests.lab.real import labapi
 from zun_bulk.conf import bulk
 
@@ -142,7 +143,7 @@ def container_names(engine):
 def wait_until_gone(names, timeout=300.0):
     """Wait until no engine has any of these containers.
 
-    :raises TimeoutError: when some are left after so many seconds
+    :raises BenchError: when some are left after so many seconds
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -151,5 +152,6 @@ def wait_until_gone(names, timeout=300.0):
         if not left:
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f'{len(left)} containers would not go')
+            raise exceptions.BenchError(
+                f'{len(left)} containers would not go')
         time.sleep(0.5)
