@@ -74,6 +74,15 @@ def get_engine():
     return CONTEXT_MANAGER.writer.get_engine()
 
 
+def _parts(items):
+    """Cut a list into as many as one statement should name.
+
+    Of more, MariaDB reads the whole table instead of an index, and a write
+    then locks all of it.
+    """
+    return [items[start:start + 500] for start in range(0, len(items), 500)]
+
+
 # ---------------------------------------------------------------- accepting
 
 @retry
@@ -340,7 +349,7 @@ def place_members(bulk_id, epoch, placements):
         if not _fence(session, bulk_id, epoch):
             return None
         for member, host, networks, limits in placements:
-            if _move(session, member, MemberState.PLACED, now, host=host,
+            if _move(session, [member], MemberState.PLACED, now, host=host,
                      networks=networks, limits=limits, placed_at=now):
                 placed.append(member.id)
     return placed
@@ -354,7 +363,11 @@ def move_members(members, state, **values):
     :param values: further columns to set, the same for all.
     :returns: the members that changed.
     """
-    changed = _move_members(members, state, timeutils.utcnow(), **values)
+    now = timeutils.utcnow()
+    changed = set()
+    # In one order, so that two who move the same ones do not deadlock.
+    for part in _parts(sorted(members, key=lambda member: member.id)):
+        changed |= _move_part(part, state, now, **values)
     moved = [member for member in members if member.id in changed]
     for member in moved:
         member.state = state
@@ -376,20 +389,31 @@ def start_members(members):
 
 
 @retry
-def _move_members(members, state, now, **values):
+def _move_part(members, state, now, **values):
+    # No savepoint: MariaDB forgets it in a deadlock, and its complaint of
+    # that would hide the deadlock from retry.
     with writer() as session:
-        # In one order, so that two who move the same ones do not deadlock.
-        return {member.id
-                for member in sorted(members, key=lambda member: member.id)
-                if _move(session, member, state, now, **values)}
+        if _move(session, members, state, now, **values) == len(members):
+            return {member.id for member in members}
+        # The number does not tell which: once more, one by one.
+        session.rollback()
+        return {member.id for member in members
+                if _move(session, [member], state, now, **values)}
 
 
-def _move(session, member, state, now, **values):
+def _move(session, members, state, now, **values):
+    """Move those that are still as they were seen. Returns their number."""
+    table = Member.__table__
+    seen = collections.defaultdict(list)
+    for member in members:
+        seen[member.state, member.epoch].append(member.id)
     return session.execute(
-        sa.update(Member.__table__)
-        .where(Member.id == member.id, Member.state == member.state,
-               Member.epoch == member.epoch)
-        .values(state=state, epoch=Member.epoch + 1, updated_at=now,
+        sa.update(table)
+        .where(sa.or_(*[
+            sa.and_(table.c.id.in_(ids), table.c.state == before,
+                    table.c.epoch == epoch)
+            for (before, epoch), ids in seen.items()]))
+        .values(state=state, epoch=table.c.epoch + 1, updated_at=now,
                 **values)).rowcount
 
 
@@ -451,9 +475,14 @@ def reset_containers(uuids):
                     host=None))
 
 
-@retry
 def delete_containers(uuids):
     """Delete Zun's rows of containers that never reached a host."""
+    for part in _parts(uuids):
+        _delete_containers(part)
+
+
+@retry
+def _delete_containers(uuids):
     actions = zun_models.ContainerAction.__table__
     containers = zun_models.Container.__table__
     with writer() as session:

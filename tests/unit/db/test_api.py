@@ -429,6 +429,42 @@ class TestChanges(DatabaseTestCase):
         self.assertEqual([], api.move_members(stale, MemberState.PLACED))
         self.assertEqual(2, api.list_members(bulk.id)[0].epoch)
 
+    def test_moves_those_that_are_as_they_were_seen(self):
+        bulk, _members = database.accept(1100)
+        stale = api.list_members(bulk.id)
+        # Read at different epochs and in different states.
+        api.move_members(stale[:3], MemberState.PLACED)
+        members = api.list_members(bulk.id)
+        changed = [members[number] for number in (0, 5, 700)]
+        api.move_members(
+            [member for member in api.list_members(bulk.id)
+             if member.id in {other.id for other in changed}],
+            MemberState.CANCELLED)
+
+        moved = api.move_members(members[::-1], MemberState.FAILED)
+        self.assertEqual(1097, len(moved))
+        self.assertEqual(set(), {member.id for member in moved}
+                         & {member.id for member in changed})
+        counts = api.count_members([bulk.id])[bulk.id]
+        self.assertEqual({MemberState.FAILED: 1097, MemberState.CANCELLED: 3},
+                         counts)
+        self.assertEqual(
+            {member.id: member.epoch for member in moved},
+            {member.id: member.epoch for member in api.list_members(bulk.id)
+             if member.state == MemberState.FAILED})
+
+    def test_moves_many_by_few_statements(self):
+        bulk, members = database.accept(1000)
+        statements = []
+        sa.event.listen(self.engine, 'before_cursor_execute',
+                        lambda *args: statements.append(args[2]))
+        self.assertEqual(members,
+                         api.move_members(members, MemberState.DELETED))
+        self.assertLess(len(statements), 10)
+
+    def test_moves_none(self):
+        self.assertEqual([], api.move_members([], MemberState.DELETED))
+
     def test_moved_members_are_up_to_date(self):
         bulk, members = database.accept(2)
         for state in (MemberState.PLACED, MemberState.STARTING,
@@ -556,7 +592,9 @@ class TestZunRows(DatabaseTestCase):
             collections.Counter(state[0] for state in states.values()))
 
     def test_delete(self):
-        api.delete_containers(self.uuids[:2])
+        _bulk, others = database.accept(1200, name='many')
+        api.delete_containers(self.uuids[:2] + [
+            member.container_uuid for member in others])
         rows = self.dump()
         self.assertEqual(self.uuids[2:],
                          [row.uuid for row in rows['container']])
