@@ -40,11 +40,19 @@ except cfg.ArgsAlreadyParsedError:
 
 
 class Config(fixtures.Fixture):
-    """Zun's configuration with defaults only; ``config(**options)`` sets."""
+    """Zun's configuration; ``config(**options)`` sets more of it.
+
+    :param text: of a configuration file; all else has its default.
+    """
+
+    def __init__(self, text=''):
+        self._text = text
 
     def _setUp(self):
         fixture = self.useFixture(config_fixture.Config(CONF))
-        CONF([], project='zun', default_config_files=[])
+        path = self.useFixture(fixtures.TempDir()).join('zun.conf')
+        pathlib.Path(path).write_text(self._text)
+        CONF([], project='zun', default_config_files=[path])
         self.config = fixture.config
         self.useFixture(conffixture.ConfFixture(CONF, 'fake:/'))
         self.useFixture(fixtures.MonkeyPatch('zun.common.rpc.TRANSPORT',

@@ -24,8 +24,9 @@ from oslo_serialization import jsonutils
 from oslo_utils import strutils
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
-from zun.api.controllers.v1 import containers
+from zun import objects
 from zun.api import utils as api_utils
+from zun.api.controllers.v1 import containers
 from zun.common import consts
 from zun.common import exception
 from zun.common import policy
@@ -34,7 +35,6 @@ from zun.common import utils as zun_utils
 from zun.compute import container_actions
 from zun.db.sqlalchemy import models as zun_models
 from zun.network import neutron
-from zun import objects
 
 from zun_bulk.api import template as templates
 from zun_bulk.conf import CONF

@@ -18,10 +18,10 @@ import webob.dec
 import webob.exc
 from zun.common import policy
 
+from zun_bulk import policies
 from zun_bulk.api import errors
 from zun_bulk.api import microversion
 from zun_bulk.db import api as db_api
-from zun_bulk import policies
 
 
 PREFIX = '/v1/bulks'

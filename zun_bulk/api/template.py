@@ -23,8 +23,8 @@ from zun.api.controllers.v1.schemas import containers as zun_schema
 from zun.common import exception
 from zun.common import utils as zun_utils
 
-from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api import validation
+from zun_bulk.api.schemas import bulk as schema
 
 
 INDEX = '{index}'

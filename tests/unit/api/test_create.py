@@ -19,13 +19,13 @@ import ddt
 import fixtures
 from oslo_utils import uuidutils
 import sqlalchemy as sa
+from zun import objects
 from zun.api import app as zun_app
 from zun.common import context as zun_context
 from zun.db.sqlalchemy import models as zun_models
-from zun import objects
 
-from tests.unit.api import base
 from tests import zun_fixtures
+from tests.unit.api import base
 from zun_bulk.api import accept
 from zun_bulk.api import middleware
 from zun_bulk.api import validation
@@ -228,8 +228,10 @@ class TestWritten(base.ApiTestCase):
     def test_number_of_statements_and_calls_does_not_grow(self):
         def count_for(number):
             statements = []
-            listener = (lambda conn, cursor, statement, parameters, context,
-                        many: statements.append(statement))
+
+            def listener(conn, cursor, statement, parameters, context, many):
+                statements.append(statement)
+
             engine = db_api.get_engine()
             sa.event.listen(engine, 'before_cursor_execute', listener)
             self.create(count=number, template={'image': 'busybox'})

@@ -15,13 +15,13 @@ from oslo_utils import strutils
 import webob
 from zun.common import exception
 
+from zun_bulk import rpc
 from zun_bulk.api import accept
+from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as schema
-from zun_bulk.api import validation
 from zun_bulk.api.views import bulk as view
 from zun_bulk.db import api as db_api
-from zun_bulk import rpc
 
 
 LOG = logging.getLogger(__name__)

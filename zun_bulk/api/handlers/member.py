@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import member as schema
-from zun_bulk.api import validation
 from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.api.views import member as view
 from zun_bulk.db import api as db_api

@@ -19,8 +19,8 @@ from oslo_utils import uuidutils
 import webob
 from zun.api import utils as api_utils
 from zun.common import exception
-from zun.common.policies import container as container_policies
 from zun.common import policy
+from zun.common.policies import container as container_policies
 
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.db import api as db_api

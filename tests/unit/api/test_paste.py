@@ -1,0 +1,231 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The shipped paste file, loaded as zun-api loads it.
+
+authtoken and Zun's own application are real; Keystone's answers are canned.
+"""
+
+import os
+import pathlib
+
+import ddt
+from keystoneauth1 import fixture as keystone_fixture
+from keystoneauth1 import loading
+from keystonemiddleware import auth_token  # noqa: F401 (registers options)
+from oslotest import base
+from paste import deploy
+from requests_mock.contrib import fixture as requests_fixture
+import webob
+from zun.db.sqlalchemy import models as zun_models
+
+from tests import zun_fixtures
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db_api
+
+
+PASTE = pathlib.Path(__file__).parents[3] / 'etc/zun_bulk/api-paste.ini'
+KEYSTONE = 'http://keystone.example/v3'
+CONFIG = """
+[keystone_authtoken]
+auth_type = password
+auth_url = %(url)s
+www_authenticate_uri = %(url)s
+username = zun
+password = secret
+project_name = service
+user_domain_id = default
+project_domain_id = default
+
+[quota]
+driver = zun.common.quota.NoopQuotaDriver
+""" % {'url': KEYSTONE}
+
+FORGED = {
+    'X-Identity-Status': 'Confirmed', 'X-Service-Identity-Status': 'Confirmed',
+    'X-Project-Id': 'project-1', 'X-Tenant-Id': 'project-1',
+    'X-User-Id': 'user-1', 'X-Roles': 'admin', 'X-Role': 'admin',
+}
+BODY = b'{"count": 1, "template": {"image": "busybox"}}'
+
+
+class PasteTestCase(base.BaseTestCase):
+
+    paste = None
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self._forget_options)
+        self.useFixture(zun_fixtures.Config(CONFIG))
+        self.useFixture(zun_fixtures.Policy())
+        self.useFixture(zun_fixtures.Database())
+        self.useFixture(zun_fixtures.Neutron())
+        self._start_keystone()
+        path = str(PASTE)
+        if self.paste:
+            text = PASTE.read_text()
+            changed = text.replace(*self.paste)
+            self.assertNotEqual(text, changed)
+            path = os.path.join(self.create_tempfiles(
+                [('paste', changed)], '.ini')[0])
+        self.app = deploy.loadapp('config:' + path)
+
+    def _forget_options(self):
+        # authtoken adds them as it starts, some as required.
+        CONF.unregister_opts(
+            loading.get_auth_plugin_conf_options('password'),
+            'keystone_authtoken')
+
+    def _start_keystone(self):
+        requests = self.useFixture(requests_fixture.Fixture())
+        requests.get(KEYSTONE, json={
+            'version': keystone_fixture.V3Discovery(KEYSTONE)})
+        service = keystone_fixture.V3Token()
+        service.set_project_scope()
+        service.add_service('identity').add_standard_endpoints(
+            public=KEYSTONE, internal=KEYSTONE, admin=KEYSTONE)
+        requests.post(KEYSTONE + '/auth/tokens', json=service,
+                      headers={'X-Subject-Token': 'service-token'})
+        requests.get(KEYSTONE + '/auth/tokens', json=self._validate)
+
+    def _validate(self, request, context):
+        if request.headers['X-Subject-Token'] != 'good':
+            context.status_code = 404
+            return {}
+        token = keystone_fixture.V3Token(user_id='user-of-token')
+        token.set_project_scope(id='project-of-token')
+        token.add_role('member')
+        return token
+
+    def request(self, path, method='GET', body=None, headers=None):
+        req = webob.Request.blank('/', method=method, headers=headers or {})
+        # As a server hands it over, without any clean-up.
+        req.environ['PATH_INFO'] = path
+        if body:
+            req.content_type = 'application/json'
+            req.body = body
+        return req.get_response(self.app)
+
+    def assert_nothing_written(self):
+        self.assertEqual([], db_api.list_bulks())
+        with db_api.reader() as session:
+            self.assertEqual(0, session.query(zun_models.Container).count())
+
+
+@ddt.ddt
+class TestShipped(PasteTestCase):
+
+    @ddt.data('/v1/bulks', '/v1/bulks/', '/v1/bulks/web',
+              '/v1/bulks/web/members', '/v1/bulks/.json')
+    def test_forged_project_without_a_token(self, path):
+        for headers in (FORGED, dict(FORGED, **{'X-Auth-Token': 'bad'})):
+            for method, body in (('GET', None), ('POST', BODY),
+                                 ('DELETE', None)):
+                response = self.request(path, method, body, headers)
+                self.assertEqual(401, response.status_int, path)
+        self.assert_nothing_written()
+
+    @ddt.data('//v1/bulks', '///v1/bulks', '/v1//bulks', '/v1/./bulks',
+              '/./v1/bulks', '/x/../v1/bulks', '/v1/bulks.json',
+              '/v1/bulks//', '/v1/bulks/..', '/v1/../v1/bulks',
+              '/v1/bulks;x', '/v1/bulks\n', '/v1/bulks/\n', '/V1/BULKS',
+              '/v1.json/bulks', '/.json/v1/bulks', '/v1/\n/bulks',
+              '/v1/bulks/.json\n', '/healthcheck/../v1/bulks/x/y\x00')
+    def test_path_variants_without_a_token(self, path):
+        for method, body in (('GET', None), ('POST', BODY),
+                             ('DELETE', None)):
+            response = self.request(path, method, body, FORGED)
+            # The health check answers whatever comes below its prefix.
+            if not path.startswith('/healthcheck/'):
+                self.assertGreaterEqual(response.status_int, 400)
+            self.assertNotIn(
+                'container-bulk',
+                response.headers.get('OpenStack-API-Maximum-Version', ''))
+        self.assert_nothing_written()
+
+    @ddt.data('', '/', '/v1', '/v1/', '/v1.json')
+    def test_zuns_public_paths_are_zuns(self, path):
+        response = self.request(path, 'GET', headers=FORGED)
+        self.assertNotIn(
+            'container-bulk',
+            response.headers.get('OpenStack-API-Maximum-Version', ''))
+        response = self.request(path, 'POST', BODY, FORGED)
+        self.assertGreaterEqual(response.status_int, 400)
+        self.assert_nothing_written()
+
+    def test_token(self):
+        headers = {'X-Auth-Token': 'good'}
+        response = self.request('/v1/bulks', 'POST', BODY, headers)
+        self.assertEqual(202, response.status_int, response.text)
+        self.assertRegex(response.headers['X-Openstack-Request-Id'], '^req-')
+        bulk, = db_api.list_bulks()
+        self.assertEqual(response.headers['X-Openstack-Request-Id'],
+                         bulk.request_id)
+        response = self.request('/v1/bulks', headers=headers)
+        self.assertEqual(bulk.uuid, response.json['bulks'][0]['uuid'])
+
+    def test_token_decides_on_the_project(self):
+        response = self.request('/v1/bulks', 'POST', BODY,
+                                dict(FORGED, **{'X-Auth-Token': 'good'}))
+        self.assertEqual(202, response.status_int, response.text)
+        self.assertEqual(
+            ('project-of-token', 'user-of-token'),
+            (response.json['project_id'], response.json['user_id']))
+        self.assertIsNone(response.json['hosts'])
+
+    def test_zun_is_behind(self):
+        response = self.request('/v1/containers', headers={
+            'X-Auth-Token': 'good',
+            'OpenStack-API-Version': 'container 1.40'})
+        self.assertEqual({'containers': [], 'next': None}, response.json)
+        response = self.request('/v1/containers', headers=FORGED)
+        self.assertEqual(401, response.status_int)
+
+    def test_healthcheck(self):
+        self.assertEqual(200, self.request('/healthcheck').status_int)
+
+
+class TestWrongOrder(PasteTestCase):
+    """Our filter before authtoken: nobody gets in."""
+
+    paste = ('authtoken zun_bulk', 'zun_bulk authtoken')
+
+    def test_refused(self):
+        for token in ({}, {'X-Auth-Token': 'good'}):
+            response = self.request('/v1/bulks', 'POST', BODY,
+                                    dict(FORGED, **token))
+            self.assertEqual(401, response.status_int)
+        self.assert_nothing_written()
+
+
+class TestNoAuthtoken(PasteTestCase):
+
+    paste = ('authtoken zun_bulk', 'zun_bulk')
+
+    def test_refused(self):
+        response = self.request('/v1/bulks', 'POST', BODY,
+                                dict(FORGED, **{'X-Auth-Token': 'good'}))
+        self.assertEqual(401, response.status_int)
+        self.assert_nothing_written()
+
+
+class TestMounted(PasteTestCase):
+    """A urlmap prefix, below which authtoken sees other paths."""
+
+    paste = ('/: zun_api_pipeline', '/v1/bulks: zun_api_pipeline')
+
+    def test_refused(self):
+        for path in ('/v1/bulks', '/v1/bulks/', '/v1/bulks/v1',
+                     '/v1/bulks/v1/bulks', '/v1/bulks//v1/bulks'):
+            response = self.request(path, 'POST', BODY, FORGED)
+            self.assertGreaterEqual(response.status_int, 400, path)
+        self.assert_nothing_written()
