@@ -172,7 +172,7 @@ class Conductor:
         """Choose hosts for queued members, claim, make ports, hand over."""
         chosen, left = self._claim(bulk, members)
         if left:
-            self._fail(left, NO_ROOM, 'capacity')
+            self._fail(bulk, left, NO_ROOM, 'capacity')
         known = self._ports_api().find(
             [member.container_uuid for member, _host in chosen])
         size = CONF.zun_bulk.port_batch
@@ -189,8 +189,8 @@ class Conductor:
             networks = self._ports_api().ensure(
                 bulk, [(member, host.name) for member, host in chosen], known)
         except ports.Refused as error:
-            self._fail([member for member, _host in chosen], str(error),
-                       'network')
+            self._fail(bulk, [member for member, _host in chosen],
+                       str(error), 'network')
             return
         placed = db.place_members(bulk.id, epoch, [
             (member, host.name, networks[member.id], host.limits)
@@ -234,13 +234,13 @@ class Conductor:
         return hosts.passing(self._context, container, bulk.spec,
                              self._placement_api())
 
-    def _fail(self, members, reason, reason_class):
+    def _fail(self, bulk, members, reason, reason_class):
         failed = db.move_members(members, MemberState.FAILED, reason=reason,
                                  reason_class=reason_class,
                                  finished_at=timeutils.utcnow())
         gone = [member.container_uuid for member in failed]
         db.fail_containers(gone, reason)
-        self._release(gone)
+        self._release(bulk, gone)
 
     def _finish(self, bulk, epoch):
         counts = db.count_members([bulk.id])[bulk.id]
@@ -265,7 +265,7 @@ class Conductor:
                                       host='')
         if unplaced:
             uuids = [member.container_uuid for member in unplaced]
-            self._release(uuids)
+            self._release(bulk, uuids)
             db.delete_containers(uuids)
             db.move_members(unplaced, MemberState.DELETED)
         waiting = db.count_by_host(bulk.id)
@@ -274,18 +274,18 @@ class Conductor:
         if busy:
             self._wake_hosts(busy)
             return
-        self._release([member.container_uuid
-                       for member in db.list_members(bulk.id)])
+        self._release(bulk, [member.container_uuid
+                             for member in db.list_members(bulk.id)])
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
 
-    def _release(self, uuids):
+    def _release(self, bulk, uuids):
         """Delete the ports and claims that containers may have left."""
         providers = [node.rp_uuid for node in
                      objects.ComputeNode.list(self._context) if node.rp_uuid]
         for start in range(0, len(uuids), CONF.zun_bulk.claim_batch):
             part = uuids[start:start + CONF.zun_bulk.claim_batch]
-            swept = self._ports_api().sweep(part)
+            swept = self._ports_api().sweep(bulk, part)
             if swept:
                 LOG.info('Deleted %d ports that were left over', swept)
         if uuids:

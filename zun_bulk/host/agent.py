@@ -160,6 +160,12 @@ class HostAgent:
             self._check_deletes(now)
         self._start_members(now)
         self._delete_members(now)
+        if not self._is_busy():
+            self._bulks.clear()
+
+    def _is_busy(self):
+        return bool(self._starts or self._settling or self._ready
+                    or self._delayed or self._deletes)
 
     def _recover(self, now):
         """Take up what an earlier life of this process left in starting."""
@@ -415,9 +421,8 @@ class HostAgent:
 
     def _wake_conductor_if_idle(self):
         """The last of a bulk's members may have ended here."""
-        if self._starts or self._settling or self._ready or self._deletes:
+        if self._is_busy():
             return
-        self._bulks.clear()
         try:
             rpc.wake_conductors(self._context)
         except Exception as error:

@@ -84,15 +84,24 @@ class Ports:
             for network in bulk.spec['requested_networks']]
             for member, _host in placements}
 
-    def sweep(self, container_uuids):
+    def sweep(self, bulk, container_uuids):
         """Delete what ports are left of containers that are gone.
+
+        A port that the user gave is only freed.
 
         :returns: how many there were.
         """
+        given = {network['port'] for network in
+                 bulk.spec['requested_networks']}
         ports = self.find(container_uuids).values()
         for port in ports:
             try:
-                self._client.delete_port(port['id'])
+                if port['id'] in given:
+                    self._client.update_port(port['id'], {'port': {
+                        'device_id': '', 'device_owner': '',
+                        consts.BINDING_HOST_ID: None}})
+                else:
+                    self._client.delete_port(port['id'])
             except neutron_exceptions.PortNotFoundClient:
                 continue
         return len(ports)

@@ -1,0 +1,298 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import copy
+from unittest import mock
+
+import fixtures
+from oslotest import base
+
+from tests import database
+from zun_bulk.conductor import conductor
+from zun_bulk.db import api as db
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import MemberState
+from zun_bulk.network import ports
+from zun_bulk.scheduler import hosts
+from zun_bulk.scheduler import placement
+
+
+class TestLeases(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(database.Database())
+        self.bulk, _members = database.accept(1)
+        self.first = conductor.Leases('first', 15)
+        self.second = conductor.Leases('second', 15)
+
+    def epoch(self, leases, now):
+        return leases.epoch(db.get_bulk(self.bulk.uuid), now)
+
+    def test_a_free_bulk_is_taken_once(self):
+        self.assertEqual(1, self.epoch(self.first, 0))
+        self.assertEqual(1, self.epoch(self.first, 1))
+        self.assertIsNone(self.epoch(self.second, 1))
+
+    def test_one_that_is_renewed_is_not_taken(self):
+        self.epoch(self.first, 0)
+        for now in range(0, 100, 10):
+            self.first.renew()
+            self.assertIsNone(self.epoch(self.second, now))
+
+    def test_one_that_stands_still_is_taken(self):
+        self.epoch(self.first, 0)
+        self.assertIsNone(self.epoch(self.second, 100))
+        self.assertIsNone(self.epoch(self.second, 114))
+        self.assertEqual(2, self.epoch(self.second, 116))
+        # The first one wakes up late.
+        self.assertIsNone(self.epoch(self.first, 116))
+        self.first.renew()
+        self.assertEqual(2, self.epoch(self.second, 117))
+
+    def test_only_one_of_two_takes_it(self):
+        seen = db.get_bulk(self.bulk.uuid)
+        self.assertEqual(1, self.first.epoch(seen, 0))
+        self.assertIsNone(self.second.epoch(seen, 0))
+
+    def test_a_lease_lost_to_a_delete_is_noticed(self):
+        self.epoch(self.first, 0)
+        db.mark_bulk_deleting(self.bulk.id)
+        self.assertEqual(3, self.epoch(self.first, 1))
+
+
+class FakePlacement:
+
+    def __init__(self):
+        self.claimed = {}
+        self.full = 0
+        self.released = []
+
+    def claim(self, claims, project_id, user_id):
+        if self.full:
+            self.full -= 1
+            raise placement.Full('no room')
+        self.claimed.update(claims)
+
+    def release(self, uuids, providers):
+        self.released.extend(uuids)
+        for uuid in uuids:
+            self.claimed.pop(uuid, None)
+        return 0
+
+
+class FakePorts:
+
+    def __init__(self):
+        self.made = {}
+        self.swept = []
+        self.refusal = None
+
+    def find(self, uuids):
+        return {}
+
+    def ensure(self, bulk, placements, known):
+        if self.refusal:
+            raise self.refusal
+        for member, host in placements:
+            self.made[member.container_uuid] = host
+        return {member.id: [{'network': 'net', 'port': 'port'}]
+                for member, _host in placements}
+
+    def sweep(self, bulk, uuids):
+        self.swept.extend(uuids)
+        return 0
+
+
+class ConductorTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(database.Database())
+        self.conductor = conductor.Conductor()
+        self.placement = self.conductor._placement = FakePlacement()
+        self.ports = self.conductor._ports = FakePorts()
+        self.room = {'host-1': 100, 'host-2': 100}
+        self.conductor._passing_hosts = lambda bulk, member: {
+            name: hosts.Host(name, room, {'cpu': 4}, {name: {}})
+            for name, room in self.room.items()}
+        self.useFixture(fixtures.MockPatch(
+            'zun.objects.ComputeNode.list', return_value=[]))
+        self.wake = self.useFixture(fixtures.MockPatch(
+            'zun_bulk.rpc.wake_host')).mock
+
+    def turn(self):
+        self.conductor.look_after_bulks()
+        return db.get_bulk(self.bulk.uuid)
+
+    def accept(self, count):
+        self.bulk, members = database.accept(count)
+        return members
+
+    def states(self):
+        return db.count_members([self.bulk.id])[self.bulk.id]
+
+    def members(self, **filters):
+        return db.list_members(self.bulk.id, filters)
+
+
+class TestBuild(ConductorTestCase):
+
+    def test_places_claims_and_wakes(self):
+        self.accept(30)
+        self.assertEqual(BulkStatus.BUILDING, self.turn().status)
+        self.assertEqual({'host-1': {'placed': 15}, 'host-2': {'placed': 15}},
+                         db.count_by_host(self.bulk.id))
+        members = self.members()
+        self.assertEqual({m.container_uuid: {m.host: {}} for m in members},
+                         self.placement.claimed)
+        self.assertEqual({m.container_uuid: m.host for m in members},
+                         self.ports.made)
+        self.assertEqual(({'cpu': 4}, 'port'), (
+            members[0].limits, members[0].networks[0]['port']))
+        self.assertEqual({'host-1', 'host-2'},
+                         {call.args[1] for call in self.wake.mock_calls})
+
+    def test_does_it_once(self):
+        self.accept(4)
+        self.turn()
+        before = [(m.state, m.epoch) for m in self.members()]
+        self.placement.claim = mock.Mock(side_effect=AssertionError)
+        self.turn()
+        self.assertEqual(before, [(m.state, m.epoch)
+                                  for m in self.members()])
+
+    def test_a_wake_up_that_is_lost_is_no_matter(self):
+        self.accept(2)
+        self.wake.side_effect = Exception('no broker')
+        self.turn()
+        self.assertEqual({'placed': 2}, self.states())
+
+    def test_what_does_not_fit_fails_and_says_so(self):
+        self.accept(5)
+        self.room = {'host-1': 2, 'host-2': 1}
+        self.turn()
+        self.assertEqual({'placed': 3, 'failed': 2}, self.states())
+        left = self.members(state='failed')
+        self.assertEqual(
+            {('capacity', conductor.NO_ROOM)},
+            {(member.reason_class, member.reason) for member in left})
+        rows = db.container_states([m.container_uuid for m in left])
+        self.assertEqual({'Error'}, {row[0] for row in rows.values()})
+        self.assertEqual({m.container_uuid for m in left},
+                         set(self.placement.released))
+
+    def test_room_that_others_took_is_looked_up_again(self):
+        self.accept(2)
+        self.placement.full = 2
+        self.turn()
+        self.assertEqual({'placed': 2}, self.states())
+
+    def test_no_room_at_all(self):
+        self.accept(2)
+        self.placement.full = 99
+        bulk = self.turn()
+        self.assertEqual((BulkStatus.ERROR, '2 of 2 members failed'),
+                         (bulk.status, bulk.status_reason))
+
+    def test_ports_that_neutron_refuses(self):
+        self.accept(2)
+        self.ports.refusal = ports.Refused('Neutron: no more addresses')
+        self.turn()
+        self.assertEqual([('network', 'Neutron: no more addresses', 2)],
+                         db.list_failures(self.bulk.id, 9))
+
+    def test_a_neutron_that_is_down_is_asked_again(self):
+        self.accept(2)
+        self.ports.refusal = OSError('connection refused')
+        self.assertEqual(BulkStatus.BUILDING, self.turn().status)
+        self.assertEqual({'queued': 2}, self.states())
+        self.ports.refusal = None
+        self.turn()
+        self.assertEqual({'placed': 2}, self.states())
+
+    def test_one_who_lost_the_bulk_places_nothing(self):
+        self.accept(2)
+        ensure = self.ports.ensure
+
+        def be_slow(bulk, placements, known):
+            db.take_lease(db.get_bulk(bulk.uuid), 'another')
+            return ensure(bulk, placements, known)
+
+        self.ports.ensure = be_slow
+        self.turn()
+        self.assertEqual({'queued': 2}, self.states())
+
+    def test_finishes(self):
+        for state, status in ((MemberState.RUNNING, BulkStatus.READY),
+                              (MemberState.FAILED, BulkStatus.ERROR)):
+            db.move_members(self.accept(2), state)
+            bulk = self.turn()
+            self.assertEqual(status, bulk.status)
+            self.assertIsNotNone(bulk.finished_at)
+            self.assertIsNone(bulk.lease_owner)
+
+    def test_one_bulk_in_trouble_does_not_hold_the_others(self):
+        self.accept(1)
+        first = self.bulk
+        self.accept(1)
+        passing = self.conductor._passing_hosts
+
+        def fail_for_the_first(bulk, member):
+            if bulk.id == first.id:
+                raise RuntimeError('trouble')
+            return passing(bulk, member)
+
+        self.conductor._passing_hosts = fail_for_the_first
+        self.turn()
+        self.assertEqual({'placed': 1}, self.states())
+
+
+class TestDelete(ConductorTestCase):
+
+    def test_what_never_reached_a_host(self):
+        members = self.accept(3)
+        db.mark_bulk_deleting(self.bulk.id)
+        self.conductor.look_after_bulks()
+        uuids = [member.container_uuid for member in members]
+        self.assertEqual({}, db.container_states(uuids))
+        self.assertEqual([], db.list_bulks())
+        self.assertTrue(set(uuids) <= set(self.ports.swept))
+
+    def test_waits_for_the_hosts(self):
+        self.accept(2)
+        self.turn()
+        db.mark_bulk_deleting(self.bulk.id)
+        self.wake.reset_mock()
+        self.turn()
+        self.assertEqual({'deleting': 2}, self.states())
+        self.assertEqual({'host-1', 'host-2'},
+                         {call.args[1] for call in self.wake.mock_calls})
+        db.move_members(self.members(), MemberState.DELETED)
+        self.conductor.look_after_bulks()
+        self.assertEqual([], db.list_bulks())
+
+    def test_of_a_bulk_that_is_being_planned(self):
+        self.accept(2)
+        ensure = self.ports.ensure
+
+        def be_deleted(bulk, placements, known):
+            db.mark_bulk_deleting(bulk.id)
+            return ensure(bulk, placements, known)
+
+        self.ports.ensure = be_deleted
+        self.turn()
+        self.assertEqual({'deleting': 2}, self.states())
+        claimed = copy.copy(self.placement.claimed)
+        self.conductor.look_after_bulks()
+        self.assertEqual([], db.list_bulks())
+        self.assertTrue(set(claimed) <= set(self.placement.released))

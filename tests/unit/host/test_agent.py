@@ -1,0 +1,371 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import types
+from unittest import mock
+
+import fixtures
+from oslotest import base
+
+from tests import database
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.db.models import MemberState
+from zun_bulk.host import agent
+
+
+def running(restarts=0, **state):
+    return {'State': dict({'Running': True, 'Pid': 1, 'Status': 'running',
+                           'ExitCode': 0}, **state),
+            'RestartCount': restarts}
+
+
+class FakeCompute:
+    """What was cast to zun-compute, which the test then plays."""
+
+    def __init__(self, context):
+        self._context = context
+        self.created = []
+        self.deleted = []
+        self.limits = None
+
+    def container_create(self, context, host, container, limits, networks,
+                         volumes, run, pci_requests):
+        self.created.append(container.uuid)
+        self.limits = limits
+        self.networks = networks
+        self.context = context
+
+    def container_delete_on(self, context, host, container):
+        self.deleted.append(container.uuid)
+
+
+class AgentTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(database.Database())
+        CONF.set_override('max_in_flight', 4, 'zun_bulk')
+        CONF.set_override('settle_time', 5.0, 'zun_bulk')
+        self.addCleanup(CONF.clear_override, 'max_in_flight', 'zun_bulk')
+        self.addCleanup(CONF.clear_override, 'settle_time', 'zun_bulk')
+        self.docker = {}
+        self.compute = FakeCompute(mock.sentinel.context)
+        self.useFixture(fixtures.MockPatch(
+            'zun_bulk.rpc.ComputeAPI', side_effect=self.compute_for))
+        self.wake = self.useFixture(fixtures.MockPatch(
+            'zun_bulk.rpc.wake_conductors')).mock
+        self.useFixture(fixtures.MockPatch(
+            'zun.objects.Container.list', side_effect=self.containers))
+        self.now = 1000.0
+        self.agent = self.new_agent()
+
+    def compute_for(self, context):
+        self.compute._context = context
+        return self.compute
+
+    def containers(self, context, filters):
+        return [types.SimpleNamespace(uuid=uuid)
+                for uuid in db.container_states(filters['uuid'])]
+
+    def new_agent(self):
+        return agent.HostAgent('host-1', self.docker.get)
+
+    def accept(self, count, host='host-1', **values):
+        self.bulk, members = database.accept(count, **values)
+        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        db.place_members(self.bulk.id, epoch, [
+            (member, host, [{'network': 'net', 'port': 'p'}], {'cpu': 4})
+            for member in members])
+        return [member.container_uuid for member in members]
+
+    def turn(self, seconds=1.0):
+        self.now += seconds
+        self.agent._turn(self.now)
+
+    def start(self, uuids, **state):
+        """Play zun-compute: Docker starts these."""
+        for uuid in uuids:
+            self.docker[uuid] = running(**state)
+            self.agent.started(uuid)
+
+    def break_row(self, uuid, reason, task_state=None):
+        """Play zun-compute: it gives a container up."""
+        with db.writer() as session:
+            table = db.zun_models.Container.__table__
+            session.execute(table.update().where(table.c.uuid == uuid).values(
+                status='Error', status_reason=reason, task_state=task_state))
+
+    def states(self):
+        return db.count_members([self.bulk.id])[self.bulk.id]
+
+    def member(self, uuid):
+        return next(member for member in db.list_members(self.bulk.id)
+                    if member.container_uuid == uuid)
+
+
+class TestStart(AgentTestCase):
+
+    def test_at_most_max_in_flight(self):
+        uuids = self.accept(10)
+        self.turn()
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.turn()
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.start(uuids[:2])
+        self.turn()
+        self.assertEqual(uuids[:6], self.compute.created)
+        self.assertEqual({'starting': 6, 'placed': 4}, self.states())
+
+    def test_what_zun_compute_is_told(self):
+        self.accept(1, request_id='req-7', user_id='user-7')
+        self.turn()
+        self.assertEqual({'cpu': 4}, self.compute.limits)
+        self.assertEqual('p', self.compute.networks[0]['port'])
+        context = self.compute.context
+        self.assertEqual(
+            ('req-7', 'project-1', 'user-7', True, None),
+            (context.request_id, context.project_id, context.user_id,
+             context.is_admin, context.auth_token))
+
+    def test_runs_once_it_has_settled(self):
+        uuids = self.accept(3)
+        self.turn()
+        self.start(uuids)
+        self.turn()
+        self.turn(4.0)
+        self.assertEqual({'starting': 3}, self.states())
+        self.turn(1.5)
+        self.assertEqual({'running': 3}, self.states())
+        self.assertEqual(1, self.member(uuids[0]).attempt)
+        self.wake.assert_called()
+
+    def test_settling_holds_no_place(self):
+        uuids = self.accept(8)
+        self.turn()
+        self.start(uuids[:4])
+        self.turn()
+        self.assertEqual(uuids, self.compute.created)
+
+    def test_of_other_hosts_it_takes_none(self):
+        self.accept(3, host='host-2')
+        self.turn()
+        self.assertEqual([], self.compute.created)
+
+    def test_exits_while_it_settles(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        self.docker[uuid] = running(Running=False, Status='exited',
+                                    ExitCode=3, Pid=0)
+        self.turn(6.0)
+        member = self.member(uuid)
+        self.assertEqual(('failed', 'application'),
+                         (member.state, member.reason_class))
+        self.assertEqual('host-1: the container exited with code 3',
+                         member.reason)
+
+    def test_is_restarted_by_docker_while_it_settles(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        self.docker[uuid] = running(restarts=1)
+        self.turn(6.0)
+        self.assertEqual({'failed': 1}, self.states())
+
+    def test_one_that_is_only_to_be_created(self):
+        uuid, = self.accept(1, run=False)
+        self.turn()
+        self.docker[uuid] = running(Running=False, Status='created', Pid=0)
+        self.agent.created(uuid)
+        self.turn()
+        self.turn(6.0)
+        self.assertEqual({'running': 1}, self.states())
+
+    def test_a_created_one_that_is_to_run_is_not_done(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.docker[uuid] = running(Running=False, Status='created', Pid=0)
+        self.agent.created(uuid)
+        self.turn()
+        self.turn(6.0)
+        self.assertEqual({'starting': 1}, self.states())
+
+    def test_only_the_first_try_needs_no_look(self):
+        uuid, = self.accept(1)
+        self.assertFalse(self.agent.is_new(uuid))
+        self.turn()
+        self.assertTrue(self.agent.is_new(uuid))
+        self.break_row(uuid, 'Docker timed out')
+        self.turn()
+        self.turn(5.0)
+        self.assertEqual([uuid] * 2, self.compute.created)
+        self.assertFalse(self.agent.is_new(uuid))
+
+    def test_a_container_of_nobody_is_no_matter(self):
+        self.accept(1)
+        self.turn()
+        self.agent.started('foreign')
+        self.turn()
+        self.assertEqual({'starting': 1}, self.states())
+
+
+class TestFailures(AgentTestCase):
+
+    def test_is_tried_again_and_then_fails(self):
+        uuid, = self.accept(1, max_attempts=2)
+        self.turn()
+        self.break_row(uuid, 'Docker timed out')
+        self.turn()
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual(('Creating', None, None, None),
+                         db.container_states([uuid])[uuid])
+        self.turn(5.0)
+        self.assertEqual({'starting': 1}, self.states())
+        self.break_row(uuid, 'Docker timed out')
+        self.turn()
+        member = self.member(uuid)
+        self.assertEqual(
+            ('failed', 2, 'transient', 'host-1: Docker timed out'),
+            (member.state, member.attempt, member.reason_class,
+             member.reason))
+
+    def test_waits_until_zun_compute_has_let_go(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.break_row(uuid, 'Docker timed out', 'container_creating')
+        self.turn()
+        self.assertEqual({'starting': 1}, self.states())
+
+    def test_a_permanent_failure_is_tried_once(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.break_row(uuid, '404 ("No such image: nothing:1")')
+        self.turn()
+        member = self.member(uuid)
+        self.assertEqual(('failed', 1, 'permanent'), (
+            member.state, member.attempt, member.reason_class))
+        self.assertIn('No such image: nothing:1', member.reason)
+
+    def test_a_failure_makes_room(self):
+        uuids = self.accept(5)
+        self.turn()
+        self.break_row(uuids[0], 'no such image')
+        self.turn()
+        self.assertEqual(uuids, self.compute.created)
+
+    def test_deleted_by_its_user_before_and_while_it_starts(self):
+        uuids = self.accept(2)
+        db.delete_containers(uuids[:1])
+        self.turn()
+        self.assertEqual(uuids[1:], self.compute.created)
+        db.delete_containers(uuids)
+        self.turn()
+        self.assertEqual(
+            [('deleted', 'failed')] * 2,
+            [(self.member(uuid).reason_class, self.member(uuid).state)
+             for uuid in uuids])
+
+    def test_a_create_that_was_lost(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.turn(CONF.zun_bulk.create_timeout + 1)
+        self.turn()
+        self.assertEqual([uuid] * 2, self.compute.created)
+
+    def test_a_slow_create_is_not_started_twice(self):
+        uuid, = self.accept(1)
+        self.turn()
+        with db.writer() as session:
+            table = db.zun_models.Container.__table__
+            session.execute(table.update().values(
+                task_state='image_pulling'))
+        for _time in range(3):
+            self.turn(CONF.zun_bulk.create_timeout + 1)
+        self.assertEqual([uuid], self.compute.created)
+        self.assertEqual({'starting': 1}, self.states())
+
+    def test_a_start_whose_answer_was_lost(self):
+        uuid, = self.accept(1)
+        self.turn()
+        self.docker[uuid] = running()
+        self.turn(CONF.zun_bulk.create_timeout + 1)
+        self.turn()
+        self.turn(6.0)
+        self.assertEqual({'running': 1}, self.states())
+        self.assertEqual([uuid], self.compute.created)
+
+
+class TestRecovery(AgentTestCase):
+
+    def test_takes_up_what_the_last_life_left(self):
+        uuids = self.accept(3)
+        self.turn()
+        self.docker[uuids[0]] = running()
+        self.docker[uuids[1]] = running(Running=False, Status='created')
+        self.compute.created.clear()
+        self.agent = self.new_agent()
+        self.agent._recover(self.now)
+        self.turn()
+        self.assertEqual(set(uuids[1:]), set(self.compute.created))
+        self.turn(6.0)
+        self.assertEqual({'running': 1, 'starting': 2}, self.states())
+
+
+class TestDelete(AgentTestCase):
+
+    def delete(self):
+        db.mark_bulk_deleting(self.bulk.id)
+        self.agent.wake()
+
+    def test_paced_and_to_the_end(self):
+        uuids = self.accept(6)
+        self.delete()
+        self.turn()
+        self.assertEqual(uuids[:4], self.compute.deleted)
+        db.delete_containers(uuids[:4])
+        self.turn()
+        self.assertEqual(uuids, self.compute.deleted)
+        db.delete_containers(uuids)
+        self.turn()
+        self.assertEqual({'deleted': 6}, self.states())
+        self.wake.assert_called()
+
+    def test_asks_again_for_one_that_stays(self):
+        uuid, = self.accept(1)
+        self.delete()
+        self.turn()
+        self.turn(agent.DELETE_RETRY + 1)
+        self.turn()
+        self.assertEqual([uuid] * 2, self.compute.deleted)
+
+    def test_one_that_its_user_deleted(self):
+        uuids = self.accept(1)
+        db.delete_containers(uuids)
+        self.delete()
+        self.turn()
+        self.turn()
+        self.assertEqual([], self.compute.deleted)
+        self.assertEqual({'deleted': 1}, self.states())
+
+    def test_of_a_bulk_that_is_being_started(self):
+        uuids = self.accept(6)
+        self.turn()
+        self.delete()
+        self.start(uuids[:4])
+        self.turn()
+        self.turn(6.0)
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.assertEqual({'deleting': 6}, self.states())
+        self.assertNotIn(MemberState.RUNNING, self.states())
