@@ -23,7 +23,6 @@ import functools
 from stevedore import driver as stevedore_driver
 from zun.common import clients
 from zun.common import context as zun_context
-from zun.network import neutron
 
 from zun_bulk.conf import CONF
 from zun_bulk.network import ports
@@ -40,13 +39,18 @@ def _admin_client():
     return clients.OpenStackClients(zun_context.get_admin_context()).neutron()
 
 
-class NeutronAPI(neutron.NeutronAPI):
+class NeutronAPI:
+    """Zun's NeutronAPI with the shared session; all else is Zun's."""
 
-    def __init__(self, context):
-        super().__init__(context)
-        self.admin_client = _admin_client()
-        if not (context.auth_token or context.auth_token_info):
-            self.client = self.admin_client
+    def __init__(self, api):
+        """:param api: the NeutronAPI that a network driver has made."""
+        api.admin_client = _admin_client()
+        if not (api.context.auth_token or api.context.auth_token_info):
+            api.client = api.admin_client
+        self._api = api
+
+    def __getattr__(self, name):
+        return getattr(self._api, name)
 
     def create_or_update_port(self, container, network_uuid,
                               requested_network, device_owner,
@@ -54,7 +58,7 @@ class NeutronAPI(neutron.NeutronAPI):
         port = requested_network.get(ports.PORT)
         if port and (not set_binding_host or port['host'] == container.host):
             return port['addresses'], port
-        return super().create_or_update_port(
+        return self._api.create_or_update_port(
             container, network_uuid, requested_network, device_owner,
             security_groups, set_binding_host)
 
@@ -65,7 +69,7 @@ class BulkNetwork:
     def init(self, context, *args, **kwargs):
         self._driver = _driver_class()()
         self._driver.init(context, *args, **kwargs)
-        self._driver.neutron_api = NeutronAPI(context)
+        self._driver.neutron_api = NeutronAPI(self._driver.neutron_api)
 
     def __getattr__(self, name):
         return getattr(self._driver, name)
