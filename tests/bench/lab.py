@@ -106,6 +106,10 @@ def enable_bulk():
     load_environment()
 
 
+def log_file(name):
+    return pathlib.Path(os.environ['LAB_RUN']).parent / 'log' / f'{name}.log'
+
+
 def wait_until_quiet(busy=0.15, timeout=20.0):
     """Wait until the machine has come to rest from what was before.
 
