@@ -235,23 +235,23 @@ class DockerEngine(server.Emulator):
         #: What can be pulled besides.
         self.registry = {*images, *registry}
         self._event = threading.Condition(self.lock)
+        self._pids = itertools.count(1001)
+        self._addresses = itertools.count(2)
+        self.networks = {}
         self._clear()
+        for name, driver in (('bridge', 'bridge'), ('host', 'host'),
+                             ('none', 'null')):
+            self._add_network({'Name': name, 'Driver': driver})
 
     def _clear(self):
         self.containers = {}
-        self.networks = {}
         self.images = {}
         self.faults.clear()
         self.happened = []
-        self._pids = itertools.count(1001)
-        self._addresses = itertools.count(2)
         self.load.containers = self.load.peak = 0
         self.calls.clear()
         for name in self._local:
             self._add_image(name)
-        for name, driver in (('bridge', 'bridge'), ('host', 'host'),
-                             ('none', 'null')):
-            self._add_network({'Name': name, 'Driver': driver})
 
     # --------------------------------------------------------- load, control
 
@@ -304,7 +304,7 @@ class DockerEngine(server.Emulator):
         return server.Response(204)
 
     def reset(self, _request):
-        """Forget all containers, networks, faults and counters."""
+        """Forget containers, faults, counters and what was pulled."""
         self._clear()
         return server.Response(204)
 

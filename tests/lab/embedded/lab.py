@@ -423,6 +423,12 @@ class Lab:
             headers={'X-Auth-Token': self.token()})
         return {port['id']: port['device_id'] for port in body['ports']}
 
+    def network_id(self, name='lab'):
+        _status, body, _headers = server.call(
+            self.neutron_url, 'GET', '/v2.0/networks?name=' + name,
+            headers={'X-Auth-Token': self.token()})
+        return body['networks'][0]['id']
+
     def zun_containers(self):
         """:returns: {name: id} of the engine's containers that are Zun's."""
         return {entry['Names'][0].lstrip('/'): entry['Id']
@@ -468,6 +474,17 @@ class Lab:
         state['pids'] = {name: [pid, start_time(pid)]
                          for name, pid in self.pids().items()}
         (self.root / 'state.json').write_text(json.dumps(state, indent=1))
+
+    def load(self):
+        """Become the lab that ``save`` was called on.
+
+        :returns: {name: (pid, its start_time)} of its processes.
+        """
+        state = json.loads((self.root / 'state.json').read_text())
+        pids = state.pop('pids')
+        for name, value in state.items():
+            setattr(self, name, value)
+        return pids
 
 
 def start_time(pid):

@@ -1,0 +1,88 @@
+#!/bin/bash
+# Runs the main job: one command creates many containers on a real Zun.
+set -euo pipefail
+
+cd "$(dirname "$(readlink -f "$0")")"
+
+usage() {
+    sed -n 's/^    //p' <<'TEXT'
+    usage: run_lab.sh [--count N] [--zun 16|18] [--keep] [--down]
+           run_lab.sh --real [OPTIONS]
+
+    Brings up a lab, creates containers in bulk by the command line, looks at
+    each of them at the Docker Engine, deletes them and cleans up. Exit status
+    0 only if all of that went well.
+
+    Without --real the lab is embedded: zun-api, zun-compute and Placement on
+    SQLite, with an emulated Keystone and Neutron, as one host, without root.
+    The Docker Engine is the one at DOCKER_HOST or at the default socket, else
+    an emulated one; the last line says which.
+
+      --count N    containers (60)
+      --zun 16|18  release of Zun (18)
+      --keep       leave the lab running and print how to use it
+      --down       end what --keep has left
+      --real       an OpenStack in which nothing is emulated (root, Debian or
+                   Ubuntu): see run_lab.sh --real --help
+
+    The environment variable PYTHON names the interpreter, 3.11 or newer.
+TEXT
+}
+
+die() {
+    echo "lab: $*" >&2
+    exit 1
+}
+
+for argument; do
+    [[ $argument != --real ]] || exec tests/lab/real.sh "$@"
+done
+
+ZUN=18
+ARGUMENTS=()
+while (($#)); do
+    case $1 in
+        --zun) ZUN=${2:-}; shift ;;
+        --zun=*) ZUN=${1#*=} ;;
+        --count) ARGUMENTS+=("$1" "${2:-}"); shift ;;
+        --count=* | --keep | --down) ARGUMENTS+=("$1") ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "what is $1?" ;;
+    esac
+    shift
+done
+CONSTRAINTS=constraints/zun-$ZUN.txt
+[[ -f $CONSTRAINTS ]] || die "--zun is 16 or 18"
+
+PYTHON=${PYTHON:-python3}
+VENV=.venv-lab-$ZUN
+
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    die "$PYTHON is not Python 3.11 or newer"
+
+# Changes when what is to be installed does.
+stamp() {
+    "$PYTHON" --version
+    pwd
+    sha256sum "$CONSTRAINTS" requirements.txt setup.cfg pyproject.toml \
+        tests/lab/real/labnet/*
+}
+
+install() {
+    rm -f "$VENV/stamp"
+    "$PYTHON" -m venv --clear "$VENV" ||
+        die "$PYTHON has no venv: on Debian and Ubuntu, apt install python3-venv"
+    # Built from a copy, which pip may write into.
+    cp -r tests/lab/real/labnet "$VENV/labnet"
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check \
+        --constraint "$CONSTRAINTS" --editable '.[service]' \
+        openstack-placement "$VENV/labnet"
+    stamp >"$VENV/stamp"
+}
+
+if [[ $(stamp) != "$(cat "$VENV/stamp" 2>/dev/null)" ]]; then
+    echo "lab: installing Zun $ZUN, Placement and zun_bulk into $VENV"
+    install || die "cannot install"
+    echo "lab: installed in $SECONDS s"
+fi
+exec "$VENV/bin/python" -m tests.lab.embedded "${ARGUMENTS[@]}"

@@ -1,0 +1,154 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What goes wrong at the engine, and what a bulk makes of it."""
+
+import signal
+
+from tests.functional import base
+
+
+class FailureTestCase(base.FunctionalTestCase):
+
+    def order(self, operation, kind='error', **fault):
+        self.lab.control('POST', '/faults',
+                         {'operation': operation, 'kind': kind, **fault})
+
+    def calls(self, operation):
+        return self.lab.control('GET', '')['calls'].get(operation, 0)
+
+    def assert_all_running(self, ident, count):
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('ready', bulk['status'], bulk)
+        members = self.members(ident)
+        self.assertEqual(count, len(members))
+        for member in members:
+            self.assert_running(member)
+        self.assertEqual(
+            {'zun-' + member['container_uuid'] for member in members},
+            set(self.lab.zun_containers()))
+        return members
+
+
+class TestStarts(FailureTestCase):
+
+    def test_a_passing_failure_is_tried_again(self):
+        self.order('container_start', count=2, status=500,
+                   message='context deadline exceeded')
+        members = self.assert_all_running(self.create_bulk(6), 6)
+        self.assertEqual(2, sum(member['attempt'] - 1 for member in members))
+
+    def test_a_failure_that_does_not_pass(self):
+        self.order('container_start', count=1000, status=500,
+                   message='context deadline exceeded')
+        ident = self.create_bulk(2, max_attempts=2)
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertEqual(2, bulk['members']['failed'])
+        for member in self.members(ident):
+            self.assertEqual(2, member['attempt'])
+            self.assertIn('context deadline exceeded', member['reason'])
+
+    def test_a_container_that_ends_at_once(self):
+        self.order('container_start', 'exit', exit_code=3)
+        ident = self.create_bulk(4)
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertEqual((3, 1), (bulk['members']['running'],
+                                  bulk['members']['failed']))
+        failed, = self.members(ident, '?state=failed')
+        self.assertIn('exited with code 3', failed['reason'])
+        self.assertEqual(1, failed['attempt'])
+        self.assertEqual(
+            [('application', failed['reason'], 1)],
+            [(failure['class'], failure['reason'], failure['count'])
+             for failure in bulk['failures']])
+
+    def test_a_container_that_ends_while_it_settles(self):
+        ident = self.create_bulk(1, template=self.template(
+            command=['sleep', '0.2']))
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertIn('exited with code 0', bulk['failures'][0]['reason'])
+
+    def test_an_image_that_is_not_there(self):
+        pulls = self.calls('image_pull')
+        ident = self.create_bulk(12, template=self.template(image='nosuch'))
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertEqual(12, bulk['members']['failed'])
+        self.assertEqual(['permanent'], [failure['class'] for failure
+                                         in bulk['failures']])
+        self.assertIn('pull access denied for nosuch, repository does not '
+                      'exist', bulk['failures'][0]['reason'])
+        self.assertEqual(0, len(self.lab.zun_containers()))
+        self.assertLessEqual(self.calls('image_pull') - pulls, 12)
+
+    def test_a_command_that_is_not_there(self):
+        reason = ('OCI runtime create failed: container_linux.go:380: '
+                  'starting container process caused: exec: "nosuch": '
+                  'executable file not found in $PATH: unknown')
+        self.order('container_start', count=1000, status=400, message=reason)
+        ident = self.create_bulk(2)
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertIn(reason, bulk['failures'][0]['reason'])
+        self.assertEqual([1, 1], [member['attempt']
+                                  for member in self.members(ident)])
+
+
+class TestEffectsWithoutAnswers(FailureTestCase):
+
+    def test_a_create(self):
+        """The next try finds the container and makes no second one."""
+        self.order('container_create', 'drop', count=3)
+        creates = self.calls('container_create')
+        self.assert_all_running(self.create_bulk(6), 6)
+        self.assertEqual(6, self.calls('container_create') - creates)
+
+    def test_a_start(self):
+        """The next try finds it running and starts it no second time."""
+        self.order('container_start', 'drop', count=3)
+        members = self.assert_all_running(self.create_bulk(6), 6)
+        for member in members:
+            self.assertEqual(0, self.inspect(member['container_uuid'])[
+                'RestartCount'])
+
+    def test_an_engine_that_is_down_for_a_while(self):
+        ident = self.create_bulk(12)
+        self.wait_for('some are running', lambda: self.bulk(ident)[
+            'members']['starting'])
+        self.lab.control('POST', '/refuse', {'seconds': 1})
+        self.assert_all_running(ident, 12)
+
+
+class TestRestart(FailureTestCase):
+
+    def test_zun_killed_while_it_starts_containers(self):
+        ident = self.create_bulk(12)
+        self.wait_for('some have started', lambda: len(
+            self.lab.zun_containers()) >= 4)
+        self.lab.kill('zun', signal.SIGKILL)
+        self.lab.start_zun()
+        self.assert_all_running(ident, 12)
+
+    def test_zun_killed_while_it_deletes(self):
+        ident = self.create_bulk(8)
+        self.assert_all_running(ident, 8)
+        self.ask('DELETE', '/bulks/' + ident, status=202)
+        self.wait_for('some are gone', lambda: len(
+            self.lab.zun_containers()) <= 6)
+        self.lab.kill('zun', signal.SIGKILL)
+        self.lab.start_zun()
+        self.wait_for('the bulk is gone', lambda: self.lab.request(
+            'GET', '/bulks/' + ident)[0] == 404)
+        self.assertEqual({}, self.lab.leftovers())
