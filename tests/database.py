@@ -38,8 +38,11 @@ class Database(fixtures.Fixture):
     def _setUp(self):
         conf = self.useFixture(config_fixture.Config(CONF))
         conf.config(group='database', connection=self.url)
-        self.useFixture(fixtures.MockPatchObject(
-            api, 'CONTEXT_MANAGER', enginefacade.transaction_context()))
+        self.useFixture(
+            fixtures.MockPatchObject(
+                api, 'CONTEXT_MANAGER', enginefacade.transaction_context()
+            )
+        )
         api.configure()
         self.engine = api.get_engine()
         self.addCleanup(self.engine.dispose)
@@ -55,28 +58,50 @@ def rows(count=3, **values):
     :returns: (bulk, members, containers, actions).
     """
     bulk = {
-        'uuid': uuidutils.generate_uuid(), 'name': 'web',
-        'project_id': 'project-1', 'user_id': 'user-1',
-        'request_id': 'req-1', 'status': models.BulkStatus.BUILDING,
-        'count': count, 'run': True, 'max_attempts': 3,
+        'uuid': uuidutils.generate_uuid(),
+        'name': 'web',
+        'project_id': 'project-1',
+        'user_id': 'user-1',
+        'request_id': 'req-1',
+        'status': models.BulkStatus.BUILDING,
+        'count': count,
+        'run': True,
+        'max_attempts': 3,
         'placement': {'policy': 'spread'},
         'template': {'image': 'cirros', 'name': 'web-{index}'},
-        'spec': {'mounts': {}}, **values}
+        'spec': {'mounts': {}},
+        **values,
+    }
     members = [
-        {'member_index': index, 'container_uuid': uuidutils.generate_uuid(),
-         'name': '%s-%d' % (bulk['name'], index),
-         'state': models.MemberState.QUEUED}
-        for index in range(1, count + 1)]
+        {
+            'member_index': index,
+            'container_uuid': uuidutils.generate_uuid(),
+            'name': '%s-%d' % (bulk['name'], index),
+            'state': models.MemberState.QUEUED,
+        }
+        for index in range(1, count + 1)
+    ]
     containers = [
-        {'uuid': member['container_uuid'], 'name': member['name'],
-         'project_id': bulk['project_id'], 'user_id': bulk['user_id'],
-         'image': 'cirros', 'status': 'Creating'}
-        for member in members]
+        {
+            'uuid': member['container_uuid'],
+            'name': member['name'],
+            'project_id': bulk['project_id'],
+            'user_id': bulk['user_id'],
+            'image': 'cirros',
+            'status': 'Creating',
+        }
+        for member in members
+    ]
     actions = [
-        {'action': 'create', 'container_uuid': member['container_uuid'],
-         'request_id': bulk['request_id'],
-         'project_id': bulk['project_id'], 'user_id': bulk['user_id']}
-        for member in members]
+        {
+            'action': 'create',
+            'container_uuid': member['container_uuid'],
+            'request_id': bulk['request_id'],
+            'project_id': bulk['project_id'],
+            'user_id': bulk['user_id'],
+        }
+        for member in members
+    ]
     return bulk, members, containers, actions
 
 

@@ -52,18 +52,22 @@ def add_command_parsers(subparsers):
     subparsers.required = True
 
     parser = subparsers.add_parser(
-        'upgrade', help='Bring the zun_bulk tables to a revision.')
-    parser.add_argument('revision', nargs='?',
-                        help='The newest if none is given.')
+        'upgrade', help='Bring the zun_bulk tables to a revision.'
+    )
+    parser.add_argument(
+        'revision', nargs='?', help='The newest if none is given.'
+    )
     parser.set_defaults(func=do_upgrade)
 
     parser = subparsers.add_parser(
-        'version', help='Print the revision that the tables are at.')
+        'version', help='Print the revision that the tables are at.'
+    )
     parser.set_defaults(func=do_version)
 
     parser = subparsers.add_parser(
-        'stamp', help='Say that the tables are at a revision, without '
-                      'touching them.')
+        'stamp',
+        help='Say that the tables are at a revision, without touching them.',
+    )
     parser.add_argument('revision')
     parser.set_defaults(func=do_stamp)
 
@@ -71,24 +75,33 @@ def add_command_parsers(subparsers):
     parser.set_defaults(func=do_history)
 
     parser = subparsers.add_parser(
-        'check', help='Exit with 1 unless the tables are at the newest '
-                      'revision and as this release wants them.')
+        'check',
+        help='Exit with 1 unless the tables are at the newest '
+        'revision and as this release wants them.',
+    )
     parser.set_defaults(func=do_check)
 
     parser = subparsers.add_parser(
-        'revision', help='Write a new migration, for developers.')
+        'revision', help='Write a new migration, for developers.'
+    )
     parser.add_argument('-m', '--message', required=True)
-    parser.add_argument('--autogenerate', action='store_true',
-                        help='Fill it with what the models have and the '
-                             'tables have not.')
+    parser.add_argument(
+        '--autogenerate',
+        action='store_true',
+        help='Fill it with what the models have and the tables have not.',
+    )
     parser.set_defaults(func=do_revision)
 
 
 def main(argv=None):
     CONF.register_cli_opt(
-        cfg.SubCommandOpt('command', title='Command',
-                          help='Available commands',
-                          handler=add_command_parsers))
+        cfg.SubCommandOpt(
+            'command',
+            title='Command',
+            help='Available commands',
+            handler=add_command_parsers,
+        )
+    )
     logging.register_options(CONF)
     # Zun's files, /etc/zun/zun.conf and so on, unless told otherwise. Not
     # zun.common.config.parse_args, which goes on to set up messaging.

@@ -344,15 +344,33 @@ def place_members(bulk_id, epoch, placements):
         the conductor has lost the bulk, and then none is placed.
     """
     now = timeutils.utcnow()
-    placed = []
     with writer() as session:
         if not _fence(session, bulk_id, epoch):
             return None
-        for member, host, networks, limits in placements:
-            if _move(session, [member], MemberState.PLACED, now, host=host,
-                     networks=networks, limits=limits, placed_at=now):
-                placed.append(member.id)
-    return placed
+        if (not placements
+                or _place(session, placements, now) == len(placements)):
+            return [member.id for member, *_rest in placements]
+        # The number does not tell which: once more, one by one.
+        session.rollback()
+        if not _fence(session, bulk_id, epoch):
+            return None
+        return [placement[0].id for placement in placements
+                if _place(session, [placement], now)]
+
+
+def _place(session, placements, now):
+    members, hosts, networks, limits = zip(*placements, strict=True)
+
+    def by_member(values, type_):
+        return sa.case({member.id: sa.literal(value, type_)
+                        for member, value in zip(members, values,
+                                                 strict=True)},
+                       value=Member.__table__.c.id)
+
+    return _move(session, members, MemberState.PLACED, now, placed_at=now,
+                 host=by_member(hosts, sa.String()),
+                 networks=by_member(networks, models.Json()),
+                 limits=by_member(limits, models.Json()))
 
 
 def move_members(members, state, **values):
@@ -461,7 +479,7 @@ def fail_containers(uuids, reason):
     with writer() as session:
         session.execute(
             sa.update(table).where(table.c.uuid.in_(uuids))
-            .values(status='Error', status_reason=reason))
+            .values(status='Error', status_reason=models.storable(reason)))
 
 
 @retry

@@ -22,8 +22,8 @@ import sys
 
 from alembic import command
 from alembic import config as alembic_config
-from alembic.runtime import migration
 from alembic import script
+from alembic.runtime import migration
 
 from zun_bulk.db import api
 
@@ -35,10 +35,11 @@ VERSION_TABLE = 'zun_bulk_alembic_version'
 #: another and how to let go. PostgreSQL lets go at the end of the transaction;
 #: SQLite has one writer anyway and says that it is locked.
 LOCKS = {
-    'mysql': ("SELECT GET_LOCK('zun_bulk', 600)",
-              "SELECT RELEASE_LOCK('zun_bulk')"),
-    'postgresql': ("SELECT pg_advisory_xact_lock(hashtext('zun_bulk'))",
-                   None),
+    'mysql': (
+        "SELECT GET_LOCK('zun_bulk', 600)",
+        "SELECT RELEASE_LOCK('zun_bulk')",
+    ),
+    'postgresql': ("SELECT pg_advisory_xact_lock(hashtext('zun_bulk'))", None),
 }
 
 
@@ -46,7 +47,8 @@ def _config():
     # Alembic's default is what stdout was when alembic was imported.
     return alembic_config.Config(
         os.path.join(os.path.dirname(__file__), 'alembic.ini'),
-        stdout=sys.stdout)
+        stdout=sys.stdout,
+    )
 
 
 @contextlib.contextmanager
@@ -106,8 +108,8 @@ def version():
     """:returns: the revision the tables are at, None before the first."""
     with api.get_engine().connect() as connection:
         return migration.MigrationContext.configure(
-            connection,
-            opts={'version_table': VERSION_TABLE}).get_current_revision()
+            connection, opts={'version_table': VERSION_TABLE}
+        ).get_current_revision()
 
 
 def head():

@@ -17,6 +17,7 @@ member says what the bulk wants of that row and how far it has come.
 """
 
 import json
+import re
 
 from oslo_db.sqlalchemy import models
 import sqlalchemy as sa
@@ -71,6 +72,29 @@ class Json(sa.types.TypeDecorator):
         return None if value is None else json.loads(value)
 
 
+#: What utf8mb3 (MySQL), PostgreSQL or UTF-8 itself does not have.
+_UNSTORABLE = re.compile('[\0\ud800-\udfff\U00010000-\U0010ffff]')
+_REASON_LENGTH = 4000
+
+
+def storable(text):
+    """What every database takes of a text that another program wrote.
+
+    Refused, the text of an error would keep its member from ever failing.
+    """
+    return _UNSTORABLE.sub('?', text)[:_REASON_LENGTH]
+
+
+class Reason(sa.types.TypeDecorator):
+    """Why something failed, in the words of Docker, Neutron or Placement."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return None if value is None else storable(value)
+
+
 class _Base(models.TimestampMixin, models.ModelBase):
     metadata = None
 
@@ -99,7 +123,7 @@ class Bulk(Base):
     #: The request that made it: Zun looks its container actions up by this.
     request_id = sa.Column(sa.String(255), nullable=False)
     status = sa.Column(sa.String(20), nullable=False)
-    status_reason = sa.Column(sa.Text)
+    status_reason = sa.Column(Reason)
     count = sa.Column(sa.Integer, nullable=False)
     run = sa.Column(sa.Boolean, nullable=False, default=True)
     max_attempts = sa.Column(sa.Integer, nullable=False, default=3)
@@ -150,7 +174,7 @@ class Member(Base):
     #: Starts tried so far.
     attempt = sa.Column(sa.Integer, nullable=False, default=0)
     #: Why it failed, or why the last attempt did.
-    reason = sa.Column(sa.Text)
+    reason = sa.Column(Reason)
     reason_class = sa.Column(sa.String(30))
     #: Requested networks with the ports that the conductor made, as Zun's
     #: container_create takes them.

@@ -30,9 +30,14 @@ from sqlalchemy import exc
 
 
 #: Where Debian keeps what is not for everyone's PATH.
-SEARCH_PATH = os.pathsep.join([
-    os.environ.get('PATH', os.defpath), '/usr/sbin', '/usr/local/sbin',
-    *sorted(glob.glob('/usr/lib/postgresql/*/bin'), reverse=True)])
+SEARCH_PATH = os.pathsep.join(
+    [
+        os.environ.get('PATH', os.defpath),
+        '/usr/sbin',
+        '/usr/local/sbin',
+        *sorted(glob.glob('/usr/lib/postgresql/*/bin'), reverse=True),
+    ]
+)
 
 
 class Server(fixtures.Fixture):
@@ -47,8 +52,11 @@ class Server(fixtures.Fixture):
     @classmethod
     def missing(cls):
         """:returns: the binaries that this machine does not have."""
-        return [name for name in cls.BINARIES
-                if not shutil.which(name, path=SEARCH_PATH)]
+        return [
+            name
+            for name in cls.BINARIES
+            if not shutil.which(name, path=SEARCH_PATH)
+        ]
 
     def _setUp(self):
         # Not under TMPDIR: a socket's path must be shorter than 108 bytes.
@@ -59,8 +67,12 @@ class Server(fixtures.Fixture):
         self.prepare()
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, cwd=self.directory)
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+            )
         self.addCleanup(self._stop)
         self._wait()
 
@@ -84,20 +96,27 @@ class Server(fixtures.Fixture):
                 with engine.connect():
                     break
             except exc.OperationalError:
-                if (self.process.poll() is not None
-                        or time.monotonic() > deadline):
+                if (
+                    self.process.poll() is not None
+                    or time.monotonic() > deadline
+                ):
                     with open(self.log) as log:
                         raise RuntimeError(
-                            '%s does not come up: %s' % (
-                                self.process.args, log.read())) from None
+                            '%s does not come up: %s'
+                            % (self.process.args, log.read())
+                        ) from None
                 time.sleep(0.1)
         engine.dispose()
 
     def run(self, *command):
         """Run a command to its end."""
-        done = subprocess.run(command, cwd=self.directory, text=True,
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         if done.returncode:
             raise RuntimeError('%s: %s' % (command, done.stdout))
 
@@ -105,8 +124,9 @@ class Server(fixtures.Fixture):
         """:returns: the URL of a new, empty database."""
         self.databases += 1
         name = 'zun%d' % self.databases
-        engine = sa.create_engine(self.url(self.MAINTENANCE),
-                                  isolation_level='AUTOCOMMIT')
+        engine = sa.create_engine(
+            self.url(self.MAINTENANCE), isolation_level='AUTOCOMMIT'
+        )
         with engine.connect() as connection:
             connection.exec_driver_sql('CREATE DATABASE ' + name)
         engine.dispose()
@@ -118,32 +138,41 @@ def _binary(name):
 
 
 class MariaDB(Server):
-
     BINARIES = ('mariadbd', 'mariadb-install-db')
     MAINTENANCE = 'mysql'
     STOP = signal.SIGTERM
 
     def prepare(self):
         self.user = pwd.getpwuid(os.getuid()).pw_name
-        self.run(_binary('mariadb-install-db'), '--no-defaults',
-                 '--auth-root-authentication-method=normal',
-                 '--skip-test-db', '--user=' + self.user,
-                 '--datadir=' + self.data)
+        self.run(
+            _binary('mariadb-install-db'),
+            '--no-defaults',
+            '--auth-root-authentication-method=normal',
+            '--skip-test-db',
+            '--user=' + self.user,
+            '--datadir=' + self.data,
+        )
 
     def command(self):
-        return [_binary('mariadbd'), '--no-defaults', '--user=' + self.user,
-                '--datadir=' + self.data, '--skip-networking',
-                '--socket=' + os.path.join(self.directory, 'socket'),
-                '--pid-file=' + os.path.join(self.directory, 'pid'),
-                '--innodb-flush-log-at-trx-commit=0']
+        return [
+            _binary('mariadbd'),
+            '--no-defaults',
+            '--user=' + self.user,
+            '--datadir=' + self.data,
+            '--skip-networking',
+            '--socket=' + os.path.join(self.directory, 'socket'),
+            '--pid-file=' + os.path.join(self.directory, 'pid'),
+            '--innodb-flush-log-at-trx-commit=0',
+        ]
 
     def url(self, name):
         return 'mysql+pymysql://root@localhost/%s?unix_socket=%s/socket' % (
-            name, self.directory)
+            name,
+            self.directory,
+        )
 
 
 class PostgreSQL(Server):
-
     BINARIES = ('initdb', 'postgres')
     MAINTENANCE = 'postgres'
     # Not SIGTERM, which waits for clients to leave.
@@ -155,17 +184,36 @@ class PostgreSQL(Server):
             # It refuses to run as root; Debian's package makes this user.
             user = pwd.getpwnam('postgres')
             os.chown(self.directory, user.pw_uid, user.pw_gid)
-            self.as_user = [_binary('setpriv'), '--reuid=postgres',
-                            '--regid=%d' % user.pw_gid, '--clear-groups']
-        self.run(*self.as_user, _binary('initdb'), '--pgdata=' + self.data,
-                 '--username=zun', '--auth=trust', '--encoding=UTF8',
-                 '--no-locale', '--no-sync')
+            self.as_user = [
+                _binary('setpriv'),
+                '--reuid=postgres',
+                '--regid=%d' % user.pw_gid,
+                '--clear-groups',
+            ]
+        self.run(
+            *self.as_user,
+            _binary('initdb'),
+            '--pgdata=' + self.data,
+            '--username=zun',
+            '--auth=trust',
+            '--encoding=UTF8',
+            '--no-locale',
+            '--no-sync',
+        )
 
     def command(self):
-        return [*self.as_user, _binary('postgres'), '-D', self.data,
-                '-k', self.directory, '-c', 'listen_addresses=',
-                '-c', 'fsync=off']
+        return [
+            *self.as_user,
+            _binary('postgres'),
+            '-D',
+            self.data,
+            '-k',
+            self.directory,
+            '-c',
+            'listen_addresses=',
+            '-c',
+            'fsync=off',
+        ]
 
     def url(self, name):
-        return 'postgresql+psycopg2://zun@/%s?host=%s' % (
-            name, self.directory)
+        return 'postgresql+psycopg2://zun@/%s?host=%s' % (name, self.directory)

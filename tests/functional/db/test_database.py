@@ -56,8 +56,10 @@ def at_once(functions):
         except Exception as exc:
             errors.append(exc)
 
-    threads = [threading.Thread(target=call, args=item, daemon=True)
-               for item in enumerate(functions)]
+    threads = [
+        threading.Thread(target=call, args=item, daemon=True)
+        for item in enumerate(functions)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -81,8 +83,9 @@ class DatabaseTests:
 
     def use_database(self):
         """Make a database with Zun's tables and ours, and use it."""
-        engine = self.useFixture(database.Database(
-            self.server.make_database(), tables=False)).engine
+        engine = self.useFixture(
+            database.Database(self.server.make_database(), tables=False)
+        ).engine
         zun_models.Base.metadata.create_all(engine, self.tables_of_zun())
         migration.upgrade()
         return engine
@@ -93,19 +96,22 @@ class DatabaseTests:
     def count(self, engine, model):
         with engine.connect() as connection:
             return connection.scalar(
-                sa.select(sa.func.count()).select_from(model.__table__))
+                sa.select(sa.func.count()).select_from(model.__table__)
+            )
 
     # ------------------------------------------------------------ migration
 
     def test_upgrade_from_nothing(self):
-        engine = self.useFixture(database.Database(
-            self.server.make_database(), tables=False)).engine
+        engine = self.useFixture(
+            database.Database(self.server.make_database(), tables=False)
+        ).engine
         self.assertIsNone(migration.version())
         migration.upgrade()
         self.assertEqual(migration.head(), migration.version())
         self.assertEqual(
             {'zun_bulk_bulk', 'zun_bulk_member', migration.VERSION_TABLE},
-            set(sa.inspect(engine).get_table_names()))
+            set(sa.inspect(engine).get_table_names()),
+        )
         # The tables are what the models say.
         migration.check()
         migration.upgrade()
@@ -114,26 +120,40 @@ class DatabaseTests:
         engine = self.use_database()
         self.assertLessEqual(
             {table.name for table in self.tables_of_zun()},
-            set(sa.inspect(engine).get_table_names()))
+            set(sa.inspect(engine).get_table_names()),
+        )
         migration.check()
 
     def test_two_upgrades_at_once(self):
         url = self.server.make_database()
         conf_file = os.path.join(
-            self.useFixture(fixtures.TempDir()).path, 'zun.conf')
+            self.useFixture(fixtures.TempDir()).path, 'zun.conf'
+        )
         with open(conf_file, 'w') as conf:
             conf.write('[database]\nconnection = %s\n' % url)
         commands = [
             subprocess.Popen(
-                [sys.executable, '-m', 'zun_bulk.cmd.db_manage',
-                 '--config-file', conf_file, 'upgrade'],
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            for _number in range(2)]
+                [
+                    sys.executable,
+                    '-m',
+                    'zun_bulk.cmd.db_manage',
+                    '--config-file',
+                    conf_file,
+                    'upgrade',
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for _number in range(2)
+        ]
         outputs = [command.communicate()[0] for command in commands]
-        self.assertEqual([0, 0], [command.returncode for command in commands],
-                         outputs)
-        self.assertEqual(1, sum(output.count('Running upgrade')
-                                for output in outputs))
+        self.assertEqual(
+            [0, 0], [command.returncode for command in commands], outputs
+        )
+        self.assertEqual(
+            1, sum(output.count('Running upgrade') for output in outputs)
+        )
         self.useFixture(database.Database(url, tables=False))
         migration.check()
 
@@ -141,15 +161,50 @@ class DatabaseTests:
 
     def test_keeps_long_documents(self):
         self.use_database()
-        template = {'image': 'cirros', 'environment': {
-            'NAME': 'ä€\U0001f40b' * 20000}}
+        template = {
+            'image': 'cirros',
+            'environment': {'NAME': 'ä€\U0001f40b' * 20000},
+        }
         bulk, members = database.accept(1, template=template)
         self.assertEqual(template, bulk.template)
         epoch = api.take_lease(bulk, 'host-1')
         networks = [{'network': 'net-%d' % number} for number in range(5000)]
-        api.place_members(bulk.id, epoch,
-                          [(members[0], 'host-1', networks, {})])
+        api.place_members(
+            bulk.id, epoch, [(members[0], 'host-1', networks, {})]
+        )
         self.assertEqual(networks, api.list_members(bulk.id)[0].networks)
+
+    def test_keeps_any_reason(self):
+        self.use_database()
+        bulk, members = database.accept(1)
+        reason = 'broken \U0001f40b pipe\0 \udcff: “ä€”, '
+        api.move_members(
+            members,
+            MemberState.FAILED,
+            reason_class='start',
+            reason=reason + 'x' * 100000,
+        )
+        self.assertEqual(
+            [('start', ('broken ? pipe? ?: “ä€”, ' + 'x' * 4000)[:4000], 1)],
+            api.list_failures(bulk.id, 1),
+        )
+        api.fail_containers([members[0].container_uuid], reason)
+        self.assertEqual(
+            'broken ? pipe? ?: “ä€”, ',
+            api.container_states([members[0].container_uuid])[
+                members[0].container_uuid
+            ][1],
+        )
+        epoch = api.take_lease(bulk, 'host-1')
+        self.assertTrue(
+            api.set_bulk_status(
+                bulk.id,
+                epoch,
+                BulkStatus.BUILDING,
+                BulkStatus.ERROR,
+                reason=reason,
+            )
+        )
 
     # --------------------------------------------------------- transactions
 
@@ -158,9 +213,12 @@ class DatabaseTests:
         commits, statements = [], []
         sa.event.listen(engine, 'commit', commits.append)
         sa.event.listen(
-            engine, 'before_cursor_execute',
-            lambda _connection, _cursor, statement, *_args:
-            statements.append(statement))
+            engine,
+            'before_cursor_execute',
+            lambda _connection, _cursor, statement, *_args: statements.append(
+                statement
+            ),
+        )
         rows = database.rows(1000)
         api.accept_bulk(*rows)
         self.assertEqual(1, len(commits))
@@ -168,22 +226,38 @@ class DatabaseTests:
 
         bulk = api.get_bulk(rows[0]['uuid'])
         members = api.list_members(bulk.id)
-        self.assertEqual(list(range(1, 1001)),
-                         [member.member_index for member in members])
-        self.assertEqual([1000, 1000, 1000], [
-            self.count(engine, model)
-            for model in (Member, zun_models.Container,
-                          zun_models.ContainerAction)])
+        self.assertEqual(
+            list(range(1, 1001)), [member.member_index for member in members]
+        )
+        self.assertEqual(
+            [1000, 1000, 1000],
+            [
+                self.count(engine, model)
+                for model in (
+                    Member,
+                    zun_models.Container,
+                    zun_models.ContainerAction,
+                )
+            ],
+        )
 
     def test_leaves_nothing_when_the_last_row_fails(self):
         engine = self.use_database()
         rows = database.rows(1000)
         rows[1][-1]['member_index'] = 1
         self.assertRaises(db_exc.DBDuplicateEntry, api.accept_bulk, *rows)
-        self.assertEqual([0, 0, 0, 0], [
-            self.count(engine, model)
-            for model in (models.Bulk, Member, zun_models.Container,
-                          zun_models.ContainerAction)])
+        self.assertEqual(
+            [0, 0, 0, 0],
+            [
+                self.count(engine, model)
+                for model in (
+                    models.Bulk,
+                    Member,
+                    zun_models.Container,
+                    zun_models.ContainerAction,
+                )
+            ],
+        )
 
     def test_one_of_many_moves_a_member(self):
         self.use_database()
@@ -192,46 +266,100 @@ class DatabaseTests:
 
         def contender(number):
             return lambda: api.move_members(
-                seen[number], MemberState.PLACED, host='host-%d' % number)
+                seen[number], MemberState.PLACED, host='host-%d' % number
+            )
 
         moved = at_once([contender(number) for number in range(THREADS)])
         winners = [number for number in range(THREADS) if moved[number]]
         self.assertEqual(1, len(winners))
-        member, = api.list_members(bulk.id)
-        self.assertEqual(('host-%d' % winners[0], 1),
-                         (member.host, member.epoch))
+        (member,) = api.list_members(bulk.id)
+        self.assertEqual(
+            ('host-%d' % winners[0], 1), (member.host, member.epoch)
+        )
 
     def test_one_of_many_takes_the_lease(self):
         self.use_database()
         bulk, _members = database.accept(1)
-        epochs = at_once([
-            lambda owner=number: api.take_lease(bulk, 'host-%d' % owner)
-            for number in range(THREADS)])
+        epochs = at_once(
+            [
+                lambda owner=number: api.take_lease(bulk, 'host-%d' % owner)
+                for number in range(THREADS)
+            ]
+        )
         self.assertEqual([1], [epoch for epoch in epochs if epoch])
         owner = 'host-%d' % epochs.index(1)
-        self.assertEqual((owner, 1), (
-            api.get_bulk(bulk.uuid).lease_owner,
-            api.get_bulk(bulk.uuid).epoch))
+        self.assertEqual(
+            (owner, 1),
+            (
+                api.get_bulk(bulk.uuid).lease_owner,
+                api.get_bulk(bulk.uuid).epoch,
+            ),
+        )
+
+    def test_places_many_by_few_statements(self):
+        engine = self.use_database()
+        bulk, members = database.accept(50)
+        epoch = api.take_lease(bulk, 'host-1')
+        statements = []
+        sa.event.listen(
+            engine,
+            'before_cursor_execute',
+            lambda *args: statements.append(args[2]),
+        )
+        placements = [
+            (
+                member,
+                'host-%d' % (member.member_index % 3),
+                [{'port': member.name}] if member.member_index % 2 else None,
+                {'cpu': member.member_index},
+            )
+            for member in members
+        ]
+        placed = api.place_members(bulk.id, epoch, placements)
+        self.assertLess(len(statements), 5)
+        self.assertEqual([member.id for member in members], placed)
+        self.assertEqual(
+            [
+                (host, networks, limits, MemberState.PLACED, 1)
+                for _member, host, networks, limits in placements
+            ],
+            [
+                (m.host, m.networks, m.limits, m.state, m.epoch)
+                for m in api.list_members(bulk.id)
+            ],
+        )
 
     def test_delete_against_agents_and_conductor(self):
         self.use_database()
         bulk, members = database.accept(60)
         epoch = api.take_lease(bulk, 'host-1')
-        api.place_members(bulk.id, epoch, [
-            (member, 'host-1', [], {}) for member in members[:40]])
+        api.place_members(
+            bulk.id,
+            epoch,
+            [(member, 'host-1', [], {}) for member in members[:40]],
+        )
         placed = api.list_members_in(MemberState.PLACED)
 
         def agent(some):
             return lambda: api.start_members(some)
 
-        at_once([
-            agent(placed[:20]), agent(placed[19::-1]), agent(placed[20:]),
-            lambda: api.place_members(bulk.id, epoch, [
-                (member, 'host-2', [], {}) for member in members[40:]]),
-            lambda: api.mark_bulk_deleting(bulk.id)])
+        at_once(
+            [
+                agent(placed[:20]),
+                agent(placed[19::-1]),
+                agent(placed[20:]),
+                lambda: api.place_members(
+                    bulk.id,
+                    epoch,
+                    [(member, 'host-2', [], {}) for member in members[40:]],
+                ),
+                lambda: api.mark_bulk_deleting(bulk.id),
+            ]
+        )
         self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
-        self.assertEqual({bulk.id: {MemberState.DELETING: 60}},
-                         api.count_members([bulk.id]))
+        self.assertEqual(
+            {bulk.id: {MemberState.DELETING: 60}}, api.count_members([bulk.id])
+        )
 
     def test_deadlock_is_tried_again(self):
         engine = self.use_database()
@@ -248,27 +376,38 @@ class DatabaseTests:
         table = Member.__table__
         thread = threading.Thread(
             target=lambda: results.append(
-                api.move_members([first, second], MemberState.PLACED)),
-            daemon=True)
+                api.move_members([first, second], MemberState.PLACED)
+            ),
+            daemon=True,
+        )
         results = []
         with engine.begin() as connection:
             self.prefer(connection)
             # The server gives up the transaction that has changed less.
             for member in [second, *others]:
-                connection.execute(sa.update(table).where(
-                    table.c.id == member.id).values(name='other'))
+                connection.execute(
+                    sa.update(table)
+                    .where(table.c.id == member.id)
+                    .values(name='other')
+                )
             thread.start()
             self.wait_for_lock(engine)
-            connection.execute(sa.update(table).where(
-                table.c.id == first.id).values(name='other'))
+            connection.execute(
+                sa.update(table)
+                .where(table.c.id == first.id)
+                .values(name='other')
+            )
         thread.join(60)
 
         self.assertEqual([[first, second]], results)
         self.assertEqual(2, len(calls))
         self.assertEqual(
             [(MemberState.PLACED, 1, 'other')] * 2,
-            [(m.state, m.epoch, m.name)
-             for m in api.list_members(first.bulk_id, limit=2)])
+            [
+                (m.state, m.epoch, m.name)
+                for m in api.list_members(first.bulk_id, limit=2)
+            ],
+        )
 
     def wait_for_lock(self, engine):
         """Wait until some transaction waits for another one."""
@@ -281,27 +420,32 @@ class DatabaseTests:
 
 
 if not servers.MariaDB.missing():
-    class TestMariaDB(DatabaseTests, base.BaseTestCase):
 
+    class TestMariaDB(DatabaseTests, base.BaseTestCase):
         server_class = servers.MariaDB
-        WAITING = ("SELECT COUNT(*) FROM information_schema.innodb_trx "
-                   "WHERE trx_state = 'LOCK WAIT'")
+        WAITING = (
+            "SELECT COUNT(*) FROM information_schema.innodb_trx "
+            "WHERE trx_state = 'LOCK WAIT'"
+        )
 
         def prefer(self, connection):
             """It has changed more rows: enough here."""
 
 
 if not servers.PostgreSQL.missing():
-    class TestPostgreSQL(DatabaseTests, base.BaseTestCase):
 
+    class TestPostgreSQL(DatabaseTests, base.BaseTestCase):
         server_class = servers.PostgreSQL
         WAITING = 'SELECT COUNT(*) FROM pg_locks WHERE NOT granted'
 
         def tables_of_zun(self):
             # Names of constraints are unique there, and this one has that of
             # another table.
-            return [table for table in super().tables_of_zun()
-                    if table.name != 'volume_mapping']
+            return [
+                table
+                for table in super().tables_of_zun()
+                if table.name != 'volume_mapping'
+            ]
 
         def prefer(self, connection):
             # Who looks for a deadlock first gives up; the other one looks
@@ -311,6 +455,8 @@ if not servers.PostgreSQL.missing():
 
 for _server in (servers.MariaDB, servers.PostgreSQL):
     if _server.missing():
-        print('Left out: the tests on %s, for want of %s'
-              % (_server.__name__, ' and '.join(_server.missing())),
-              file=sys.stderr)
+        print(
+            'Left out: the tests on %s, for want of %s'
+            % (_server.__name__, ' and '.join(_server.missing())),
+            file=sys.stderr,
+        )

@@ -29,11 +29,11 @@ from zun_bulk.db import migration
 
 
 class TestDbManage(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.conf_file = os.path.join(
-            self.useFixture(fixtures.TempDir()).path, 'zun.conf')
+            self.useFixture(fixtures.TempDir()).path, 'zun.conf'
+        )
         with open(self.conf_file, 'w') as conf:
             conf.write('[DEFAULT]\nhost = host-1\n')
         self.useFixture(config_fixture.Config(CONF))
@@ -51,24 +51,27 @@ class TestDbManage(base.BaseTestCase):
         # A command can be added only before the command line is parsed.
         CONF.reset()
         out, err = io.StringIO(), io.StringIO()
-        with (contextlib.redirect_stdout(out),
-              contextlib.redirect_stderr(err)):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 status = db_manage.main(
-                    ['--config-file', self.conf_file, *argv])
+                    ['--config-file', self.conf_file, *argv]
+                )
             except SystemExit as exc:
                 status = exc.code
         return status, out.getvalue(), err.getvalue()
 
     def test_from_nothing_to_head(self):
-        self.assertEqual((0, 'Current DB revision is None\n', ''),
-                         self.run_command('version'))
+        self.assertEqual(
+            (0, 'Current DB revision is None\n', ''),
+            self.run_command('version'),
+        )
         self.assertEqual(1, self.run_command('check')[0])
         self.assertEqual(0, self.run_command('upgrade')[0])
         self.assertEqual(0, self.run_command('upgrade')[0])
         self.assertEqual(
             (0, 'Current DB revision is %s\n' % migration.head(), ''),
-            self.run_command('version'))
+            self.run_command('version'),
+        )
         self.assertEqual(0, self.run_command('check')[0])
 
     def test_reads_the_configuration_of_zun(self):
@@ -95,12 +98,23 @@ class TestDbManage(base.BaseTestCase):
 
     def test_no_database(self):
         with open(self.conf_file, 'w') as conf:
-            conf.write('[database]\nmax_retries = 1\nretry_interval = 0\n'
-                       'connection = sqlite:////nonesuch/zun.sqlite\n')
+            conf.write(
+                '[database]\nmax_retries = 1\nretry_interval = 0\n'
+                'connection = sqlite:////nonesuch/zun.sqlite\n'
+            )
         # A process of its own, for the fixture holds another database.
         done = subprocess.run(
-            [sys.executable, '-m', 'zun_bulk.cmd.db_manage', '--config-file',
-             self.conf_file, 'version'], capture_output=True, text=True)
+            [
+                sys.executable,
+                '-m',
+                'zun_bulk.cmd.db_manage',
+                '--config-file',
+                self.conf_file,
+                'version',
+            ],
+            capture_output=True,
+            text=True,
+        )
         self.assertEqual(1, done.returncode)
         self.assertIn('zun-bulk-db-manage: ', done.stderr)
         self.assertIn('unable to open database file', done.stderr)

@@ -36,7 +36,6 @@ TABLES = (Bulk, Member, zun_models.Container, zun_models.ContainerAction)
 
 
 class DatabaseTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.engine = self.useFixture(database.Database()).engine
@@ -44,9 +43,12 @@ class DatabaseTestCase(base.BaseTestCase):
     def dump(self):
         """Every row of every table that zun_bulk writes to."""
         with self.engine.connect() as connection:
-            return {model.__tablename__:
-                    connection.execute(sa.select(model.__table__)).all()
-                    for model in TABLES}
+            return {
+                model.__tablename__: connection.execute(
+                    sa.select(model.__table__)
+                ).all()
+                for model in TABLES
+            }
 
     def owned(self, bulk, owner='host-1:1'):
         """Take the bulk's lease. Returns the epoch."""
@@ -55,17 +57,27 @@ class DatabaseTestCase(base.BaseTestCase):
     def place(self, bulk, members, hosts=('host-1',)):
         """Place members, hosts in turn. Returns them as they are then."""
         epoch = self.owned(bulk)
-        api.place_members(bulk.id, epoch, [
-            (member, hosts[number % len(hosts)], [{'port': member.name}], {})
-            for number, member in enumerate(members)])
+        api.place_members(
+            bulk.id,
+            epoch,
+            [
+                (
+                    member,
+                    hosts[number % len(hosts)],
+                    [{'port': member.name}],
+                    {},
+                )
+                for number, member in enumerate(members)
+            ],
+        )
         ids = {member.id for member in members}
-        return [member for member in api.list_members(bulk.id)
-                if member.id in ids]
+        return [
+            member for member in api.list_members(bulk.id) if member.id in ids
+        ]
 
 
 @ddt.ddt
 class TestAccept(DatabaseTestCase):
-
     def test_writes_all_rows(self):
         now = datetime.datetime(2030, 1, 2, 3, 4, 5)
         self.useFixture(utils_fixture.TimeFixture(now))
@@ -74,24 +86,41 @@ class TestAccept(DatabaseTestCase):
         self.assertEqual(3, bulk.count)
         self.assertEqual({'policy': 'spread'}, bulk.placement)
         self.assertEqual('web-{index}', bulk.template['name'])
-        self.assertEqual((0, 0, None),
-                         (bulk.epoch, bulk.heartbeat, bulk.lease_owner))
+        self.assertEqual(
+            (0, 0, None), (bulk.epoch, bulk.heartbeat, bulk.lease_owner)
+        )
         self.assertEqual((now, None), (bulk.created_at, bulk.finished_at))
         self.assertEqual([1, 2, 3], [m.member_index for m in members])
-        self.assertEqual({(MemberState.QUEUED, 0, 0, None, now)},
-                         {(m.state, m.epoch, m.attempt, m.host, m.created_at)
-                          for m in members})
+        self.assertEqual(
+            {(MemberState.QUEUED, 0, 0, None, now)},
+            {
+                (m.state, m.epoch, m.attempt, m.host, m.created_at)
+                for m in members
+            },
+        )
 
         uuids = [m.container_uuid for m in members]
         rows = self.dump()
         self.assertEqual(uuids, [row.uuid for row in rows['container']])
-        self.assertEqual({('Creating', None, now)},
-                         {(row.status, row.host, row.created_at)
-                          for row in rows['container']})
+        self.assertEqual(
+            {('Creating', None, now)},
+            {
+                (row.status, row.host, row.created_at)
+                for row in rows['container']
+            },
+        )
         self.assertEqual(
             [('create', uuid, 'req-1', now) for uuid in uuids],
-            [(row.action, row.container_uuid, row.request_id, row.start_time)
-             for row in rows['container_actions']])
+            [
+                (
+                    row.action,
+                    row.container_uuid,
+                    row.request_id,
+                    row.start_time,
+                )
+                for row in rows['container_actions']
+            ],
+        )
 
     def test_rows_read_as_objects_of_zun(self):
         # Zun's columns of JSON are of its own types, which make an empty list
@@ -100,10 +129,11 @@ class TestAccept(DatabaseTestCase):
         rows[2][0].update(labels=None, command=None, environment={'A': 'b'})
         api.accept_bulk(*rows)
         with api.reader() as session:
-            container = session.scalars(
-                sa.select(zun_models.Container)).one()
-        self.assertEqual(({}, [], {'A': 'b'}), (
-            container.labels, container.command, container.environment))
+            container = session.scalars(sa.select(zun_models.Container)).one()
+        self.assertEqual(
+            ({}, [], {'A': 'b'}),
+            (container.labels, container.command, container.environment),
+        )
         self.assertEqual('shared', container.cpu_policy)
 
     @ddt.data(0, 1, 2, 3)
@@ -113,17 +143,19 @@ class TestAccept(DatabaseTestCase):
         rows = database.rows(3)
         broken = [rows[0], rows[1][-1], rows[2][-1], rows[3][-1]][which]
         broken.update(
-            [{'uuid': before['zun_bulk_bulk'][0].uuid},
-             {'member_index': 1},
-             {'uuid': before['container'][0].uuid},
-             {'container_uuid': None}][which])
+            [
+                {'uuid': before['zun_bulk_bulk'][0].uuid},
+                {'member_index': 1},
+                {'uuid': before['container'][0].uuid},
+                {'container_uuid': None},
+            ][which]
+        )
 
         self.assertRaises(db_exc.DBError, api.accept_bulk, *rows)
         self.assertEqual(before, self.dump())
 
 
 class TestRead(DatabaseTestCase):
-
     def test_by_uuid_and_by_name(self):
         bulk, _members = database.accept(1, name='one')
         database.accept(1, name='two')
@@ -133,12 +165,15 @@ class TestRead(DatabaseTestCase):
 
     def test_not_found(self):
         bulk, _members = database.accept(1)
-        for ident, project in ((uuidutils.generate_uuid(), None),
-                               ('none', None),
-                               (bulk.uuid, 'project-2'),
-                               (bulk.name, 'project-2')):
-            error = self.assertRaises(exception.ResourceNotFound,
-                                      api.get_bulk, ident, project)
+        for ident, project in (
+            (uuidutils.generate_uuid(), None),
+            ('none', None),
+            (bulk.uuid, 'project-2'),
+            (bulk.name, 'project-2'),
+        ):
+            error = self.assertRaises(
+                exception.ResourceNotFound, api.get_bulk, ident, project
+            )
             self.assertEqual(404, error.code)
 
     def test_name_that_is_not_unique(self):
@@ -156,15 +191,17 @@ class TestRead(DatabaseTestCase):
     def test_list_of_a_project_and_filtered(self):
         one, _members = database.accept(1, name='one')
         database.accept(1, name='two', project_id='project-2')
-        three, _members = database.accept(1, name='three',
-                                          status=BulkStatus.READY)
+        three, _members = database.accept(
+            1, name='three', status=BulkStatus.READY
+        )
 
         def ids(*args):
             return [bulk.id for bulk in api.list_bulks(*args)]
 
         self.assertEqual([three.id, one.id], ids('project-1'))
-        self.assertEqual([three.id],
-                         ids('project-1', {'status': BulkStatus.READY}))
+        self.assertEqual(
+            [three.id], ids('project-1', {'status': BulkStatus.READY})
+        )
         self.assertEqual([one.id], ids(None, {'name': 'one'}))
         self.assertEqual([], ids('project-2', {'name': 'one'}))
 
@@ -176,8 +213,12 @@ class TestRead(DatabaseTestCase):
             for direction in ('asc', 'desc'):
                 pages, marker = [], None
                 while True:
-                    page = api.list_bulks(limit=2, marker=marker,
-                                          sort_key=key, sort_dir=direction)
+                    page = api.list_bulks(
+                        limit=2,
+                        marker=marker,
+                        sort_key=key,
+                        sort_dir=direction,
+                    )
                     if not page:
                         break
                     pages.append([bulk.id for bulk in page])
@@ -185,15 +226,20 @@ class TestRead(DatabaseTestCase):
                 whole = api.list_bulks(sort_key=key, sort_dir=direction)
                 self.assertEqual(7, len(whole))
                 values = [getattr(bulk, key) for bulk in whole]
-                self.assertEqual(sorted(values, reverse=direction == 'desc'),
-                                 values)
+                self.assertEqual(
+                    sorted(values, reverse=direction == 'desc'), values
+                )
                 self.assertEqual([2, 2, 2, 1], [len(page) for page in pages])
                 self.assertEqual([bulk.id for bulk in whole], sum(pages, []))
 
     def test_marker_of_another_project(self):
         bulk, _members = database.accept(1)
-        self.assertRaises(exception.ResourceNotFound, api.list_bulks,
-                          'project-2', marker=bulk.uuid)
+        self.assertRaises(
+            exception.ResourceNotFound,
+            api.list_bulks,
+            'project-2',
+            marker=bulk.uuid,
+        )
 
     def test_counts_add_up_to_the_count(self):
         first, members = database.accept(5)
@@ -202,15 +248,24 @@ class TestRead(DatabaseTestCase):
         api.start_members(placed[:2])
 
         counts = api.count_members([first.id, second.id])
-        self.assertEqual({MemberState.QUEUED: 2, MemberState.PLACED: 1,
-                          MemberState.STARTING: 2}, counts[first.id])
+        self.assertEqual(
+            {
+                MemberState.QUEUED: 2,
+                MemberState.PLACED: 1,
+                MemberState.STARTING: 2,
+            },
+            counts[first.id],
+        )
         self.assertEqual({MemberState.QUEUED: 2}, counts[second.id])
         for bulk in (first, second):
             self.assertEqual(bulk.count, sum(counts[bulk.id].values()))
         self.assertEqual(
-            {'host-1': {MemberState.STARTING: 1, MemberState.PLACED: 1},
-             'host-2': {MemberState.STARTING: 1}},
-            api.count_by_host(first.id))
+            {
+                'host-1': {MemberState.STARTING: 1, MemberState.PLACED: 1},
+                'host-2': {MemberState.STARTING: 1},
+            },
+            api.count_by_host(first.id),
+        )
 
     def test_counts_of_nothing(self):
         self.assertEqual({}, api.count_members([]))
@@ -219,27 +274,41 @@ class TestRead(DatabaseTestCase):
 
     def test_failures_most_common_first(self):
         bulk, members = database.accept(7)
-        for some, kind, reason in ((members[:1], 'image', 'no such image'),
-                                   (members[1:4], 'start', 'exited'),
-                                   (members[4:6], 'image', 'timeout')):
-            api.move_members(some, MemberState.FAILED, reason_class=kind,
-                             reason=reason)
+        for some, kind, reason in (
+            (members[:1], 'image', 'no such image'),
+            (members[1:4], 'start', 'exited'),
+            (members[4:6], 'image', 'timeout'),
+        ):
+            api.move_members(
+                some, MemberState.FAILED, reason_class=kind, reason=reason
+            )
         # A reason stays after a failed attempt: this one does not count.
-        api.move_members(members[6:], MemberState.PLACED,
-                         reason_class='start', reason='exited')
-        self.assertEqual([('start', 'exited', 3), ('image', 'timeout', 2),
-                          ('image', 'no such image', 1)],
-                         api.list_failures(bulk.id, 10))
-        self.assertEqual([('start', 'exited', 3)],
-                         api.list_failures(bulk.id, 1))
+        api.move_members(
+            members[6:],
+            MemberState.PLACED,
+            reason_class='start',
+            reason='exited',
+        )
+        self.assertEqual(
+            [
+                ('start', 'exited', 3),
+                ('image', 'timeout', 2),
+                ('image', 'no such image', 1),
+            ],
+            api.list_failures(bulk.id, 10),
+        )
+        self.assertEqual(
+            [('start', 'exited', 3)], api.list_failures(bulk.id, 1)
+        )
 
     def test_pages_of_members(self):
         bulk, members = database.accept(5)
         database.accept(5)
 
         def indexes(**kwargs):
-            return [m.member_index for m in api.list_members(bulk.id,
-                                                             **kwargs)]
+            return [
+                m.member_index for m in api.list_members(bulk.id, **kwargs)
+            ]
 
         self.assertEqual([1, 2, 3, 4, 5], indexes())
         self.assertEqual([1, 2], indexes(limit=2))
@@ -250,11 +319,13 @@ class TestRead(DatabaseTestCase):
         self.assertEqual([2, 1], indexes(marker=3, sort_dir='desc'))
 
         self.place(bulk, [members[0], members[3]], ('host-1', 'host-2'))
-        self.assertEqual([1, 4],
-                         indexes(filters={'state': MemberState.PLACED}))
+        self.assertEqual(
+            [1, 4], indexes(filters={'state': MemberState.PLACED})
+        )
         self.assertEqual([4], indexes(filters={'host': 'host-2'}))
-        self.assertEqual([4], indexes(marker=1, filters={
-            'state': MemberState.PLACED}))
+        self.assertEqual(
+            [4], indexes(marker=1, filters={'state': MemberState.PLACED})
+        )
 
     def test_members_in_a_state(self):
         first, members = database.accept(4)
@@ -265,17 +336,24 @@ class TestRead(DatabaseTestCase):
         def ids(state, **kwargs):
             return [m.id for m in api.list_members_in(state, **kwargs)]
 
-        self.assertEqual([members[3].id, others[1].id],
-                         ids(MemberState.QUEUED))
-        self.assertEqual([members[0].id, members[2].id, others[0].id],
-                         ids(MemberState.PLACED, host='host-1'))
-        self.assertEqual([members[0].id, members[2].id],
-                         ids(MemberState.PLACED, host='host-1', limit=2))
-        self.assertEqual([others[0].id],
-                         ids(MemberState.PLACED, bulk_id=second.id))
+        self.assertEqual(
+            [members[3].id, others[1].id], ids(MemberState.QUEUED)
+        )
+        self.assertEqual(
+            [members[0].id, members[2].id, others[0].id],
+            ids(MemberState.PLACED, host='host-1'),
+        )
+        self.assertEqual(
+            [members[0].id, members[2].id],
+            ids(MemberState.PLACED, host='host-1', limit=2),
+        )
+        self.assertEqual(
+            [others[0].id], ids(MemberState.PLACED, bulk_id=second.id)
+        )
         self.assertEqual([], ids(MemberState.PLACED, host=''))
-        self.assertEqual([members[3].id],
-                         ids(MemberState.QUEUED, host='', bulk_id=first.id))
+        self.assertEqual(
+            [members[3].id], ids(MemberState.QUEUED, host='', bulk_id=first.id)
+        )
 
     def test_bulks_by_id(self):
         ids = [database.accept(1)[0].id for _number in range(3)]
@@ -285,31 +363,40 @@ class TestRead(DatabaseTestCase):
 
     def test_objects_can_be_used_after_their_session(self):
         bulk, members = database.accept(1)
-        for thing in (bulk, members[0], api.list_bulks()[0],
-                      api.list_bulks_with_work()[0],
-                      api.get_bulks_by_id([bulk.id])[bulk.id],
-                      api.list_members_in(MemberState.QUEUED)[0]):
-            columns = [attribute.key
-                       for attribute in sa.inspect(thing).mapper.column_attrs]
+        for thing in (
+            bulk,
+            members[0],
+            api.list_bulks()[0],
+            api.list_bulks_with_work()[0],
+            api.get_bulks_by_id([bulk.id])[bulk.id],
+            api.list_members_in(MemberState.QUEUED)[0],
+        ):
+            columns = [
+                attribute.key
+                for attribute in sa.inspect(thing).mapper.column_attrs
+            ]
             self.assertEqual(set(), sa.inspect(thing).unloaded)
-            self.assertEqual(columns, [key for key in columns
-                                       if hasattr(thing, key)])
+            self.assertEqual(
+                columns, [key for key in columns if hasattr(thing, key)]
+            )
 
     def test_existing_container_names(self):
         database.accept(2, name='Web')
         database.accept(1, name='other', project_id='project-2')
         wanted = ['wEb-1', 'web-3', 'other-1']
-        self.assertEqual({'web-1', 'other-1'},
-                         api.existing_container_names(wanted))
-        self.assertEqual({'web-1'},
-                         api.existing_container_names(wanted, 'project-1'))
+        self.assertEqual(
+            {'web-1', 'other-1'}, api.existing_container_names(wanted)
+        )
+        self.assertEqual(
+            {'web-1'}, api.existing_container_names(wanted, 'project-1')
+        )
         many = ['name-%d' % number for number in range(2500)]
-        self.assertEqual({'web-2'},
-                         api.existing_container_names(many + ['web-2']))
+        self.assertEqual(
+            {'web-2'}, api.existing_container_names(many + ['web-2'])
+        )
 
 
 class TestLease(DatabaseTestCase):
-
     def test_one_of_two_takes_it(self):
         bulk, _members = database.accept(1)
         seen = [api.get_bulk(bulk.uuid) for _contender in range(2)]
@@ -343,10 +430,14 @@ class TestLease(DatabaseTestCase):
 
         self.assertFalse(api.renew_lease(bulk.id, old))
         api.release_lease(bulk.id, old)
-        self.assertFalse(api.set_bulk_status(
-            bulk.id, old, BulkStatus.BUILDING, BulkStatus.READY))
-        self.assertIsNone(api.place_members(
-            bulk.id, old, [(members[0], 'host-1', [], {})]))
+        self.assertFalse(
+            api.set_bulk_status(
+                bulk.id, old, BulkStatus.BUILDING, BulkStatus.READY
+            )
+        )
+        self.assertIsNone(
+            api.place_members(bulk.id, old, [(members[0], 'host-1', [], {})])
+        )
         self.assertFalse(api.destroy_bulk(bulk.id, old))
         self.assertEqual(before, self.dump())
 
@@ -359,34 +450,68 @@ class TestLease(DatabaseTestCase):
         self.assertEqual(2, self.owned(bulk, 'host-2'))
 
     def test_bulks_with_work(self):
-        by_status = {status: database.accept(1, status=status)[0].id
-                     for status in BulkStatus.ALL}
+        by_status = {
+            status: database.accept(1, status=status)[0].id
+            for status in BulkStatus.ALL
+        }
         self.assertEqual(
             [by_status[BulkStatus.BUILDING], by_status[BulkStatus.DELETING]],
-            [bulk.id for bulk in api.list_bulks_with_work()])
+            [bulk.id for bulk in api.list_bulks_with_work()],
+        )
 
 
 class TestChanges(DatabaseTestCase):
-
     def test_bulk_status(self):
         now = datetime.datetime(2030, 1, 2, 3, 4, 5)
         self.useFixture(utils_fixture.TimeFixture(now))
         bulk, _members = database.accept(1)
         epoch = self.owned(bulk)
-        self.assertTrue(api.set_bulk_status(
-            bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.ERROR,
-            reason='1 failed', finished=True))
+        self.assertTrue(
+            api.set_bulk_status(
+                bulk.id,
+                epoch,
+                BulkStatus.BUILDING,
+                BulkStatus.ERROR,
+                reason='1 failed',
+                finished=True,
+            )
+        )
         bulk = api.get_bulk(bulk.uuid)
         self.assertEqual(
             (BulkStatus.ERROR, '1 failed', now, now),
-            (bulk.status, bulk.status_reason, bulk.finished_at,
-             bulk.updated_at))
+            (
+                bulk.status,
+                bulk.status_reason,
+                bulk.finished_at,
+                bulk.updated_at,
+            ),
+        )
 
         # It is not building any more.
         before = self.dump()
-        self.assertFalse(api.set_bulk_status(
-            bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY))
+        self.assertFalse(
+            api.set_bulk_status(
+                bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY
+            )
+        )
         self.assertEqual(before, self.dump())
+
+    def test_reason_that_no_database_takes(self):
+        bulk, members = database.accept(1)
+        api.move_members(
+            members,
+            MemberState.FAILED,
+            reason_class='start',
+            reason='a\0b\udcff' + 'x' * 5000,
+        )
+        reason = api.list_members(bulk.id)[0].reason
+        self.assertEqual('a?b?xxx', reason[:7])
+        self.assertEqual(4000, len(reason))
+
+    def test_place_nothing(self):
+        bulk, _members = database.accept(1)
+        self.assertEqual([], api.place_members(bulk.id, self.owned(bulk), []))
+        self.assertIsNone(api.place_members(bulk.id, 0, []))
 
     def test_place(self):
         bulk, members = database.accept(3)
@@ -395,30 +520,49 @@ class TestChanges(DatabaseTestCase):
         api.move_members(api.list_members(bulk.id)[1:2], MemberState.DELETED)
         networks = [{'network': 'net-1', 'port': 'port-1'}]
         placed = api.place_members(
-            bulk.id, epoch, [(member, 'host-%d' % member.member_index,
-                              networks, {'cpu': 2.0})
-                             for member in members])
+            bulk.id,
+            epoch,
+            [
+                (
+                    member,
+                    'host-%d' % member.member_index,
+                    networks,
+                    {'cpu': 2.0},
+                )
+                for member in members
+            ],
+        )
         self.assertEqual([members[0].id, members[2].id], placed)
         after = api.list_members(bulk.id)
         self.assertEqual(
-            [(MemberState.PLACED, 'host-1', 1),
-             (MemberState.DELETED, None, 1),
-             (MemberState.PLACED, 'host-3', 1)],
-            [(m.state, m.host, m.epoch) for m in after])
-        self.assertEqual((networks, {'cpu': 2.0}),
-                         (after[0].networks, after[0].limits))
+            [
+                (MemberState.PLACED, 'host-1', 1),
+                (MemberState.DELETED, None, 1),
+                (MemberState.PLACED, 'host-3', 1),
+            ],
+            [(m.state, m.host, m.epoch) for m in after],
+        )
+        self.assertEqual(
+            (networks, {'cpu': 2.0}), (after[0].networks, after[0].limits)
+        )
         self.assertIsNotNone(after[0].placed_at)
 
     def test_one_of_two_moves_a_member(self):
         bulk, _members = database.accept(1)
         seen = [api.list_members(bulk.id) for _contender in range(2)]
-        self.assertEqual(seen[0], api.move_members(
-            seen[0], MemberState.FAILED, reason='first'))
-        self.assertEqual([], api.move_members(
-            seen[1], MemberState.CANCELLED, reason='second'))
-        member, = api.list_members(bulk.id)
-        self.assertEqual((MemberState.FAILED, 'first', 1),
-                         (member.state, member.reason, member.epoch))
+        self.assertEqual(
+            seen[0],
+            api.move_members(seen[0], MemberState.FAILED, reason='first'),
+        )
+        self.assertEqual(
+            [],
+            api.move_members(seen[1], MemberState.CANCELLED, reason='second'),
+        )
+        (member,) = api.list_members(bulk.id)
+        self.assertEqual(
+            (MemberState.FAILED, 'first', 1),
+            (member.state, member.reason, member.epoch),
+        )
 
     def test_same_state_but_older_epoch(self):
         bulk, (member,) = database.accept(1)
@@ -437,29 +581,45 @@ class TestChanges(DatabaseTestCase):
         members = api.list_members(bulk.id)
         changed = [members[number] for number in (0, 5, 700)]
         api.move_members(
-            [member for member in api.list_members(bulk.id)
-             if member.id in {other.id for other in changed}],
-            MemberState.CANCELLED)
+            [
+                member
+                for member in api.list_members(bulk.id)
+                if member.id in {other.id for other in changed}
+            ],
+            MemberState.CANCELLED,
+        )
 
         moved = api.move_members(members[::-1], MemberState.FAILED)
         self.assertEqual(1097, len(moved))
-        self.assertEqual(set(), {member.id for member in moved}
-                         & {member.id for member in changed})
+        self.assertEqual(
+            set(),
+            {member.id for member in moved}
+            & {member.id for member in changed},
+        )
         counts = api.count_members([bulk.id])[bulk.id]
-        self.assertEqual({MemberState.FAILED: 1097, MemberState.CANCELLED: 3},
-                         counts)
+        self.assertEqual(
+            {MemberState.FAILED: 1097, MemberState.CANCELLED: 3}, counts
+        )
         self.assertEqual(
             {member.id: member.epoch for member in moved},
-            {member.id: member.epoch for member in api.list_members(bulk.id)
-             if member.state == MemberState.FAILED})
+            {
+                member.id: member.epoch
+                for member in api.list_members(bulk.id)
+                if member.state == MemberState.FAILED
+            },
+        )
 
     def test_moves_many_by_few_statements(self):
         bulk, members = database.accept(1000)
         statements = []
-        sa.event.listen(self.engine, 'before_cursor_execute',
-                        lambda *args: statements.append(args[2]))
-        self.assertEqual(members,
-                         api.move_members(members, MemberState.DELETED))
+        sa.event.listen(
+            self.engine,
+            'before_cursor_execute',
+            lambda *args: statements.append(args[2]),
+        )
+        self.assertEqual(
+            members, api.move_members(members, MemberState.DELETED)
+        )
         self.assertLess(len(statements), 10)
 
     def test_moves_none(self):
@@ -467,12 +627,16 @@ class TestChanges(DatabaseTestCase):
 
     def test_moved_members_are_up_to_date(self):
         bulk, members = database.accept(2)
-        for state in (MemberState.PLACED, MemberState.STARTING,
-                      MemberState.RUNNING):
+        for state in (
+            MemberState.PLACED,
+            MemberState.STARTING,
+            MemberState.RUNNING,
+        ):
             self.assertEqual(members, api.move_members(members, state))
         self.assertEqual(
             [(m.id, m.state, m.epoch) for m in api.list_members(bulk.id)],
-            [(m.id, m.state, m.epoch) for m in members])
+            [(m.id, m.state, m.epoch) for m in members],
+        )
 
     def test_start_counts_the_attempt(self):
         bulk, members = database.accept(2)
@@ -481,8 +645,10 @@ class TestChanges(DatabaseTestCase):
         self.assertEqual([members[0].id], [m.id for m in moved])
         self.assertEqual(1, moved[0].attempt)
         after = api.list_members(bulk.id)
-        self.assertEqual([(MemberState.STARTING, 1), (MemberState.FAILED, 0)],
-                         [(m.state, m.attempt) for m in after])
+        self.assertEqual(
+            [(MemberState.STARTING, 1), (MemberState.FAILED, 0)],
+            [(m.state, m.attempt) for m in after],
+        )
         self.assertIsNotNone(after[0].started_at)
 
     def test_deadlock_is_tried_again(self):
@@ -496,15 +662,16 @@ class TestChanges(DatabaseTestCase):
             return move(*args, **kwargs)
 
         move = api._move
-        with (mock.patch.object(api, '_move', side_effect=fail_twice),
-              mock.patch('time.sleep')):
+        with (
+            mock.patch.object(api, '_move', side_effect=fail_twice),
+            mock.patch('time.sleep'),
+        ):
             moved = api.move_members(members, MemberState.PLACED)
         self.assertEqual((members, 3), (moved, len(attempts)))
         self.assertEqual(1, api.list_members(bulk.id)[0].epoch)
 
 
 class TestDelete(DatabaseTestCase):
-
     def test_marks_all_members(self):
         bulk, members = database.accept(len(MemberState.ALL))
         for member, state in zip(members, MemberState.ALL, strict=True):
@@ -514,13 +681,16 @@ class TestDelete(DatabaseTestCase):
         api.mark_bulk_deleting(bulk.id)
         self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
         self.assertEqual(
-            {MemberState.DELETING: len(MemberState.ALL) - 1,
-             MemberState.DELETED: 1},
-            api.count_members([bulk.id])[bulk.id])
-        self.assertEqual({MemberState.QUEUED: 2},
-                         api.count_members([other.id])[other.id])
-        self.assertEqual(BulkStatus.BUILDING,
-                         api.get_bulk(other.uuid).status)
+            {
+                MemberState.DELETING: len(MemberState.ALL) - 1,
+                MemberState.DELETED: 1,
+            },
+            api.count_members([bulk.id])[bulk.id],
+        )
+        self.assertEqual(
+            {MemberState.QUEUED: 2}, api.count_members([other.id])[other.id]
+        )
+        self.assertEqual(BulkStatus.BUILDING, api.get_bulk(other.uuid).status)
 
     def test_asked_again_it_changes_nothing(self):
         bulk, members = database.accept(2)
@@ -535,13 +705,18 @@ class TestDelete(DatabaseTestCase):
         placed = self.place(bulk, members[:1])
         epoch = api.get_bulk(bulk.uuid).epoch
         api.mark_bulk_deleting(bulk.id)
-        self.assertIsNone(api.place_members(
-            bulk.id, epoch, [(members[1], 'host-1', [], {})]))
+        self.assertIsNone(
+            api.place_members(bulk.id, epoch, [(members[1], 'host-1', [], {})])
+        )
         self.assertEqual([], api.start_members(placed))
-        self.assertFalse(api.set_bulk_status(
-            bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY))
-        self.assertEqual({MemberState.DELETING: 2},
-                         api.count_members([bulk.id])[bulk.id])
+        self.assertFalse(
+            api.set_bulk_status(
+                bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY
+            )
+        )
+        self.assertEqual(
+            {MemberState.DELETING: 2}, api.count_members([bulk.id])[bulk.id]
+        )
 
     def test_destroy_refuses_while_members_are_left(self):
         bulk, members = database.accept(3)
@@ -565,7 +740,6 @@ class TestDelete(DatabaseTestCase):
 
 
 class TestZunRows(DatabaseTestCase):
-
     def setUp(self):
         super().setUp()
         _bulk, members = database.accept(3)
@@ -573,38 +747,51 @@ class TestZunRows(DatabaseTestCase):
         with self.engine.begin() as connection:
             connection.execute(
                 sa.update(zun_models.Container.__table__).values(
-                    status='Error', status_reason='broken',
-                    task_state='container_creating', host='host-1'))
+                    status='Error',
+                    status_reason='broken',
+                    task_state='container_creating',
+                    host='host-1',
+                )
+            )
 
     def test_states(self):
         state = ('Error', 'broken', 'container_creating', 'host-1')
         self.assertEqual(
             dict.fromkeys(self.uuids[:2], state),
-            api.container_states(self.uuids[:2] + ['unknown']))
+            api.container_states(self.uuids[:2] + ['unknown']),
+        )
+
+    def test_fail(self):
+        api.fail_containers(self.uuids[:1], 'no room\0')
+        states = api.container_states(self.uuids)
+        self.assertEqual(('Error', 'no room?'), states[self.uuids[0]][:2])
+        self.assertEqual(('Error', 'broken'), states[self.uuids[1]][:2])
 
     def test_reset(self):
         api.reset_containers(self.uuids[:1])
         states = api.container_states(self.uuids)
-        self.assertEqual(('Creating', None, None, None),
-                         states[self.uuids[0]])
+        self.assertEqual(('Creating', None, None, None), states[self.uuids[0]])
         self.assertEqual(
             collections.Counter(['Creating', 'Error', 'Error']),
-            collections.Counter(state[0] for state in states.values()))
+            collections.Counter(state[0] for state in states.values()),
+        )
 
     def test_delete(self):
         _bulk, others = database.accept(1200, name='many')
-        api.delete_containers(self.uuids[:2] + [
-            member.container_uuid for member in others])
+        api.delete_containers(
+            self.uuids[:2] + [member.container_uuid for member in others]
+        )
         rows = self.dump()
-        self.assertEqual(self.uuids[2:],
-                         [row.uuid for row in rows['container']])
+        self.assertEqual(
+            self.uuids[2:], [row.uuid for row in rows['container']]
+        )
         self.assertEqual(
             self.uuids[2:],
-            [row.container_uuid for row in rows['container_actions']])
+            [row.container_uuid for row in rows['container_actions']],
+        )
 
 
 class TestConfigure(base.BaseTestCase):
-
     def test_called_again(self):
         self.useFixture(database.Database(tables=False))
         engine = api.get_engine()
@@ -614,6 +801,7 @@ class TestConfigure(base.BaseTestCase):
     def test_without_migrations(self):
         self.useFixture(database.Database(tables=False))
         api.create_tables()
-        self.assertLessEqual(set(models.Base.metadata.tables),
-                             set(sa.inspect(api.get_engine())
-                                 .get_table_names()))
+        self.assertLessEqual(
+            set(models.Base.metadata.tables),
+            set(sa.inspect(api.get_engine()).get_table_names()),
+        )

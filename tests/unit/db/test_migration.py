@@ -28,11 +28,9 @@ OURS = set(models.Base.metadata.tables) | {migration.VERSION_TABLE}
 
 
 class TestMigration(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
-        self.engine = self.useFixture(
-            database.Database(tables=False)).engine
+        self.engine = self.useFixture(database.Database(tables=False)).engine
 
     def tables(self):
         return set(sa.inspect(self.engine).get_table_names())
@@ -51,21 +49,28 @@ class TestMigration(base.BaseTestCase):
                 "INSERT INTO zun_bulk_bulk (uuid, name, project_id, user_id, "
                 "request_id, status, count, run, max_attempts, placement, "
                 "template, spec, epoch, heartbeat) VALUES ('u', 'n', 'p', "
-                "'u', 'r', 'ready', 1, 1, 1, '{}', '{}', '{}', 0, 0)")
+                "'u', 'r', 'ready', 1, 1, 1, '{}', '{}', '{}', 0, 0)"
+            )
         migration.upgrade()
         with self.engine.connect() as connection:
-            self.assertEqual(1, connection.scalar(
-                sa.select(sa.func.count()).select_from(models.Bulk)))
+            self.assertEqual(
+                1,
+                connection.scalar(
+                    sa.select(sa.func.count()).select_from(models.Bulk)
+                ),
+            )
 
     def test_upgrade_to_a_revision(self):
         migration.upgrade(migration.head())
         self.assertEqual(migration.head(), migration.version())
 
     def test_unknown_revision(self):
-        self.assertRaises(alembic_util.CommandError, migration.upgrade,
-                          'nonesuch')
-        self.assertRaises(alembic_util.CommandError, migration.stamp,
-                          'nonesuch')
+        self.assertRaises(
+            alembic_util.CommandError, migration.upgrade, 'nonesuch'
+        )
+        self.assertRaises(
+            alembic_util.CommandError, migration.stamp, 'nonesuch'
+        )
         self.assertIsNone(migration.version())
 
     def test_leaves_the_tables_of_zun_alone(self):

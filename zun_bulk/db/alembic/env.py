@@ -29,7 +29,8 @@ context.configure(
     version_table=migration.VERSION_TABLE,
     include_name=include_name,
     # SQLite alters a table by copying it.
-    render_as_batch=True)
+    render_as_batch=True,
+)
 
 with context.begin_transaction():
     context.run_migrations()

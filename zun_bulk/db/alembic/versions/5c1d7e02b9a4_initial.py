@@ -57,9 +57,11 @@ def upgrade():
         sa.Column('finished_at', sa.DateTime()),
         sa.PrimaryKeyConstraint('id'),
         sa.UniqueConstraint('uuid', name='uniq_zun_bulk_bulk0uuid'),
-        **TABLE_OPTIONS)
-    op.create_index('zun_bulk_bulk_project_idx', 'zun_bulk_bulk',
-                    ['project_id', 'name'])
+        **TABLE_OPTIONS,
+    )
+    op.create_index(
+        'zun_bulk_bulk_project_idx', 'zun_bulk_bulk', ['project_id', 'name']
+    )
     op.create_index('zun_bulk_bulk_status_idx', 'zun_bulk_bulk', ['status'])
 
     op.create_table(
@@ -83,14 +85,22 @@ def upgrade():
         sa.Column('started_at', sa.DateTime()),
         sa.Column('finished_at', sa.DateTime()),
         sa.PrimaryKeyConstraint('id'),
-        sa.ForeignKeyConstraint(['bulk_id'], ['zun_bulk_bulk.id'],
-                                ondelete='CASCADE'),
-        sa.UniqueConstraint('bulk_id', 'member_index',
-                            name='uniq_zun_bulk_member0bulk_id0index'),
-        sa.UniqueConstraint('container_uuid',
-                            name='uniq_zun_bulk_member0container_uuid'),
-        **TABLE_OPTIONS)
-    op.create_index('zun_bulk_member_state_idx', 'zun_bulk_member',
-                    ['bulk_id', 'state'])
-    op.create_index('zun_bulk_member_host_idx', 'zun_bulk_member',
-                    ['host', 'state'])
+        sa.ForeignKeyConstraint(
+            ['bulk_id'], ['zun_bulk_bulk.id'], ondelete='CASCADE'
+        ),
+        sa.UniqueConstraint(
+            'bulk_id',
+            'member_index',
+            name='uniq_zun_bulk_member0bulk_id0index',
+        ),
+        sa.UniqueConstraint(
+            'container_uuid', name='uniq_zun_bulk_member0container_uuid'
+        ),
+        **TABLE_OPTIONS,
+    )
+    op.create_index(
+        'zun_bulk_member_state_idx', 'zun_bulk_member', ['bulk_id', 'state']
+    )
+    op.create_index(
+        'zun_bulk_member_host_idx', 'zun_bulk_member', ['host', 'state']
+    )
