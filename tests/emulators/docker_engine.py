@@ -214,6 +214,7 @@ class DockerEngine(server.Emulator):
         ('POST', '/containers/([^/]+)/restart', 'container_restart'),
         ('POST', '/containers/([^/]+)/pause', 'container_pause'),
         ('POST', '/containers/([^/]+)/unpause', 'container_unpause'),
+        ('POST', '/containers/([^/]+)/wait', 'container_wait'),
         ('POST', '/containers/([^/]+)/rename', 'container_rename'),
         ('POST', '/containers/([^/]+)/update', 'container_update'),
         ('DELETE', '/containers/([^/]+)', 'container_remove'),
@@ -535,8 +536,10 @@ class DockerEngine(server.Emulator):
                      or {}).get('EndpointsConfig') or {}
         container = Container(name, body, image)
         container.config.setdefault('Hostname', container.id[:12])
-        container.networks = {network: dict(endpoint or {})
-                              for network, endpoint in endpoints.items()}
+        container.networks = {
+            'bridge' if network == 'default' else network:
+                dict(endpoint or {})
+            for network, endpoint in endpoints.items()}
         container.networks.setdefault(self._mode(container), {})
         self.containers[container.id] = container
         self._note('create', container)
@@ -559,8 +562,7 @@ class DockerEngine(server.Emulator):
                 'ExitCode': container.exit_code, 'Error': container.error,
                 'StartedAt': timestamp(container.started),
                 'FinishedAt': timestamp(container.finished)},
-            'Config': {'ExposedPorts': None, 'Labels': {},
-                       **container.config},
+            'Config': self._config(container),
             'HostConfig': {'Runtime': 'runc', **container.host_config,
                            'NetworkMode': self._mode(container)},
             'NetworkSettings': {
@@ -568,6 +570,15 @@ class DockerEngine(server.Emulator):
                 'IPAddress': '', 'Ports': {},
                 'Networks': container.networks},
             'Mounts': []})
+
+    @staticmethod
+    def _config(container):
+        """What was asked for, and the image's where nothing was."""
+        asked = {name: value for name, value in container.config.items()
+                 if value is not None}
+        return {'Hostname': '', 'Tty': False, 'OpenStdin': False,
+                'WorkingDir': '', 'User': '', 'Volumes': None,
+                **container.image['Config'], 'Labels': {}, **asked}
 
     def container_start(self, _request, ident):
         container = self._get(ident)
@@ -632,6 +643,25 @@ class DockerEngine(server.Emulator):
             raise error(500, 'Container %s is not paused' % container.id)
         container.state = 'running'
         return server.Response(204)
+
+    def container_wait(self, request, ident):
+        """Answer when the container ends, or is removed if asked so."""
+        container = self._get(ident)
+        next_exit = request.argument('condition') in ('next-exit', 'removed')
+        return server.Response(200, self._wait_for_end(container, next_exit))
+
+    def _wait_for_end(self, container, next_exit):
+        seen = container.finished if next_exit else None
+        ended = False
+        while not ended:
+            with self._event:
+                container.catch_up()
+                ended = container.id not in self.containers or (
+                    not container.running and container.started
+                    and container.finished != seen)
+                if not ended:
+                    self._event.wait(0.1)
+        yield json.dumps({'StatusCode': container.exit_code}).encode()
 
     def container_rename(self, request, ident):
         self._get(ident).name = request.argument('name')

@@ -63,7 +63,7 @@ class FunctionalTestCase(base.BaseTestCase):
     def _attach_logs(self, _exc_info):
         for name in ('zun', 'placement', 'neutron', 'docker-engine'):
             self.addDetail(name, content.text_content(
-                self.lab.log_tail(name, 150)))
+                self.lab.log_tail(name, 300)))
 
     # ------------------------------------------------------------- requests
 

@@ -188,7 +188,7 @@ def explain(lab, root):
     for name, url in (('Zun', lab.zun_url), ('Keystone', lab.auth_url),
                       ('Neutron', lab.neutron_url),
                       ('Placement', lab.placement_url),
-                      ('engine', lab.engine_url)):
+                      ('engine', lab.engine_url.replace('http:', 'tcp:'))):
         print('%-9s %s' % (name, url))
     print('logs      %s' % (root / 'log'))
     print('the end   ./run_lab.sh --down\n', flush=True)

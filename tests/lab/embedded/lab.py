@@ -23,6 +23,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sqlite3
@@ -307,13 +308,15 @@ class Lab:
         self._wait(name, lambda: answers(url, path))
 
     def log_tail(self, name, lines=40):
-        """The end of what a process has written."""
+        """The end of what a process has written, without the chatter."""
         text = ''
         for suffix in ('.out', '.log'):
             path = self.root / 'log' / (name + suffix)
             if path.exists():
                 text += path.read_text(errors='replace')
-        return '\n'.join(text.splitlines()[-lines:])
+        found = [line for line in text.splitlines() if not re.search(
+            'eventlet.wsgi.server|requestlog|zun.compute.claims', line)]
+        return '\n'.join(found[-lines:])
 
     def kill(self, name, number=signal.SIGKILL):
         """Send a signal to a process, and wait for its end."""

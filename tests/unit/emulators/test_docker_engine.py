@@ -175,6 +175,19 @@ class TestContainers(DockerEngineTestCase):
         self.client.unpause(ident)
         self.assertEqual('running', self.state(ident)['Status'])
 
+    def test_inspect_shows_what_is_not_set_too(self):
+        ident = self.client.create_container('busybox', name='zun-1')['Id']
+        config = self.client.inspect_container(ident)['Config']
+        self.assertIsNone(config['Entrypoint'])
+        self.assertEqual(['sh'], config['Cmd'])
+        self.assertEqual({}, config['Labels'])
+
+    def test_waiting(self):
+        ident = self.create('zun-1', ('sleep', '0.3'))
+        self.client.start(ident)
+        self.assertEqual({'StatusCode': 0}, self.client.wait(ident))
+        self.assertEqual('exited', self.state(ident)['Status'])
+
     def test_logs(self):
         ident = self.create('zun-1')
         self.assertEqual(b'', self.client.logs(ident))
