@@ -37,21 +37,27 @@ def add_arguments(parser):
 
 
 def accept(count, repeat):
-    """Return (seconds of each POST, the bulks, SQL statements a member).
+    """Return (seconds of each POST, bulks, SQL statements, CPU seconds).
+
+    The last two are of one member, and of one bulk in zun-api and the
+    database together.
 
     :param count: members of a bulk
     :param repeat: how many bulks
     """
     seconds, bulks = [], []
     with counters.Counters() as counting:
+        before = labapi.cpu_by_process()
         for _again in range(repeat):
             bulks.append(loads.Bulk())
             seconds.append(bulks[-1].create(count))
+        after = labapi.cpu_by_process()
         statements = counting.count()['sql zun'] / count / repeat
     # None of them is to begin once the hosts are there again.
     for bulk in bulks:
         bulk.zun.request('DELETE', bulk.path)
-    return seconds, bulks, statements
+    cpu = sum(after[name] - before[name] for name in ('zun-api', 'mariadb'))
+    return seconds, bulks, statements, cpu / repeat
 
 
 def run(args):
@@ -63,19 +69,22 @@ def run(args):
         bulks += accept(1, 5)[1]
         for count in args.counts:
             lab.wait_until_quiet()
-            seconds, made, statements = accept(count, args.repeat)
+            seconds, made, statements, cpu = accept(count, args.repeat)
             bulks += made
             rows.append([count, *(f'{value:.2f}' for value in (
-                min(seconds), statistics.median(seconds), max(seconds))),
-                f'{statements:.3f}'])
+                min(seconds), statistics.median(seconds), max(seconds),
+                cpu)), f'{statements:.3f}'])
             values[f'accept_{count}_s'] = round(max(seconds), 3)
+            values[f'cpu_{count}_s'] = round(cpu, 3)
             values[f'sql_statements_per_member_{count}'] = round(
                 statements, 4)
-        lab.run('zun')
-        for bulk in bulks:
-            bulk.clear()
+        if args.keep:
+            lab.run('zun')
+            for bulk in bulks:
+                bulk.clear()
     print('\n'.join(report.table(
-        ['members', 'fastest s', 'median s', 'slowest s', 'SQL a member'],
+        ['members', 'fastest s', 'median s', 'slowest s', 'CPU s',
+         'SQL a member'],
         rows)))
     print(report.json_line({'bench': 'accept', 'failed': 0, **values}))
     return 0

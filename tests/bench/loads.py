@@ -231,6 +231,8 @@ class Bulk:
     def clear(self):
         if self.path is None:
             return
+        # The API may have been started again meanwhile.
+        self.zun = labapi.Zun(self.zun.token)
         self.zun.request('DELETE', self.path)
         watch = Stall()
         while True:

@@ -95,6 +95,8 @@ class TestRaw(base.BaseTestCase):
 class Zun:
     """Answers with what it is given, one after the other."""
 
+    token = 'token'
+
     def __init__(self, *answers):
         self.answers, self.asked = list(answers), []
 
@@ -118,8 +120,11 @@ class TestBulk(base.BaseTestCase):
 
     def bulk(self, *answers):
         zun = Zun(*answers)
-        with mock.patch.object(loads.labapi, 'Zun', lambda: zun):
-            return loads.Bulk(), zun
+        patcher = mock.patch.object(
+            loads.labapi, 'Zun', lambda token=None: zun)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        return loads.Bulk(), zun
 
     def test_run_until_finished(self):
         bulk, zun = self.bulk(
