@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from tests.unit.api import base
 from zun_bulk.db import api as db_api
 from zun_bulk.db import models
+from zun_bulk.network import ports
 
 
 @ddt.ddt
@@ -33,8 +34,9 @@ class TestMembers(base.ApiTestCase):
                 sa.update(models.Member)
                 .where(models.Member.name.in_(('web-2', 'web-4')))
                 .values(state='running', host='host-1', attempt=1, networks=[
-                    {'network': 'n', 'fixed_ip': '10.0.0.4'},
-                    {'network': 'm', 'fixed_ip': ''}]))
+                    {'network': 'n', ports.PORT: {
+                        'addresses': [{'addr': '10.0.0.4'}]}},
+                    {'network': 'm'}]))
 
     def _list(self, query='', **kwargs):
         return self.request('/v1/bulks/web/members' + query, status=200,

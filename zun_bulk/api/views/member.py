@@ -13,6 +13,7 @@
 """Members of bulks as clients see them."""
 
 from zun_bulk.api.views import bulk as bulk_view
+from zun_bulk.network import ports
 
 
 def member(row, with_host):
@@ -29,16 +30,9 @@ def member(row, with_host):
         'attempt': row.attempt,
         'reason_class': row.reason_class,
         'reason': row.reason,
-        'addresses': _addresses(row.networks),
+        'addresses': ports.addresses(row.networks),
         'created_at': bulk_view.time(row.created_at),
         'updated_at': bulk_view.time(row.updated_at),
         'started_at': bulk_view.time(row.started_at),
         'finished_at': bulk_view.time(row.finished_at),
     }
-
-
-def _addresses(networks):
-    if networks is None:
-        return None
-    return [network['fixed_ip'] for network in networks
-            if network.get('fixed_ip')]

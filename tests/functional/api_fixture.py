@@ -1,0 +1,95 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Our filter and Zun's API behind it, for gabbi's intercepted requests."""
+
+import fixtures
+from gabbi import fixture
+from oslo_middleware import request_id
+import sqlalchemy as sa
+import webob
+from zun.api import app as zun_app
+
+from tests import zun_fixtures
+from zun_bulk.api import middleware
+from zun_bulk.db import api as db_api
+from zun_bulk.db import models
+
+
+_app = None
+
+
+def setup_app():
+    """What gabbi hands its requests to; asked for before any fixture."""
+    return lambda environ, start_response: _app(environ, start_response)
+
+
+class TokenSays:
+    """Stands for authtoken: a token "PROJECT-ROLE" is of that project."""
+
+    def __init__(self, application):
+        self._application = application
+
+    def __call__(self, environ, start_response):
+        req = webob.Request(environ)
+        project, _, role = req.headers.get('X-Auth-Token', '').partition('-')
+        if role:
+            req.headers.update({
+                'X-Identity-Status': 'Confirmed', 'X-Roles': role,
+                'X-Project-Id': project, 'X-User-Id': 'jane'})
+            environ['keystone.token_info'] = {'token': {}}
+        return self._application(environ, start_response)
+
+
+class ApiFixture(fixture.GabbiFixture):
+    """A database with nothing in it, and two networks in Neutron."""
+
+    _fixtures = ()
+
+    def start_fixture(self):
+        global _app
+        self._fixtures = [zun_fixtures.Config(), zun_fixtures.Policy(),
+                          zun_fixtures.Database(), zun_fixtures.Neutron(),
+                          # Zun asks for Placement as it starts.
+                          fixtures.MockPatch(
+                              'zun.scheduler.client.query.SchedulerClient')]
+        for item in self._fixtures:
+            item.setUp()
+        app = middleware.filter_factory({})(zun_app.setup_app())
+        _app = request_id.RequestId(TokenSays(app))
+
+    def stop_fixture(self):
+        for item in reversed(self._fixtures):
+            item.cleanUp()
+
+
+class ProgressFixture(ApiFixture):
+    """A bulk "web" of five, two of which run and one of which has failed."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        webob.Request.blank(
+            '/v1/bulks', method='POST', content_type='application/json',
+            headers={'X-Auth-Token': 'p1-member'},
+            body=b'{"name": "web", "count": 5, "template": {"image": '
+                 b'"busybox", "name": "web-{index}"}}').get_response(_app)
+        for names, values in (
+                (('web-1', 'web-2'),
+                 {'state': 'running', 'host': 'host-1', 'attempt': 1}),
+                (('web-3',),
+                 {'state': 'failed', 'host': 'host-2', 'attempt': 3,
+                  'reason_class': 'application',
+                  'reason': 'exited with 1'})):
+            with db_api.writer() as session:
+                session.execute(
+                    sa.update(models.Member)
+                    .where(models.Member.name.in_(names)).values(**values))
