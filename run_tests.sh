@@ -21,6 +21,8 @@ cd "$(dirname "$(readlink -f "$0")")"
 PYTHON=${PYTHON:-python3}
 PASSED=0
 FAILED=0
+# What tests print and log is shown with those that fail.
+export OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 
