@@ -36,8 +36,11 @@ class RealTestCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.assertIn('LAB_ZUN_URL', os.environ,
-                      'no lab is up: eval "$(tests/lab/real/lab env)"')
+        self.assertIn(
+            'LAB_ZUN_URL',
+            os.environ,
+            'no lab is up: eval "$(tests/lab/real/lab env)"',
+        )
         self.network = os.environ['LAB_NETWORK']
         self.image = os.environ['LAB_IMAGE']
         self.zun = labapi.Zun()
@@ -53,11 +56,19 @@ class RealTestCase(testtools.TestCase):
         :returns: what it wrote to standard output.
         """
         done = subprocess.run(
-            [os.path.join(os.environ['LAB_ZUN_VENV'], 'bin', 'openstack'),
-             *arguments],
-            capture_output=True, text=True, timeout=PATIENCE)
-        self.assertEqual(status, done.returncode,
-                         f'{arguments}: {done.stdout} {done.stderr}')
+            [
+                os.path.join(os.environ['LAB_ZUN_VENV'], 'bin', 'openstack'),
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        self.assertEqual(
+            status,
+            done.returncode,
+            f'{arguments}: {done.stdout} {done.stderr}',
+        )
         return done.stdout
 
     def openstack_json(self, *arguments):
@@ -66,10 +77,19 @@ class RealTestCase(testtools.TestCase):
         The format goes before all other options: what follows an image is
         the container's command.
         """
-        words = next((number for number, word in enumerate(arguments)
-                      if word.startswith('-')), len(arguments))
-        return json.loads(self.openstack(
-            *arguments[:words], '-f', 'json', *arguments[words:]))
+        words = next(
+            (
+                number
+                for number, word in enumerate(arguments)
+                if word.startswith('-')
+            ),
+            len(arguments),
+        )
+        return json.loads(
+            self.openstack(
+                *arguments[:words], '-f', 'json', *arguments[words:]
+            )
+        )
 
     def post_bulk(self, count, template=None, zun=None, **more):
         """Ask for a bulk by the API and have it deleted afterwards.
@@ -78,9 +98,14 @@ class RealTestCase(testtools.TestCase):
         :returns: (status, answer, seconds).
         """
         zun = zun or self.zun
-        body = {'count': count, **more, 'template': {
-            **labapi.container_body('c-{index}', self.network),
-            **(template or {})}}
+        body = {
+            'count': count,
+            **more,
+            'template': {
+                **labapi.container_body('c-{index}', self.network),
+                **(template or {}),
+            },
+        }
         began = time.monotonic()
         status, answer = zun.request('POST', '/bulks', body)
         taken = time.monotonic() - began
@@ -94,13 +119,15 @@ class RealTestCase(testtools.TestCase):
         self.assertIn(status, (202, 404), answer)
         self.wait_until(
             lambda: self.zun.request('GET', f'/bulks/{uuid}')[0] == 404,
-            f'bulk {uuid} is gone')
+            f'bulk {uuid} is gone',
+        )
 
     def wait_until(self, condition, what, seconds=PATIENCE):
         deadline = time.monotonic() + seconds
         while not condition():
-            self.assertLess(time.monotonic(), deadline,
-                            f'in {seconds} s not: {what}')
+            self.assertLess(
+                time.monotonic(), deadline, f'in {seconds} s not: {what}'
+            )
             time.sleep(0.5)
 
     def assert_nothing_left(self):

@@ -19,14 +19,16 @@ class TestAccept(base.RealTestCase):
     def accept(self, count, seconds):
         # No host is in this zone: accepting is all that is to happen.
         status, bulk, taken = self.post_bulk(
-            count, {'availability_zone': 'nowhere'})
+            count, {'availability_zone': 'nowhere'}
+        )
         self.assertEqual(202, status, bulk)
         self.assertEqual(count, bulk['count'])
         self.assertEqual(count, sum(bulk['members'].values()))
         self.assertLess(taken, seconds)
         # 202 only after the commit: the members are there for all to see.
         page = self.zun.request(
-            'GET', f'/bulks/{bulk["uuid"]}/members?limit=1&sort_dir=desc')[1]
+            'GET', f'/bulks/{bulk["uuid"]}/members?limit=1&sort_dir=desc'
+        )[1]
         self.assertEqual(count, page['members'][0]['index'])
         self.delete_bulk(bulk['uuid'])
         self.assert_nothing_left()

@@ -21,45 +21,58 @@ class TestAuth(base.RealTestCase):
         super().setUp()
         # Nothing of it needs to be placed.
         status, self.bulk, _seconds = self.post_bulk(
-            2, {'availability_zone': 'nowhere'})
+            2, {'availability_zone': 'nowhere'}
+        )
         self.assertEqual(202, status, self.bulk)
-        self.paths = ['/bulks', f'/bulks/{self.bulk["uuid"]}',
-                      f'/bulks/{self.bulk["uuid"]}/members']
+        self.paths = [
+            '/bulks',
+            f'/bulks/{self.bulk["uuid"]}',
+            f'/bulks/{self.bulk["uuid"]}/members',
+        ]
 
     def other_project(self):
         """A token of a plain member of another project."""
         identity = self.cloud.identity
-        project = identity.create_project(
-            name='other', domain_id='default')
+        project = identity.create_project(name='other', domain_id='default')
         self.addCleanup(identity.delete_project, project)
         user = identity.create_user(
-            name='other', password='other', domain_id='default')
+            name='other', password='other', domain_id='default'
+        )
         self.addCleanup(identity.delete_user, user)
         identity.assign_project_role_to_user(
-            project, user, identity.find_role('member'))
+            project, user, identity.find_role('member')
+        )
         return labapi.Zun(labapi.login('other', 'other', 'other'))
 
     def test_forged_identity_without_a_token(self):
-        forged = {'X-Auth-Token': None, 'X-Identity-Status': 'Confirmed',
-                  'X-Project-Id': self.bulk['project_id'],
-                  'X-User-Id': self.bulk['user_id'], 'X-Roles': 'admin'}
-        body = {'count': 1,
-                'template': labapi.container_body('forged', self.network)}
+        forged = {
+            'X-Auth-Token': None,
+            'X-Identity-Status': 'Confirmed',
+            'X-Project-Id': self.bulk['project_id'],
+            'X-User-Id': self.bulk['user_id'],
+            'X-Roles': 'admin',
+        }
+        body = {
+            'count': 1,
+            'template': labapi.container_body('forged', self.network),
+        }
         for method, path, content in (
-                ('POST', '/bulks', body), ('DELETE', self.paths[1], None),
-                *(('GET', path, None) for path in self.paths)):
+            ('POST', '/bulks', body),
+            ('DELETE', self.paths[1], None),
+            *(('GET', path, None) for path in self.paths),
+        ):
             status, answer = self.zun.request(method, path, content, forged)
             self.assertEqual(401, status, f'{method} {path}: {answer}')
         # Neither was made, nor was the other one deleted.
         bulks = self.zun.request('GET', '/bulks')[1]['bulks']
-        self.assertEqual([self.bulk['uuid']],
-                         [bulk['uuid'] for bulk in bulks])
+        self.assertEqual([self.bulk['uuid']], [bulk['uuid'] for bulk in bulks])
         self.assertNotEqual('deleting', bulks[0]['status'])
 
     def test_invalid_token(self):
         for path in self.paths:
             status, _answer = self.zun.request(
-                'GET', path, headers={'X-Auth-Token': 'invalid'})
+                'GET', path, headers={'X-Auth-Token': 'invalid'}
+            )
             self.assertEqual(401, status, path)
 
     def test_another_project(self):
@@ -74,4 +87,5 @@ class TestAuth(base.RealTestCase):
         status, answer = other.request('GET', '/bulks?all_projects=true')
         self.assertEqual(403, status, answer)
         self.assertNotEqual(
-            'deleting', self.zun.request('GET', self.paths[1])[1]['status'])
+            'deleting', self.zun.request('GET', self.paths[1])[1]['status']
+        )

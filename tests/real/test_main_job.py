@@ -25,20 +25,36 @@ class TestMainJob(base.RealTestCase):
         name = 'main-job'
         self.addCleanup(self.delete_bulk, name)
         bulk = self.openstack_json(
-            'appcontainer', 'bulk', 'create', '--bulk-name', name,
-            '--count', str(self.COUNT), '--name', 'worker-{index}',
-            '--environment', 'NUMBER={index}', '--wait',
-            '--image-pull-policy', 'never', '--net',
-            f'network={self.network}', self.image, 'sleep', '100000')
+            'appcontainer',
+            'bulk',
+            'create',
+            '--bulk-name',
+            name,
+            '--count',
+            str(self.COUNT),
+            '--name',
+            'worker-{index}',
+            '--environment',
+            'NUMBER={index}',
+            '--wait',
+            '--image-pull-policy',
+            'never',
+            '--net',
+            f'network={self.network}',
+            self.image,
+            'sleep',
+            '100000',
+        )
         self.assertEqual('ready', bulk['status'], bulk)
 
         members = self.zun.members(name)
         addresses, problems = labapi.inspect_members(members)
         self.assertEqual([], problems)
         self.assertEqual(self.COUNT, len(addresses))
-        self.assertEqual([f'worker-{number + 1}'
-                          for number in range(self.COUNT)],
-                         [member['name'] for member in members])
+        self.assertEqual(
+            [f'worker-{number + 1}' for number in range(self.COUNT)],
+            [member['name'] for member in members],
+        )
 
         # Each host has its share, within two.
         hosts = labapi.hosts().values()
@@ -51,8 +67,12 @@ class TestMainJob(base.RealTestCase):
         # Each has the address that the API tells, one of its own, and answers
         # there.
         self.assertEqual(
-            addresses, {member['container_uuid']: member['addresses'][0]
-                        for member in members})
+            addresses,
+            {
+                member['container_uuid']: member['addresses'][0]
+                for member in members
+            },
+        )
         self.assertEqual(self.COUNT, len(set(addresses.values())))
         self.assertEqual([], labapi.unreachable(members, addresses))
 
@@ -69,22 +89,24 @@ class TestMainJob(base.RealTestCase):
 
 
 class TestOutsideInterference(base.RealTestCase):
-
     def test_delete_while_it_is_built(self):
         status, bulk, _seconds = self.post_bulk(20)
         self.assertEqual(202, status, bulk)
         self.wait_until(
             lambda: self.count(bulk, 'starting') + self.count(bulk, 'running'),
-            'the first container is being started')
+            'the first container is being started',
+        )
         self.delete_bulk(bulk['uuid'])
         self.assert_nothing_left()
 
     def test_a_container_that_ends_at_once_fails_its_member(self):
         status, bulk, _seconds = self.post_bulk(
-            2, {'command': ['sh', '-c', 'exit 3']})
+            2, {'command': ['sh', '-c', 'exit 3']}
+        )
         self.assertEqual(202, status, bulk)
         self.wait_until(
-            lambda: self.show(bulk)['status'] != 'building', 'it is finished')
+            lambda: self.show(bulk)['status'] != 'building', 'it is finished'
+        )
         shown = self.show(bulk)
         self.assertEqual('error', shown['status'])
         self.assertEqual(2, shown['members']['failed'])

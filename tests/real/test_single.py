@@ -26,7 +26,8 @@ class TestSingleContainer(base.RealTestCase):
         if self.zun.request('DELETE', path)[0] != 404:
             self.wait_until(
                 lambda: self.zun.request('GET', path)[0] == 404,
-                'the container is gone')
+                'the container is gone',
+            )
 
     def show(self):
         return self.openstack_json('appcontainer', 'show', self.name)
@@ -36,21 +37,36 @@ class TestSingleContainer(base.RealTestCase):
             shown = self.show()
             self.assertNotEqual('Error', shown['status'], shown)
             return shown['status'] == status and not shown['task_state']
+
         self.wait_until(reached, status, seconds=120)
 
     def test_life_of_a_container(self):
         self.openstack(
-            'appcontainer', 'create', '--name', self.name,
-            '--image-pull-policy', 'never', '--net',
-            f'network={self.network}', self.image,
-            'sh', '-c', 'echo I am here; sleep 100000')
+            'appcontainer',
+            'create',
+            '--name',
+            self.name,
+            '--image-pull-policy',
+            'never',
+            '--net',
+            f'network={self.network}',
+            self.image,
+            'sh',
+            '-c',
+            'echo I am here; sleep 100000',
+        )
         self.wait_for('Created')
         self.openstack('appcontainer', 'start', self.name)
         self.wait_for('Running')
-        self.assertIn('I am here',
-                      self.openstack('appcontainer', 'logs', self.name))
-        self.assertIn('inside', self.openstack(
-            'appcontainer', 'exec', self.name, 'echo', 'inside'))
+        self.assertIn(
+            'I am here', self.openstack('appcontainer', 'logs', self.name)
+        )
+        self.assertIn(
+            'inside',
+            self.openstack(
+                'appcontainer', 'exec', self.name, 'echo', 'inside'
+            ),
+        )
         self.openstack('appcontainer', 'stop', '--time', '1', self.name)
         self.wait_for('Stopped')
         self.openstack('appcontainer', 'start', self.name)
@@ -58,21 +74,36 @@ class TestSingleContainer(base.RealTestCase):
         self.assertEqual(0, len(self.zun.request('GET', '/bulks')[1]['bulks']))
         self.openstack('appcontainer', 'delete', '--force', self.name)
         self.wait_until(
-            lambda: self.zun.request(
-                'GET', f'/containers/{self.name}')[0] == 404,
-            'the container is gone', seconds=120)
+            lambda: (
+                self.zun.request('GET', f'/containers/{self.name}')[0] == 404
+            ),
+            'the container is gone',
+            seconds=120,
+        )
         self.assert_nothing_left()
 
     def test_run(self):
         shown = self.openstack_json(
-            'appcontainer', 'run', '--name', self.name,
-            '--image-pull-policy', 'never', '--net',
-            f'network={self.network}', self.image, 'sleep', '100000')
+            'appcontainer',
+            'run',
+            '--name',
+            self.name,
+            '--image-pull-policy',
+            'never',
+            '--net',
+            f'network={self.network}',
+            self.image,
+            'sleep',
+            '100000',
+        )
         self.assertEqual(self.name, shown['name'])
         self.wait_for('Running')
         self.openstack('appcontainer', 'delete', '--force', self.name)
         self.wait_until(
-            lambda: self.zun.request(
-                'GET', f'/containers/{self.name}')[0] == 404,
-            'the container is gone', seconds=120)
+            lambda: (
+                self.zun.request('GET', f'/containers/{self.name}')[0] == 404
+            ),
+            'the container is gone',
+            seconds=120,
+        )
         self.assert_nothing_left()

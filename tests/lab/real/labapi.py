@@ -41,18 +41,25 @@ TICKS = os.sysconf('SC_CLK_TCK')
 
 def hosts():
     """:returns: {number: host name}, the numbers as text."""
-    return {number: f'host-{number}'
-            for number in os.environ['LAB_HOSTS'].split()}
+    return {
+        number: f'host-{number}' for number in os.environ['LAB_HOSTS'].split()
+    }
 
 
 # ---------------------------------------------------------------- OpenStack
+
 
 def database():
     """Connect to Zun's database, each statement in its own transaction."""
     url = urllib.parse.urlparse(os.environ['LAB_DB_URL'])
     return pymysql.connect(
-        host=url.hostname, port=url.port, user=url.username,
-        password=url.password, database=url.path.strip('/'), autocommit=True)
+        host=url.hostname,
+        port=url.port,
+        user=url.username,
+        password=url.password,
+        database=url.path.strip('/'),
+        autocommit=True,
+    )
 
 
 def rows(db, statement, *arguments):
@@ -68,18 +75,33 @@ def login(user=None, password=None, project=None):
     """
     env = os.environ
     url = urllib.parse.urlparse(env['OS_AUTH_URL'])
-    body = {'auth': {
-        'identity': {'methods': ['password'], 'password': {'user': {
-            'name': user or env['OS_USERNAME'],
-            'password': password or env['OS_PASSWORD'],
-            'domain': {'id': env['OS_USER_DOMAIN_ID']}}}},
-        'scope': {'project': {
-            'name': project or env['OS_PROJECT_NAME'],
-            'domain': {'id': env['OS_PROJECT_DOMAIN_ID']}}}}}
-    connection = http.client.HTTPConnection(
-        url.hostname, url.port, timeout=60)
-    connection.request('POST', url.path + '/auth/tokens', json.dumps(body),
-                       {'Content-Type': 'application/json'})
+    body = {
+        'auth': {
+            'identity': {
+                'methods': ['password'],
+                'password': {
+                    'user': {
+                        'name': user or env['OS_USERNAME'],
+                        'password': password or env['OS_PASSWORD'],
+                        'domain': {'id': env['OS_USER_DOMAIN_ID']},
+                    }
+                },
+            },
+            'scope': {
+                'project': {
+                    'name': project or env['OS_PROJECT_NAME'],
+                    'domain': {'id': env['OS_PROJECT_DOMAIN_ID']},
+                }
+            },
+        }
+    }
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+    connection.request(
+        'POST',
+        url.path + '/auth/tokens',
+        json.dumps(body),
+        {'Content-Type': 'application/json'},
+    )
     response = connection.getresponse()
     if response.status != 201:
         raise RuntimeError(f'Keystone: {response.status} {response.read()}')
@@ -97,7 +119,8 @@ class Zun:
         url = urllib.parse.urlparse(os.environ['LAB_ZUN_URL'])
         self.prefix = url.path
         self.connection = http.client.HTTPConnection(
-            url.hostname, url.port, timeout=300)
+            url.hostname, url.port, timeout=300
+        )
 
     def request(self, method, path, body=None, headers=None):
         """Send a request.
@@ -106,17 +129,28 @@ class Zun:
         :returns: (status, answer); the answer is text where it is no JSON.
         :raises: OSError, http.client.HTTPException.
         """
-        version = ('container-bulk 1.0' if path.startswith('/bulks')
-                   else 'container 1.40')
-        headers = {'X-Auth-Token': self.token,
-                   'Content-Type': 'application/json',
-                   'OpenStack-API-Version': version, **(headers or {})}
+        version = (
+            'container-bulk 1.0'
+            if path.startswith('/bulks')
+            else 'container 1.40'
+        )
+        headers = {
+            'X-Auth-Token': self.token,
+            'Content-Type': 'application/json',
+            'OpenStack-API-Version': version,
+            **(headers or {}),
+        }
         try:
             self.connection.request(
-                method, self.prefix + path,
+                method,
+                self.prefix + path,
                 json.dumps(body) if body else None,
-                {name: value for name, value in headers.items()
-                 if value is not None})
+                {
+                    name: value
+                    for name, value in headers.items()
+                    if value is not None
+                },
+            )
             response = self.connection.getresponse()
             text = response.read().decode()
         except (OSError, http.client.HTTPException):
@@ -128,8 +162,9 @@ class Zun:
             return response.status, text
 
     def containers(self):
-        return self.request(
-            'GET', f'/containers/?limit={PAGE}')[1]['containers']
+        return self.request('GET', f'/containers/?limit={PAGE}')[1][
+            'containers'
+        ]
 
     def members(self, bulk):
         """All members of a bulk, page by page.
@@ -140,7 +175,8 @@ class Zun:
         found, marker = [], ''
         while True:
             status, answer = self.request(
-                'GET', f'/bulks/{bulk}/members?limit={PAGE}{marker}')
+                'GET', f'/bulks/{bulk}/members?limit={PAGE}{marker}'
+            )
             if status != 200:
                 raise RuntimeError(f'members of {bulk}: {status} {answer}')
             found += answer['members']
@@ -151,15 +187,21 @@ class Zun:
 
 def container_body(name, network, command=('sleep', '100000'), **more):
     """The body of POST /v1/containers for the lab's image."""
-    body = {'name': name, 'image': os.environ['LAB_IMAGE'],
-            'image_driver': 'docker', 'image_pull_policy': 'never',
-            'command': list(command), **more}
+    body = {
+        'name': name,
+        'image': os.environ['LAB_IMAGE'],
+        'image_driver': 'docker',
+        'image_pull_policy': 'never',
+        'command': list(command),
+        **more,
+    }
     if network:
         body['nets'] = [{'network': network}]
     return body
 
 
 # ------------------------------------------------------------ Docker Engine
+
 
 class Docker(http.client.HTTPConnection):
     """A connection to the Docker Engine at a unix:// address."""
@@ -181,9 +223,12 @@ class Docker(http.client.HTTPConnection):
 
     def raw(self, method, path, body=None):
         """:returns: (status, bytes)."""
-        self.request(method, path,
-                     json.dumps(body) if body is not None else None,
-                     {'Content-Type': 'application/json'})
+        self.request(
+            method,
+            path,
+            json.dumps(body) if body is not None else None,
+            {'Content-Type': 'application/json'},
+        )
         response = self.getresponse()
         return response.status, response.read()
 
@@ -195,8 +240,11 @@ class Docker(http.client.HTTPConnection):
     def zun_names(self):
         """Names of the engine's containers that Zun has made."""
         _status, found = self.call('GET', '/containers/json?all=true')
-        names = [name.lstrip('/') for container in found
-                 for name in container['Names']]
+        names = [
+            name.lstrip('/')
+            for container in found
+            for name in container['Names']
+        ]
         return [name for name in names if name.startswith('zun-')]
 
     def exec(self, name, command):
@@ -205,11 +253,18 @@ class Docker(http.client.HTTPConnection):
         :returns: what it wrote to both outputs.
         """
         _status, made = self.call(
-            'POST', f'/containers/{name}/exec',
-            {'Cmd': command, 'Tty': True,
-             'AttachStdout': True, 'AttachStderr': True})
-        _status, text = self.raw('POST', f'/exec/{made["Id"]}/start',
-                                 {'Detach': False, 'Tty': True})
+            'POST',
+            f'/containers/{name}/exec',
+            {
+                'Cmd': command,
+                'Tty': True,
+                'AttachStdout': True,
+                'AttachStderr': True,
+            },
+        )
+        _status, text = self.raw(
+            'POST', f'/exec/{made["Id"]}/start', {'Detach': False, 'Tty': True}
+        )
         return text.decode()
 
 
@@ -227,17 +282,23 @@ def inspect_members(members):
             problems.append(f'{what}: it has no host; {member["reason"]}')
             continue
         engine = engines.setdefault(
-            member['host'], Docker.of_host(member['host']))
+            member['host'], Docker.of_host(member['host'])
+        )
         name = f'zun-{member["container_uuid"]}'
         status, found = engine.call('GET', f'/containers/{name}/json')
         state = found.get('State', found)
         # The engine's word is not enough: a container whose process has died
         # unseen is still Running to it.
-        if (status == 200 and state['Running'] and member['state'] == 'running'
-                and os.path.exists(f'/proc/{state["Pid"] or "none"}')):
+        if (
+            status == 200
+            and state['Running']
+            and member['state'] == 'running'
+            and os.path.exists(f'/proc/{state["Pid"] or "none"}')
+        ):
             networks = found['NetworkSettings']['Networks'].values()
             addresses[member['container_uuid']] = next(
-                (network['IPAddress'] for network in networks), '')
+                (network['IPAddress'] for network in networks), ''
+            )
         else:
             problems.append(f'{what}: {status} {state}')
     return addresses, problems
@@ -260,11 +321,14 @@ def unreachable(members, addresses):
         if other is None:
             return asked
         # The first packet may be lost while the switches learn.
-        loop = ('for a in "$@"; do ping -c 1 -W 2 "$a" >/dev/null || '
-                'ping -c 2 -W 2 "$a" >/dev/null || echo "silent $a"; done; '
-                'echo asked $#')
+        loop = (
+            'for a in "$@"; do ping -c 1 -W 2 "$a" >/dev/null || '
+            'ping -c 2 -W 2 "$a" >/dev/null || echo "silent $a"; done; '
+            'echo asked $#'
+        )
         text = Docker.of_host(other).exec(
-            f'zun-{by_host[other][0]}', ['sh', '-c', loop, 'ping', *asked])
+            f'zun-{by_host[other][0]}', ['sh', '-c', loop, 'ping', *asked]
+        )
         if f'asked {len(asked)}' not in text:
             raise RuntimeError(f'ping from {other}: {text}')
         silent += re.findall(r'silent (\S*)', text)
@@ -272,6 +336,7 @@ def unreachable(members, addresses):
 
 
 # -------------------------------------------------------------------- /proc
+
 
 def process_table():
     """:returns: ({pid: parent}, {pid: CPU seconds, ended children's too})."""
@@ -318,8 +383,10 @@ def cpu_by_process():
     "machine" is everything: container shims belong to no lab process.
     """
     parents, cpu = process_table()
-    used = {name: sum(cpu[pid] for pid in tree)
-            for name, tree in trees(parents).items()}
+    used = {
+        name: sum(cpu[pid] for pid in tree)
+        for name, tree in trees(parents).items()
+    }
     return {**used, 'machine': machine_cpu()}
 
 
@@ -348,6 +415,7 @@ def listening_ports():
 
 # -------------------------------------------------------------------- verbs
 
+
 def status(_args):
     """Print each process with its pid, memory and ports."""
     parents, _cpu = process_table()
@@ -359,8 +427,10 @@ def status(_args):
         memory = sum(map(pss_mib, tree))
         total += memory
         listening = sorted(set().union(*(ports[member] for member in tree)))
-        print(f'{name:18} {pid:7} {len(tree) or "ENDED":>5} {memory:8.0f}  '
-              f'{" ".join(map(str, listening))}')
+        print(
+            f'{name:18} {pid:7} {len(tree) or "ENDED":>5} {memory:8.0f}  '
+            f'{" ".join(map(str, listening))}'
+        )
     print(f'{"sum":32} {total:8.0f}')
 
 
@@ -368,12 +438,15 @@ def catalog(args):
     """Make the services, their endpoints and their users."""
     identity = openstack.connect().identity
     project = identity.find_project('service') or identity.create_project(
-        name='service', domain_id='default')
-    roles = [role for role in identity.roles()
-             if role.name in ('admin', 'service')]
+        name='service', domain_id='default'
+    )
+    roles = [
+        role for role in identity.roles() if role.name in ('admin', 'service')
+    ]
     for name in ('placement', 'neutron', 'zun', 'kuryr'):
         user = identity.find_user(name) or identity.create_user(
-            name=name, password='lab', domain_id='default')
+            name=name, password='lab', domain_id='default'
+        )
         for role in roles:
             identity.assign_project_role_to_user(project, user, role)
     for kind, url in (pair.split('=', 1) for pair in args.service):
@@ -382,8 +455,11 @@ def catalog(args):
         service = identity.create_service(name=kind, type=kind)
         for interface in ('public', 'internal', 'admin'):
             identity.create_endpoint(
-                service_id=service.id, interface=interface, url=url,
-                region_id='RegionOne')
+                service_id=service.id,
+                interface=interface,
+                url=url,
+                region_id='RegionOne',
+            )
 
 
 def network(_args):
@@ -395,11 +471,16 @@ def network(_args):
     found = neutron.find_network('lab') or neutron.create_network(name='lab')
     if not neutron.find_subnet('lab'):
         neutron.create_subnet(
-            name='lab', network_id=found.id, ip_version=4,
-            cidr='10.77.0.0/16', enable_dhcp=False)
+            name='lab',
+            network_id=found.id,
+            ip_version=4,
+            cidr='10.77.0.0/16',
+            enable_dhcp=False,
+        )
     if not neutron.find_subnet_pool('kuryr'):
         neutron.create_subnet_pool(
-            name='kuryr', prefixes=['10.200.0.0/16'], default_prefixlen=24)
+            name='kuryr', prefixes=['10.200.0.0/16'], default_prefixlen=24
+        )
     print(found.id)
 
 
@@ -409,14 +490,19 @@ def ready(args):
     deadline = time.monotonic() + WARM_UP_SECONDS
     while True:
         missing = {
-            'provider': wanted - {
+            'provider': wanted
+            - {
                 provider.name
-                for provider in cloud.placement.resource_providers()},
-            'zun-compute': wanted - computes_seen(args.since)}
+                for provider in cloud.placement.resource_providers()
+            },
+            'zun-compute': wanted - computes_seen(args.since),
+        }
         if os.environ['LAB_NET'] == 'kuryr':
             missing['agent'] = wanted - {
-                agent.host for agent in cloud.network.agents()
-                if agent.is_alive}
+                agent.host
+                for agent in cloud.network.agents()
+                if agent.is_alive
+            }
         if not any(missing.values()):
             return
         if time.monotonic() > deadline:
@@ -434,9 +520,12 @@ def computes_seen(since):
         services = Zun().request('GET', '/services')[1]['services']
     except (OSError, http.client.HTTPException, TypeError, KeyError):
         return set()
-    return {service['host'] for service in services
-            if service['state'] == 'up' and
-            (service['last_seen_up'] or '').replace(' ', 'T')[:19] >= since}
+    return {
+        service['host']
+        for service in services
+        if service['state'] == 'up'
+        and (service['last_seen_up'] or '').replace(' ', 'T')[:19] >= since
+    }
 
 
 def warm(_args):
@@ -450,8 +539,14 @@ def warm(_args):
     token = login()
     workers = 1 if os.environ['LAB_NET'] == 'kuryr' else None
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        problems = list(filter(None, pool.map(
-            lambda host: warm_host(host, token), hosts().values())))
+        problems = list(
+            filter(
+                None,
+                pool.map(
+                    lambda host: warm_host(host, token), hosts().values()
+                ),
+            )
+        )
     if problems:
         sys.exit('lab: ' + '\n'.join(problems))
 
@@ -460,19 +555,22 @@ def warm_host(host, token):
     """:returns: what went wrong, or None."""
     zun = Zun(token)
     code, container = zun.request(
-        'POST', '/containers/?run=true',
-        container_body(f'warm-{host}', os.environ['LAB_NETWORK'], host=host))
+        'POST',
+        '/containers/?run=true',
+        container_body(f'warm-{host}', os.environ['LAB_NETWORK'], host=host),
+    )
     if code != 202:
         return f'{host}: {code} {container}'
     path = '/containers/' + container['uuid']
     deadline = time.monotonic() + WARM_UP_SECONDS
-    while (container['status'] not in ('Running', 'Error') and
-           time.monotonic() < deadline):
+    while (
+        container['status'] not in ('Running', 'Error')
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.2)
         container = zun.request('GET', path)[1]
     zun.request('DELETE', path + '?force=true')
-    while (zun.request('GET', path)[0] == 200 and
-           time.monotonic() < deadline):
+    while zun.request('GET', path)[0] == 200 and time.monotonic() < deadline:
         time.sleep(0.2)
     if container['status'] == 'Running':
         return None
@@ -485,16 +583,20 @@ def verify(args):
     addresses, problems = inspect_members(members)
     taken = time.time() - args.since if args.since else None
     if args.ping and not problems:
-        problems += [f'{address} does not answer a ping'
-                     for address in unreachable(members, addresses)]
+        problems += [
+            f'{address} does not answer a ping'
+            for address in unreachable(members, addresses)
+        ]
     for problem in problems:
         print(f'lab: {problem}')
     used = {member['host'] for member in members if member['host']}
     engine = Docker.of_host(hosts().popitem()[1]).call('GET', '/version')[1]
-    print(f'lab: {len(addresses)} of {len(members)} containers running and '
-          f'verified on {len(used)} hosts'
-          f'{f" in {taken:.1f} s" if taken else ""} '
-          f'(engine: docker {engine["Version"]})')
+    print(
+        f'lab: {len(addresses)} of {len(members)} containers running and '
+        f'verified on {len(used)} hosts'
+        f'{f" in {taken:.1f} s" if taken else ""} '
+        f'(engine: docker {engine["Version"]})'
+    )
     if problems or not members:
         sys.exit(1)
 
@@ -513,12 +615,17 @@ def clear(_args):
             return
         if second % 10 == 0:
             for container in left:
-                zun.request('DELETE',
-                            f'/containers/{container["uuid"]}?force=true')
+                zun.request(
+                    'DELETE', f'/containers/{container["uuid"]}?force=true'
+                )
         time.sleep(1)
-    sys.exit(f'lab: {len(left)} containers would not go: ' + ', '.join(
-        f'{container["uuid"]} {container["status"]}'
-        for container in left[:5]))
+    sys.exit(
+        f'lab: {len(left)} containers would not go: '
+        + ', '.join(
+            f'{container["uuid"]} {container["status"]}'
+            for container in left[:5]
+        )
+    )
 
 
 Leaks = collections.namedtuple('Leaks', 'ports claims strays rows')
@@ -532,16 +639,24 @@ def find_leaks(cloud, db, empty=False):
         Docker containers, and [(table, number of rows)].
     """
     owner = dict(rows(db, 'select uuid, host from container'))
-    ports = [port for port in cloud.network.ports()
-             if not (port.device_owner or '').startswith('network:') and
-             port.device_id not in owner]
-    claims = [consumer
-              for provider in cloud.placement.resource_providers()
-              for consumer in claims_on(cloud, provider)
-              if consumer not in owner]
-    strays = [(host, name) for host in hosts().values()
-              for name in Docker.of_host(host).zun_names()
-              if owner.get(name.removeprefix('zun-')) != host]
+    ports = [
+        port
+        for port in cloud.network.ports()
+        if not (port.device_owner or '').startswith('network:')
+        and port.device_id not in owner
+    ]
+    claims = [
+        consumer
+        for provider in cloud.placement.resource_providers()
+        for consumer in claims_on(cloud, provider)
+        if consumer not in owner
+    ]
+    strays = [
+        (host, name)
+        for host in hosts().values()
+        for name in Docker.of_host(host).zun_names()
+        if owner.get(name.removeprefix('zun-')) != host
+    ]
     return Leaks(ports, claims, strays, leaked_rows(db, empty))
 
 
@@ -550,14 +665,17 @@ def leaked_rows(db, empty):
     if rows(db, "show tables like 'zun_bulk_member'"):
         counts['zun_bulk_member'] = (
             'select count(*) from zun_bulk_member where bulk_id not in '
-            '(select id from zun_bulk_bulk)')
+            '(select id from zun_bulk_bulk)'
+        )
         if empty:
             counts['zun_bulk_member'] = 'select count(*) from zun_bulk_member'
             counts['zun_bulk_bulk'] = 'select count(*) from zun_bulk_bulk'
     if empty:
         counts['container'] = 'select count(*) from container'
-    found = [(table, rows(db, statement)[0][0])
-             for table, statement in counts.items()]
+    found = [
+        (table, rows(db, statement)[0][0])
+        for table, statement in counts.items()
+    ]
     return [(table, number) for table, number in found if number]
 
 
@@ -572,20 +690,25 @@ def leaks(args):
     cloud, db = openstack.connect(), database()
     found = find_leaks(cloud, db, args.empty)
     for port in found.ports:
-        print(f'port {port.id} of {port.device_owner or "nobody"} '
-              f'{port.device_id}, since {port.created_at}')
+        print(
+            f'port {port.id} of {port.device_owner or "nobody"} '
+            f'{port.device_id}, since {port.created_at}'
+        )
     for consumer in found.claims:
         print(f'allocation {consumer}')
     for host, name in found.strays:
         print(f'docker container {name} on {host}')
-    print(f'leaked: {len(found.ports)} ports, {len(found.claims)} '
-          f'allocations, {len(found.strays)} docker containers, '
-          f'{sum(number for _table, number in found.rows)} rows '
-          f'{dict(found.rows) or ""}')
+    print(
+        f'leaked: {len(found.ports)} ports, {len(found.claims)} '
+        f'allocations, {len(found.strays)} docker containers, '
+        f'{sum(number for _table, number in found.rows)} rows '
+        f'{dict(found.rows) or ""}'
+    )
     if args.clean:
         for host, name in found.strays:
             Docker.of_host(host).call(
-                'DELETE', f'/containers/{name}?force=true')
+                'DELETE', f'/containers/{name}?force=true'
+            )
         for port in found.ports:
             cloud.network.delete_port(port)
         for consumer in found.claims:
@@ -598,23 +721,32 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(required=True)
     for verb in (status, catalog, network, ready, warm, verify, clear, leaks):
-        verbs.add_parser(
-            verb.__name__, help=verb.__doc__).set_defaults(verb=verb)
+        verbs.add_parser(verb.__name__, help=verb.__doc__).set_defaults(
+            verb=verb
+        )
     verbs.choices['catalog'].add_argument(
-        'service', nargs='*', help='type=url')
+        'service', nargs='*', help='type=url'
+    )
     verbs.choices['ready'].add_argument(
-        'since', help='UTC, 2026-01-31T23:59:59')
+        'since', help='UTC, 2026-01-31T23:59:59'
+    )
     verbs.choices['verify'].add_argument('bulk', help='uuid or name')
     verbs.choices['verify'].add_argument(
-        '--ping', action='store_true',
-        help='each container from one on another host, too')
+        '--ping',
+        action='store_true',
+        help='each container from one on another host, too',
+    )
     verbs.choices['verify'].add_argument(
-        '--since', type=float, help='when it began, in seconds since 1970')
+        '--since', type=float, help='when it began, in seconds since 1970'
+    )
     verbs.choices['leaks'].add_argument(
-        '--clean', action='store_true', help='delete them')
+        '--clean', action='store_true', help='delete them'
+    )
     verbs.choices['leaks'].add_argument(
-        '--empty', action='store_true',
-        help='no container and no bulk may be left')
+        '--empty',
+        action='store_true',
+        help='no container and no bulk may be left',
+    )
     args = parser.parse_args()
     args.verb(args)
 

@@ -16,18 +16,17 @@ Without a driver that binds, Neutron tries ten times and then gives
 "binding_failed", which doubles the cost of a port.
 """
 
-from neutron_lib.api.definitions import portbindings
 from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
 
 class LabMechanism(api.MechanismDriver):
-
     def initialize(self):
         """There is nothing to set up."""
 
     def bind_port(self, context):
         segment = context.segments_to_bind[0]
         context.set_binding(
-            segment[api.ID], portbindings.VIF_TYPE_OTHER, {},
-            constants.ACTIVE)
+            segment[api.ID], portbindings.VIF_TYPE_OTHER, {}, constants.ACTIVE
+        )
