@@ -38,6 +38,7 @@ class ApiTestCase(base.BaseTestCase):
         self.useFixture(zun_fixtures.Database())
         self.neutron = self.useFixture(zun_fixtures.Neutron())
         self.app = middleware.filter_factory({})(wrapped_application)
+        self.log = self.useFixture(fixtures.FakeLogger())
         self.woken = []
         for name in ('wake_conductors', 'wake_host'):
             self.useFixture(fixtures.MockPatch(

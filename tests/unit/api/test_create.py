@@ -22,18 +22,22 @@ import sqlalchemy as sa
 from zun import objects
 from zun.api import app as zun_app
 from zun.common import context as zun_context
+from zun.common import rpc as zun_rpc
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import zun_fixtures
 from tests.unit.api import base
+from zun_bulk import rpc
 from zun_bulk.api import accept
 from zun_bulk.api import middleware
 from zun_bulk.api import validation
+from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
 from zun_bulk.db import models
 
 
 ADMIN = {'roles': 'admin'}
+WAKE_CONDUCTORS = rpc.wake_conductors
 
 RICH = {
     'image': 'registry.example/web:1',
@@ -247,6 +251,13 @@ class TestWritten(base.ApiTestCase):
     def test_most_members_by_default(self):
         self.create(count=10000)
         self.assertEqual(10000, len(self.rows(zun_models.Container)))
+
+    def test_no_broker(self):
+        self.config(transport_url='rabbit://a:b@127.0.0.1:1/')
+        zun_rpc.init(CONF)
+        with mock.patch('zun_bulk.rpc.wake_conductors', WAKE_CONDUCTORS):
+            self.create()
+        self.assertIn('No wake-up was sent', self.log.output)
 
     def test_lost_message_loses_nothing(self):
         with mock.patch('zun_bulk.rpc.wake_conductors',

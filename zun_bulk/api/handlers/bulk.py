@@ -33,7 +33,7 @@ def create_bulk(req):
     validation.read_query(req, schema.no_query)
     body = validation.read_body(req, schema.create)
     uuid = accept.accept(req.context, body)
-    _wake(rpc.wake_conductors, req.context)
+    _wake(req.context)
     bulk = db_api.get_bulk(uuid)
     response = util.json_response(_detail(req, bulk), status=202)
     response.location = view.url(req, bulk)
@@ -82,9 +82,7 @@ def delete_bulk(req, ident):
     validation.read_query(req, schema.no_query)
     bulk = util.find_bulk(context, ident, 'bulk:delete')
     db_api.mark_bulk_deleting(bulk.id)
-    _wake(rpc.wake_conductors, context)
-    for host in db_api.count_by_host(bulk.id):
-        _wake(rpc.wake_host, context, host)
+    _wake(context, db_api.count_by_host(bulk.id))
     return webob.Response(status=202, content_type='application/json')
 
 
@@ -97,10 +95,16 @@ def _detail(req, bulk):
                                                    view.MAX_FAILURES))
 
 
-def _wake(function, *args):
-    """Send a message that only saves time: what it says is committed."""
+def _wake(context, hosts=()):
+    """Send messages that only save time: what they say is committed.
+
+    The first that fails is the last: the others would wait for the same
+    broker.
+    """
     try:
-        function(*args)
+        rpc.wake_conductors(context)
+        for host in hosts:
+            rpc.wake_host(context, host)
     except Exception:
         LOG.warning('No wake-up was sent; the database will be looked into '
                     'at the next poll.', exc_info=True)
