@@ -124,7 +124,10 @@ if $full; then
     run_suites 18
     run_suites 16
     check_step 'Style' .venv-tests-18/bin/pre-commit run --all-files
-    run_suite 18 real tests/lab/real-tests.sh
+    run_suite 18 real timeout --kill-after=60 1500 tests/lab/real-tests.sh
+    check_step 'The main job beside Zun 16, on a real OpenStack' \
+        timeout --kill-after=60 600 \
+        ./run_lab.sh --real --zun 16 --net none
 else
     run_suites "$zun"
 fi
