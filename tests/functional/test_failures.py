@@ -131,6 +131,21 @@ class TestEffectsWithoutAnswers(FailureTestCase):
         self.assert_all_running(ident, 12)
 
 
+class TestDelete(FailureTestCase):
+
+    def test_an_engine_that_would_not_remove(self):
+        """Zun forgets such containers; a bulk does not."""
+        ident = self.create_bulk(4)
+        self.assert_all_running(ident, 4)
+        self.order('container_remove', count=2, status=500,
+                   message='driver "overlay2" failed to remove root '
+                   'filesystem: device or resource busy')
+        self.order('container_remove', 'drop')
+        self.order('network_disconnect', status=500, message='busy')
+        self.delete_bulk(ident)
+        self.assertEqual({}, self.lab.leftovers())
+
+
 class TestRestart(FailureTestCase):
 
     def test_zun_killed_while_it_starts_containers(self):

@@ -42,7 +42,8 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
     def __init__(self):
         super().__init__()
         db.configure()
-        self._agent = agent.HostAgent(CONF.host, self.inspect)
+        self._agent = agent.HostAgent(CONF.host, self.inspect,
+                                      self.remove)
         self._serving = False
 
     def get_available_resources(self):
@@ -59,14 +60,12 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
 
     def inspect(self, container_uuid):
         """:returns: Docker's inspect of a container of Zun's, or None."""
-        try:
-            with docker_utils.docker_client() as docker:
+        with docker_utils.docker_client() as docker:
+            try:
                 return docker.inspect_container(
                     consts.NAME_PREFIX + container_uuid)
-        except exception.DockerError as error:
-            if docker_driver.is_not_found(error):
+            except errors.NotFound:
                 return None
-            raise
 
     def create(self, context, container, image, requested_networks,
                requested_volumes):
@@ -79,7 +78,7 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
                                     requested_networks)
         else:
             if found is not None and not found['State']['Running']:
-                self._remove(container)
+                self.remove(container.uuid)
             container = super().create(context, container, image,
                                        requested_networks, requested_volumes)
         self._agent.created(container.uuid)
@@ -118,13 +117,13 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
     def delete(self, context, container, force):
         super().delete(context, container, force)
         if not container.container_id:
-            self._remove(container)
+            self.remove(container.uuid)
 
-    def _remove(self, container):
+    def remove(self, container_uuid):
         """Remove a container by its name, whether or not it is there."""
         with docker_utils.docker_client() as docker:
             try:
-                docker.remove_container(self.get_container_name(container),
+                docker.remove_container(consts.NAME_PREFIX + container_uuid,
                                         force=True)
             except errors.NotFound:
                 return

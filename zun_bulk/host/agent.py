@@ -64,14 +64,17 @@ class Settling(collections.namedtuple('Settling', 'member due')):
 
 class HostAgent:
 
-    def __init__(self, host, inspect):
+    def __init__(self, host, inspect, remove):
         """:param host: this host's name.
 
         :param inspect: function of a container's uuid that returns Docker's
             inspect of it, or None if there is none.
+        :param remove: function of a container's uuid that removes it from
+            Docker.
         """
         self._host = host
         self._inspect = inspect
+        self._remove = remove
         self._context = zun_context.get_admin_context(all_projects=True)
         self._starts = {}
         self._settling = []
@@ -401,7 +404,7 @@ class HostAgent:
             return
         rows = db.container_states(list(self._deletes))
         gone = [delete.member for uuid, delete in self._deletes.items()
-                if uuid not in rows]
+                if uuid not in rows and self._leaves_docker(uuid)]
         for member in gone:
             del self._deletes[member.container_uuid]
             self._delete_pacer.finished(member.container_uuid, now, True)
@@ -418,6 +421,22 @@ class HostAgent:
                 del self._deletes[uuid]
                 self._delete_pacer.finished(uuid, now, False)
                 self._more_to_delete = True
+
+    def _leaves_docker(self, uuid):
+        """Whether Docker has a container no more, which it may be told now.
+
+        Zun deletes the row of a container that Docker would not remove.
+        """
+        try:
+            if self._inspect(uuid) is not None:
+                LOG.info('Container %s is left in Docker and is removed',
+                         uuid)
+                self._remove(uuid)
+        except Exception as error:
+            LOG.warning('Could not remove container %(uuid)s, which is tried '
+                        'again: %(error)s', {'uuid': uuid, 'error': error})
+            return False
+        return True
 
     def _wake_conductor_if_idle(self):
         """The last of a bulk's members may have ended here."""

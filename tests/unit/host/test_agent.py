@@ -15,6 +15,7 @@ from unittest import mock
 
 import fixtures
 from oslotest import base
+from zun.common import exception
 
 from tests import database
 from zun_bulk.conf import CONF
@@ -59,6 +60,7 @@ class AgentTestCase(base.BaseTestCase):
         self.addCleanup(CONF.clear_override, 'max_in_flight', 'zun_bulk')
         self.addCleanup(CONF.clear_override, 'settle_time', 'zun_bulk')
         self.docker = {}
+        self.stuck = False
         self.compute = FakeCompute(mock.sentinel.context)
         self.useFixture(fixtures.MockPatch(
             'zun_bulk.rpc.ComputeAPI', side_effect=self.compute_for))
@@ -78,7 +80,12 @@ class AgentTestCase(base.BaseTestCase):
                 for uuid in db.container_states(filters['uuid'])]
 
     def new_agent(self):
-        return agent.HostAgent('host-1', self.docker.get)
+        return agent.HostAgent('host-1', self.docker.get, self.remove)
+
+    def remove(self, uuid):
+        if self.stuck:
+            raise exception.DockerError(error_msg='device or resource busy')
+        del self.docker[uuid]
 
     def accept(self, count, host='host-1', **values):
         self.bulk, members = database.accept(count, **values)
@@ -349,6 +356,19 @@ class TestDelete(AgentTestCase):
         self.turn(agent.DELETE_RETRY + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.deleted)
+
+    def test_one_that_zun_forgot_and_docker_did_not(self):
+        uuid, = self.accept(1)
+        self.docker[uuid] = running()
+        self.delete()
+        self.turn()
+        db.delete_containers([uuid])
+        self.stuck = True
+        self.turn()
+        self.assertEqual({'deleting': 1}, self.states())
+        self.stuck = False
+        self.turn()
+        self.assertEqual(({}, {'deleted': 1}), (self.docker, self.states()))
 
     def test_one_that_its_user_deleted(self):
         uuids = self.accept(1)
