@@ -55,8 +55,7 @@ class Config(fixtures.Fixture):
         CONF([], project='zun', default_config_files=[path])
         self.config = fixture.config
         self.useFixture(conffixture.ConfFixture(CONF, 'fake:/'))
-        self.useFixture(fixtures.MonkeyPatch('zun.common.rpc.TRANSPORT',
-                                             None))
+        self.useFixture(fixtures.MonkeyPatch('zun.common.rpc.TRANSPORT', None))
         rpc.init(CONF)
 
 
@@ -64,16 +63,20 @@ class Policy(fixtures.Fixture):
     """An enforcer that knows no rule yet."""
 
     def _setUp(self):
-        self.useFixture(fixtures.MonkeyPatch(
-            'zun.common.policy._ENFORCER', None))
+        self.useFixture(
+            fixtures.MonkeyPatch('zun.common.policy._ENFORCER', None)
+        )
 
     def set_rules(self, **rules):
         """Override check strings; ``__`` stands for a colon."""
         enforcer = policy.init()
         enforcer.load_rules()
-        enforcer.set_rules(oslo_policy.Rules.from_dict(
-            {name.replace('__', ':'): rule for name, rule in rules.items()}),
-            overwrite=False)
+        enforcer.set_rules(
+            oslo_policy.Rules.from_dict(
+                {name.replace('__', ':'): rule for name, rule in rules.items()}
+            ),
+            overwrite=False,
+        )
 
 
 class Database(fixtures.Fixture):
@@ -95,8 +98,9 @@ class Database(fixtures.Fixture):
         self._point(db_api.CONTEXT_MANAGER)
         if hasattr(zun_db_api, '_FACADE'):
             # Zun 16 keeps the engine itself.
-            self.useFixture(fixtures.MonkeyPatch(
-                'zun.db.sqlalchemy.api._FACADE', None))
+            self.useFixture(
+                fixtures.MonkeyPatch('zun.db.sqlalchemy.api._FACADE', None)
+            )
         self._make(path)
 
     def _point(self, manager):
@@ -129,15 +133,25 @@ class Neutron(fixtures.Fixture):
         self.ports = []
         self.security_groups = []
         self.calls = {}
-        self.useFixture(fixtures.MonkeyPatch(
-            'zun.common.clients.OpenStackClients.neutron',
-            lambda clients: self))
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'zun.common.clients.OpenStackClients.neutron',
+                lambda clients: self,
+            )
+        )
 
     def _find(self, name, filters):
         self.calls['list_' + name] = self.calls.get('list_' + name, 0) + 1
-        return {name: [item for item in getattr(self, name)
-                       if all(item.get(key, value) == value
-                              for key, value in filters.items())]}
+        return {
+            name: [
+                item
+                for item in getattr(self, name)
+                if all(
+                    item.get(key, value) == value
+                    for key, value in filters.items()
+                )
+            ]
+        }
 
     def list_networks(self, **filters):
         return self._find('networks', filters)
@@ -149,31 +163,54 @@ class Neutron(fixtures.Fixture):
         return {'port': self._find('ports', {'id': ident})['ports'][0]}
 
     def show_network(self, ident, **params):
-        return {'network':
-                self._find('networks', {'id': ident})['networks'][0]}
+        return {
+            'network': self._find('networks', {'id': ident})['networks'][0]
+        }
 
     def find_resource(self, resource, name_or_id, *args):
-        found = [group for group in self.security_groups
-                 if name_or_id in (group['id'], group['name'])]
+        found = [
+            group
+            for group in self.security_groups
+            if name_or_id in (group['id'], group['name'])
+        ]
         if not found:
             raise neutron_exceptions.NotFound(
-                message='Unable to find %s' % name_or_id)
+                message='Unable to find %s' % name_or_id
+            )
         if len(found) > 1:
             raise neutron_exceptions.NeutronClientNoUniqueMatch(
-                resource=resource, name=name_or_id)
+                resource=resource, name=name_or_id
+            )
         return found[0]
 
 
 def network(name, **values):
-    return dict({'id': _uuid(name), 'name': name, 'tenant_id': 'project-1',
-                 'shared': False, 'router:external': False,
-                 'created_at': '2026-01-01T00:00:00Z'}, **values)
+    return dict(
+        {
+            'id': _uuid(name),
+            'name': name,
+            'tenant_id': 'project-1',
+            'shared': False,
+            'router:external': False,
+            'created_at': '2026-01-01T00:00:00Z',
+        },
+        **values,
+    )
 
 
 def port(name, network_name='net-a', **values):
-    return dict({'id': _uuid(name), 'name': name, 'tenant_id': 'project-1',
-                 'network_id': _uuid(network_name), 'status': 'DOWN',
-                 'device_id': '', 'binding:vnic_type': 'normal'}, **values)
+    return dict(
+        {
+            'id': _uuid(name),
+            'name': name,
+            'tenant_id': 'project-1',
+            'network_id': _uuid(network_name),
+            'status': 'DOWN',
+            'device_id': '',
+            'binding:vnic_type': 'normal',
+        },
+        **values,
+    )
 
 
 def security_group(name):
@@ -181,5 +218,4 @@ def security_group(name):
 
 
 def _uuid(name):
-    return '00000000-0000-4000-8000-' + name.encode().hex()[:12].rjust(
-        12, '0')
+    return '00000000-0000-4000-8000-' + name.encode().hex()[:12].rjust(12, '0')

@@ -33,8 +33,11 @@ def main():
     for name, module in COMMANDS.items():
         summary = module.__doc__.splitlines()[0]
         command = commands.add_parser(
-            name, help=summary, description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter)
+            name,
+            help=summary,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     args = parser.parse_args()

@@ -37,10 +37,12 @@ CLIENTS = 4
 
 def add_arguments(parser):
     lab.add_arguments(parser)
-    parser.add_argument('--count', type=int, default=60,
-                        help='containers a run (%(default)s)')
-    parser.add_argument('--no-stock', action='store_true',
-                        help='leave out stock Zun')
+    parser.add_argument(
+        '--count', type=int, default=60, help='containers a run (%(default)s)'
+    )
+    parser.add_argument(
+        '--no-stock', action='store_true', help='leave out stock Zun'
+    )
 
 
 def cost(load, count):
@@ -52,8 +54,10 @@ def cost(load, count):
     lab.wait_until_quiet()
     with counters.Counters() as counting:
         time.sleep(IDLE_SECONDS)
-        idle = {name: value / IDLE_SECONDS
-                for name, value in counting.count().items()}
+        idle = {
+            name: value / IDLE_SECONDS
+            for name, value in counting.count().items()
+        }
     before = measure.cpu_seconds()
     with counters.Counters() as counting:
         began = time.monotonic()
@@ -65,10 +69,10 @@ def cost(load, count):
     load.clear()
     if sum(found.hosts.values()) != count:
         raise exceptions.BenchError(
-            f'{load.label}: {load.reasons or found.reasons}')
+            f'{load.label}: {load.reasons or found.reasons}'
+        )
     figures = counters.per_member(counted, idle, seconds, count)
-    figures['cpu s'] = round(
-        (after['machine'] - before['machine']) / count, 3)
+    figures['cpu s'] = round((after['machine'] - before['machine']) / count, 3)
     return figures
 
 
@@ -85,24 +89,48 @@ def run(args):
 
 
 def show(args, found):
-    print(f'Each of {args.count} containers on {args.hosts} hosts, net '
-          f'{args.net}, Zun {args.zun}, {os.cpu_count()} CPUs; stock: '
-          f'{CLIENTS} clients')
-    print('\n'.join(report.table(['a container', *found], [
-        [name, *(figures[name] for figures in found.values())]
-        for name in sorted(found['bulk'])])))
-    print(report.json_line({
-        'bench': 'cost', 'count': args.count, 'hosts': args.hosts,
-        'net': args.net, 'failed': 0,
-        **{f'{kind}_{name}': value for kind, figures in found.items()
-           for name, value in as_json(figures).items()}}))
+    print(
+        f'Each of {args.count} containers on {args.hosts} hosts, net '
+        f'{args.net}, Zun {args.zun}, {os.cpu_count()} CPUs; stock: '
+        f'{CLIENTS} clients'
+    )
+    print(
+        '\n'.join(
+            report.table(
+                ['a container', *found],
+                [
+                    [name, *(figures[name] for figures in found.values())]
+                    for name in sorted(found['bulk'])
+                ],
+            )
+        )
+    )
+    print(
+        report.json_line(
+            {
+                'bench': 'cost',
+                'count': args.count,
+                'hosts': args.hosts,
+                'net': args.net,
+                'failed': 0,
+                **{
+                    f'{kind}_{name}': value
+                    for kind, figures in found.items()
+                    for name, value in as_json(figures).items()
+                },
+            }
+        )
+    )
 
 
 def as_json(figures):
     """Return the figures under names for machines."""
     return {
         'sql_statements': figures['sql zun'],
-        'http_calls': {service: figures[f'http {service}']
-                       for service in counters.SERVICES},
+        'http_calls': {
+            service: figures[f'http {service}']
+            for service in counters.SERVICES
+        },
         'amqp_messages': figures['messages'],
-        'cpu_s': figures['cpu s']}
+        'cpu_s': figures['cpu s'],
+    }

@@ -43,7 +43,9 @@ class Counters:
     def __enter__(self):
         self.db = pymysql.connect(
             unix_socket=os.path.join(os.environ['LAB_RUN'], 'mariadb.sock'),
-            user='root', autocommit=True)
+            user='root',
+            autocommit=True,
+        )
         self.sql('SET GLOBAL userstat = 1')
         self.start = self.read()
         return self
@@ -63,10 +65,12 @@ class Counters:
         found = collections.Counter(messages=messages())
         for service in SERVICES:
             found[f'http {service}'] = requests(
-                lab.log_file(service).read_text(errors='replace'))
+                lab.log_file(service).read_text(errors='replace')
+            )
         for user, selects, updates in self.sql(
-                'SELECT user, select_commands, update_commands '
-                'FROM information_schema.user_statistics'):
+            'SELECT user, select_commands, update_commands '
+            'FROM information_schema.user_statistics'
+        ):
             if user != 'root':
                 found[f'sql {user}'] = selects + updates
         return found
@@ -84,17 +88,32 @@ def requests(text):
 
 def messages():
     """Return how many messages RabbitMQ has taken so far."""
-    pid = pathlib.Path(
-        os.environ['LAB_RUN'], 'rabbitmq.pid').read_text().split()[0]
+    pid = (
+        pathlib.Path(os.environ['LAB_RUN'], 'rabbitmq.pid')
+        .read_text()
+        .split()[0]
+    )
     environment = dict(
-        pair.partition('=')[::2] for pair in
-        pathlib.Path(f'/proc/{pid}/environ').read_text().split('\0') if pair)
+        pair.partition('=')[::2]
+        for pair in pathlib.Path(f'/proc/{pid}/environ')
+        .read_text()
+        .split('\0')
+        if pair
+    )
     # Meant for the server: with it the client would want its port too.
     environment.pop('RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS', None)
     text = subprocess.run(
-        ['/usr/lib/rabbitmq/bin/rabbitmqctl', '-q', 'eval',
-         'rabbit_global_counters:overview().'],
-        env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+        [
+            '/usr/lib/rabbitmq/bin/rabbitmqctl',
+            '-q',
+            'eval',
+            'rabbit_global_counters:overview().',
+        ],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
     return published(text)
 
 
@@ -111,6 +130,9 @@ def per_member(counted, idle, seconds, members):
     :param seconds: how long the run was
     :param members: how many containers it made
     """
-    return {name: round(
-        max(0.0, value - idle.get(name, 0.0) * seconds) / members, 2)
-        for name, value in counted.items()}
+    return {
+        name: round(
+            max(0.0, value - idle.get(name, 0.0) * seconds) / members, 2
+        )
+        for name, value in counted.items()
+    }

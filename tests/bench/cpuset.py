@@ -79,8 +79,7 @@ class PinnedEngines:
         self.root = ROOT if self.unified else ROOT / 'cpuset'
         if not (self.root / 'cgroup.procs').exists():
             raise CpusetError(f'no cpuset controller at {self.root}')
-        self.engine_cpus, self.other_cpus = split_cpus(
-            os.sched_getaffinity(0))
+        self.engine_cpus, self.other_cpus = split_cpus(os.sched_getaffinity(0))
         self.homes = {}
         self.containers_cpus = None
 
@@ -140,8 +139,11 @@ class PinnedEngines:
         group = self.root / CONTAINERS
         cpus = self.containers_cpus
         if cpus is None:
-            cpus = '' if self.unified else format_cpus(
-                self.engine_cpus + self.other_cpus)
+            cpus = (
+                ''
+                if self.unified
+                else format_cpus(self.engine_cpus + self.other_cpus)
+            )
         for child in [group, *group.glob('*/')]:
             self.set_cpus(child, cpus)
 
@@ -180,8 +182,10 @@ class PinnedEngines:
         for pid in pids:
             allowed = os.sched_getaffinity(pid)
             if allowed != set(self.engine_cpus):
-                raise CpusetError(f'process {pid} of a container may run on '
-                                  f'CPUs {format_cpus(sorted(allowed))}')
+                raise CpusetError(
+                    f'process {pid} of a container may run on '
+                    f'CPUs {format_cpus(sorted(allowed))}'
+                )
 
 
 def read_numbers(path):

@@ -44,21 +44,41 @@ def numbers(text):
 
 def add_arguments(parser):
     lab.add_arguments(parser)
-    parser.add_argument('--count', type=int, default=60,
-                        help='containers a run (%(default)s)')
-    parser.add_argument('--in-flight', type=numbers, default=[1, 2, 4, 8, 16],
-                        metavar='N,N,…',
-                        help='for the engines alone (1,2,4,8,16)')
-    parser.add_argument('--clients', type=numbers, default=[1, 4, 8],
-                        metavar='N,N,…', help='of stock Zun (1,4,8)')
-    parser.add_argument('--repeat', type=int, default=1, metavar='N',
-                        help='runs of each, of which the best counts '
-                        '(%(default)s)')
-    parser.add_argument('--no-pinned', action='store_true',
-                        help='leave out the runs with the engines on a CPU '
-                        'of their own')
-    parser.add_argument('--json', type=pathlib.Path, metavar='FILE',
-                        help='write all figures there too')
+    parser.add_argument(
+        '--count', type=int, default=60, help='containers a run (%(default)s)'
+    )
+    parser.add_argument(
+        '--in-flight',
+        type=numbers,
+        default=[1, 2, 4, 8, 16],
+        metavar='N,N,…',
+        help='for the engines alone (1,2,4,8,16)',
+    )
+    parser.add_argument(
+        '--clients',
+        type=numbers,
+        default=[1, 4, 8],
+        metavar='N,N,…',
+        help='of stock Zun (1,4,8)',
+    )
+    parser.add_argument(
+        '--repeat',
+        type=int,
+        default=1,
+        metavar='N',
+        help='runs of each, of which the best counts (%(default)s)',
+    )
+    parser.add_argument(
+        '--no-pinned',
+        action='store_true',
+        help='leave out the runs with the engines on a CPU of their own',
+    )
+    parser.add_argument(
+        '--json',
+        type=pathlib.Path,
+        metavar='FILE',
+        help='write all figures there too',
+    )
 
 
 class Bench:
@@ -86,11 +106,15 @@ class Bench:
 
     def raw_and_stock(self, pinned):
         for in_flight in self.args.in_flight:
-            self.measure('raw', lambda size=in_flight: loads.Raw(
-                size, self.args.net), pinned)
+            self.measure(
+                'raw',
+                lambda size=in_flight: loads.Raw(size, self.args.net),
+                pinned,
+            )
         for clients in self.args.clients:
-            self.measure('stock', lambda size=clients: loads.Stock(size),
-                         pinned)
+            self.measure(
+                'stock', lambda size=clients: loads.Stock(size), pinned
+            )
             # What stock Zun leaks would take room from the next run.
             lab.run('leaks', '--clean')
 
@@ -101,39 +125,56 @@ class Bench:
         better of both measurements of the engines counts.
         """
         fastest = report.best(self.runs, 'raw', pinned is not None)
-        self.measure('raw', lambda: loads.Raw(fastest.size, self.args.net),
-                     pinned)
+        self.measure(
+            'raw', lambda: loads.Raw(fastest.size, self.args.net), pinned
+        )
         self.measure('bulk', loads.Bulk, pinned)
 
     def measure(self, kind, make, pinned):
         for _again in range(self.args.repeat):
-            run = measure.measure(make(), kind, self.args.count, self.settle,
-                                  pinned)
+            run = measure.measure(
+                make(), kind, self.args.count, self.settle, pinned
+            )
             self.runs.append(run)
             print(report.run_table([run])[1], file=sys.stderr, flush=True)
 
     def show(self):
         args, runs = self.args, self.runs
-        chosen = [report.best(runs, kind, pinned)
-                  for pinned in (False, True)
-                  for kind in ('raw', 'stock', 'bulk')]
-        print(f'{args.count} containers on {args.hosts} hosts, net '
-              f'{args.net}, Zun {args.zun}, '
-              f'{os.cpu_count()} CPUs')
-        print(f'The clock stops at the start of the last container that is '
-              f'verified; the {self.settle:g} s of settling are in no rate.')
+        chosen = [
+            report.best(runs, kind, pinned)
+            for pinned in (False, True)
+            for kind in ('raw', 'stock', 'bulk')
+        ]
+        print(
+            f'{args.count} containers on {args.hosts} hosts, net '
+            f'{args.net}, Zun {args.zun}, '
+            f'{os.cpu_count()} CPUs'
+        )
+        print(
+            f'The clock stops at the start of the last container that is '
+            f'verified; the {self.settle:g} s of settling are in no rate.'
+        )
         print()
         print('\n'.join(report.run_table(runs)))
         print()
         print('\n'.join(report.cpu_table([run for run in chosen if run])))
         print('\n'.join(['', *report.reason_lines(runs)]))
-        values = {'bench': 'e2e', 'count': args.count, 'hosts': args.hosts,
-                  'net': args.net, 'settle_s': self.settle,
-                  **report.summary(runs)}
+        values = {
+            'bench': 'e2e',
+            'count': args.count,
+            'hosts': args.hosts,
+            'net': args.net,
+            'settle_s': self.settle,
+            **report.summary(runs),
+        }
         if args.json:
-            args.json.write_text(json.dumps(
-                {**values, 'runs': [run.as_dict() for run in runs]},
-                indent=1) + '\n')
+            args.json.write_text(
+                json.dumps(
+                    {**values, 'runs': [run.as_dict() for run in runs]},
+                    indent=1,
+                )
+                + '\n'
+            )
         print(report.json_line(values))
 
 

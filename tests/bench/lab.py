@@ -43,11 +43,14 @@ def load_environment():
     """
     done = subprocess.run(
         ['bash', '-c', 'set -e; e=$("$0" env); eval "$e"; env -0', SCRIPT],
-        capture_output=True, text=True)
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise exceptions.BenchError(done.stderr)
     for name, _equals, value in (
-            pair.partition('=') for pair in done.stdout.split('\0')):
+        pair.partition('=') for pair in done.stdout.split('\0')
+    ):
         if name.startswith(('LAB_', 'OS_')):
             os.environ[name] = value
 
@@ -63,16 +66,31 @@ def is_up():
 
 def add_arguments(parser):
     """Add the options by which a benchmark's lab is brought up."""
-    parser.add_argument('--hosts', type=int, default=2,
-                        help='hosts of the lab (%(default)s)')
-    parser.add_argument('--net', choices=['none', 'kuryr'], default='none',
-                        help='network of the lab (%(default)s)')
-    parser.add_argument('--zun', choices=['16', '18'], default='18',
-                        help='release of Zun (%(default)s)')
-    parser.add_argument('--no-install', action='store_true',
-                        help="use the lab's virtual environments as they are")
-    parser.add_argument('--keep', action='store_true',
-                        help='leave the lab running, with zun_bulk in it')
+    parser.add_argument(
+        '--hosts', type=int, default=2, help='hosts of the lab (%(default)s)'
+    )
+    parser.add_argument(
+        '--net',
+        choices=['none', 'kuryr'],
+        default='none',
+        help='network of the lab (%(default)s)',
+    )
+    parser.add_argument(
+        '--zun',
+        choices=['16', '18'],
+        default='18',
+        help='release of Zun (%(default)s)',
+    )
+    parser.add_argument(
+        '--no-install',
+        action='store_true',
+        help="use the lab's virtual environments as they are",
+    )
+    parser.add_argument(
+        '--keep',
+        action='store_true',
+        help='leave the lab running, with zun_bulk in it',
+    )
 
 
 @contextlib.contextmanager
@@ -91,8 +109,16 @@ def fresh(args, stock=False):
     run('wipe')
     options = ['--stock'] if stock else []
     try:
-        run('up', '--hosts', str(args.hosts), '--net', args.net,
-            '--zun', args.zun, *options)
+        run(
+            'up',
+            '--hosts',
+            str(args.hosts),
+            '--net',
+            args.net,
+            '--zun',
+            args.zun,
+            *options,
+        )
         load_environment()
         yield
     finally:

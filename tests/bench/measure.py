@@ -44,13 +44,20 @@ def measure(load, kind, count, settle, pinned=None):
         pinned.check(found.pids)
     load.clear()
     return report.Run(
-        kind=kind, label=load.label, size=load.size,
-        pinned=pinned is not None, count=count,
-        seconds=found.last_start and found.last_start - began, told=told,
+        kind=kind,
+        label=load.label,
+        size=load.size,
+        pinned=pinned is not None,
+        count=count,
+        seconds=found.last_start and found.last_start - began,
+        told=told,
         hosts=dict(found.hosts),
         reasons=dict(load.reasons or found.reasons),
-        cpu={name: round(seconds - before.get(name, 0), 2)
-             for name, seconds in after.items()})
+        cpu={
+            name: round(seconds - before.get(name, 0), 2)
+            for name, seconds in after.items()
+        },
+    )
 
 
 def cpu_seconds(ids=()):
@@ -60,8 +67,11 @@ def cpu_seconds(ids=()):
         runc that the shims ran and with the containers, is ``shims``
     """
     own = resource.getrusage(resource.RUSAGE_SELF)
-    return {**labapi.cpu_by_process(), 'shims': shim_seconds(set(ids)),
-            'bench': own.ru_utime + own.ru_stime}
+    return {
+        **labapi.cpu_by_process(),
+        'shims': shim_seconds(set(ids)),
+        'bench': own.ru_utime + own.ru_stime,
+    }
 
 
 def shim_seconds(ids):
@@ -70,10 +80,14 @@ def shim_seconds(ids):
     A shim's parent is init, so it is among no process of the lab.
     """
     parents, cpu = labapi.process_table()
-    shims = {pid for pid, parent in parents.items()
-             if parent == 1 and container_of(pid) in ids}
-    return sum(cpu[pid] for pid in parents
-               if pid in shims or parents[pid] in shims)
+    shims = {
+        pid
+        for pid, parent in parents.items()
+        if parent == 1 and container_of(pid) in ids
+    }
+    return sum(
+        cpu[pid] for pid in parents if pid in shims or parents[pid] in shims
+    )
 
 
 def container_of(pid):

@@ -71,13 +71,20 @@ class Run:
         The kernel's share that no process is charged with is not in it, nor
         is what else the machine does.
         """
-        used = sum(seconds for name, seconds in self.cpu.items()
-                   if name not in ('machine', 'bench'))
+        used = sum(
+            seconds
+            for name, seconds in self.cpu.items()
+            if name not in ('machine', 'bench')
+        )
         return used / self.verified if self.verified else 0.0
 
     def as_dict(self):
-        return {**dataclasses.asdict(self), 'verified': self.verified,
-                'failed': self.failed, 'per_s': self.per_s}
+        return {
+            **dataclasses.asdict(self),
+            'verified': self.verified,
+            'failed': self.failed,
+            'per_s': self.per_s,
+        }
 
 
 def best(runs, kind, pinned=False):
@@ -86,10 +93,10 @@ def best(runs, kind, pinned=False):
     A run with failures counts only if no run was without: what fails early
     is soon done.
     """
-    chosen = [run for run in runs
-              if run.kind == kind and run.pinned == pinned]
-    return max(chosen, key=lambda run: (not run.failed, run.per_s),
-               default=None)
+    chosen = [run for run in runs if run.kind == kind and run.pinned == pinned]
+    return max(
+        chosen, key=lambda run: (not run.failed, run.per_s), default=None
+    )
 
 
 def ratio(one, other):
@@ -103,7 +110,8 @@ def summary(runs):
     """Return what the last line of the end-to-end benchmark says."""
     raw, stock, bulk = (best(runs, kind) for kind in ('raw', 'stock', 'bulk'))
     raw_pinned, stock_pinned, bulk_pinned = (
-        best(runs, kind, pinned=True) for kind in ('raw', 'stock', 'bulk'))
+        best(runs, kind, pinned=True) for kind in ('raw', 'stock', 'bulk')
+    )
     return {
         'raw_per_s': rate(raw),
         'stock_per_s': rate(stock),
@@ -138,37 +146,73 @@ def table(header, rows):
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
-        '  '.join([row[0].ljust(widths[0])] + [
-            cell.rjust(width) for cell, width
-            in zip(row[1:], widths[1:], strict=True)]).rstrip()
-        for row in cells]
+        '  '.join(
+            [row[0].ljust(widths[0])]
+            + [
+                cell.rjust(width)
+                for cell, width in zip(row[1:], widths[1:], strict=True)
+            ]
+        ).rstrip()
+        for row in cells
+    ]
 
 
 def run_table(runs):
     """Return a line for each run."""
-    header = ['run', 'engines', 'asked', 'failed', 'seconds', 'per second',
-              'told after', 'CPU s each', 'spread']
-    return table(header, [
-        [run.label, 'own CPU' if run.pinned else 'share', run.count,
-         run.failed, number(run.seconds, 1), number(run.per_s, 2),
-         number(run.told, 1), number(run.cpu_each, 2),
-         ' '.join(f'{host}: {count}'
-                  for host, count in sorted(run.hosts.items())) or '-']
-        for run in runs])
+    header = [
+        'run',
+        'engines',
+        'asked',
+        'failed',
+        'seconds',
+        'per second',
+        'told after',
+        'CPU s each',
+        'spread',
+    ]
+    return table(
+        header,
+        [
+            [
+                run.label,
+                'own CPU' if run.pinned else 'share',
+                run.count,
+                run.failed,
+                number(run.seconds, 1),
+                number(run.per_s, 2),
+                number(run.told, 1),
+                number(run.cpu_each, 2),
+                ' '.join(
+                    f'{host}: {count}'
+                    for host, count in sorted(run.hosts.items())
+                )
+                or '-',
+            ]
+            for run in runs
+        ],
+    )
 
 
 def cpu_table(runs):
     """Return CPU milliseconds per verified container, by process."""
     runs = [run for run in runs if run.verified]
     bills = [cpu_bill(run) for run in runs]
-    names = sorted(set().union(*bills), key=lambda name: -max(
-        bill.get(name, 0) for bill in bills))
-    header = ['CPU ms each', *(
-        run.label + (', own CPU' if run.pinned else '') for run in runs)]
-    return table(header, [
-        [name, *(f'{bill.get(name, 0):.0f}' for bill in bills)]
-        for name in names
-        if max(bill.get(name, 0) for bill in bills) >= 0.5])
+    names = sorted(
+        set().union(*bills),
+        key=lambda name: -max(bill.get(name, 0) for bill in bills),
+    )
+    header = [
+        'CPU ms each',
+        *(run.label + (', own CPU' if run.pinned else '') for run in runs),
+    ]
+    return table(
+        header,
+        [
+            [name, *(f'{bill.get(name, 0):.0f}' for bill in bills)]
+            for name in names
+            if max(bill.get(name, 0) for bill in bills) >= 0.5
+        ],
+    )
 
 
 def cpu_bill(run):
@@ -180,14 +224,18 @@ def cpu_bill(run):
             bill[name] = bill.get(name, 0) + seconds * 1000 / run.verified
     bill['all'] = run.cpu_each * 1000
     bill['other'] = bill['all'] - sum(
-        value for name, value in bill.items() if name != 'all')
+        value for name, value in bill.items() if name != 'all'
+    )
     return bill
 
 
 def reason_lines(runs):
     """Return why containers failed, a line for each run and reason."""
-    return [f'{run.label}: {count} x {reason}' for run in runs
-            for reason, count in sorted(run.reasons.items())]
+    return [
+        f'{run.label}: {count} x {reason}'
+        for run in runs
+        for reason, count in sorted(run.reasons.items())
+    ]
 
 
 def number(value, digits):

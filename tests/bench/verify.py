@@ -36,8 +36,13 @@ def settle_time():
     flags = shlex.split(os.environ.get('LAB_ZUN_FLAGS', ''))
     conf = cfg.ConfigOpts()
     bulk.register_opts(conf)
-    conf(args=[], project='zun-bulk-bench', default_config_files=[
-        word for word in flags if word != '--config-file'])
+    conf(
+        args=[],
+        project='zun-bulk-bench',
+        default_config_files=[
+            word for word in flags if word != '--config-file'
+        ],
+    )
     return conf.zun_bulk.settle_time
 
 
@@ -69,8 +74,10 @@ def judge(first, second, alive=is_alive):
     if first is None or second is None:
         return 'there is no such container'
     if not (first['Running'] and second['Running']):
-        return (f"{second['Status']}, exit code {second['ExitCode']} "
-                f"{second['Error']}").rstrip()
+        return (
+            f"{second['Status']}, exit code {second['ExitCode']} "
+            f"{second['Error']}"
+        ).rstrip()
     if first['StartedAt'] != second['StartedAt']:
         return 'restarted within the settle time'
     if not second['Pid'] or not alive(second['Pid']):
@@ -92,8 +99,7 @@ class Look:
         for host in labapi.hosts().values():
             engine = labapi.Docker.of_host(host)
             for name in names & container_names(engine):
-                status, found = engine.call(
-                    'GET', f'/containers/{name}/json')
+                status, found = engine.call('GET', f'/containers/{name}/json')
                 if status == 200:
                     self.hosts[name].append(host)
                     self.states[name] = found['State']
@@ -147,11 +153,13 @@ def wait_until_gone(names, timeout=300.0):
     """
     deadline = time.monotonic() + timeout
     while True:
-        left = {name for host in labapi.hosts().values() for name in
-                names & container_names(labapi.Docker.of_host(host))}
+        left = {
+            name
+            for host in labapi.hosts().values()
+            for name in names & container_names(labapi.Docker.of_host(host))
+        }
         if not left:
             return
         if time.monotonic() > deadline:
-            raise exceptions.BenchError(
-                f'{len(left)} containers would not go')
+            raise exceptions.BenchError(f'{len(left)} containers would not go')
         time.sleep(0.5)

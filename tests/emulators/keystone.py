@@ -70,34 +70,53 @@ class Keystone(server.Emulator):
         self.tokens = {}
 
     def error(self, status, message):
-        return server.Response(status, {'error': {
-            'code': status, 'title': message, 'message': message}})
+        return server.Response(
+            status,
+            {'error': {'code': status, 'title': message, 'message': message}},
+        )
 
     def unauthorized(self):
-        return self.error(401, 'The request you have made requires '
-                          'authentication.')
+        return self.error(
+            401, 'The request you have made requires authentication.'
+        )
 
     def _version(self):
-        return {'id': 'v3.14', 'status': 'stable',
-                'updated': '2020-04-07T00:00:00Z', 'media-types': [],
-                'links': [{'rel': 'self', 'href': self.server.url + '/v3/'}]}
+        return {
+            'id': 'v3.14',
+            'status': 'stable',
+            'updated': '2020-04-07T00:00:00Z',
+            'media-types': [],
+            'links': [{'rel': 'self', 'href': self.server.url + '/v3/'}],
+        }
 
     def versions(self, _request):
         return server.Response(
-            300, {'versions': {'values': [self._version()]}})
+            300, {'versions': {'values': [self._version()]}}
+        )
 
     def version(self, _request):
         return server.Response(200, {'version': self._version()})
 
     def _catalog(self):
         services = {'identity': self.server.url + '/v3', **self.services}
-        return [{
-            'id': identifier('service', kind), 'type': kind, 'name': kind,
-            'endpoints': [{
-                'id': identifier(interface, kind), 'interface': interface,
-                'region': 'RegionOne', 'region_id': 'RegionOne', 'url': url}
-                for interface in ('public', 'internal', 'admin')]}
-            for kind, url in services.items()]
+        return [
+            {
+                'id': identifier('service', kind),
+                'type': kind,
+                'name': kind,
+                'endpoints': [
+                    {
+                        'id': identifier(interface, kind),
+                        'interface': interface,
+                        'region': 'RegionOne',
+                        'region_id': 'RegionOne',
+                        'url': url,
+                    }
+                    for interface in ('public', 'internal', 'admin')
+                ],
+            }
+            for kind, url in services.items()
+        ]
 
     def _user_of(self, identity):
         """:returns: the name of the user that proves to be one, or None."""
@@ -107,7 +126,8 @@ class Keystone(server.Emulator):
         asked = identity.get('password', {}).get('user', {})
         for name in USERS:
             known = name in (asked.get('name'), None) or (
-                asked.get('id') == identifier('user', name))
+                asked.get('id') == identifier('user', name)
+            )
             if known and asked.get('password') == name:
                 return name
 
@@ -119,26 +139,41 @@ class Keystone(server.Emulator):
         project, roles = USERS[name]
         scope = auth.get('scope')
         asked = scope.get('project', {}) if isinstance(scope, dict) else {}
-        if asked and project != asked.get('name') and (
-                asked.get('id') != identifier('project', project)):
+        if (
+            asked
+            and project != asked.get('name')
+            and (asked.get('id') != identifier('project', project))
+        ):
             raise self.unauthorized()
         now = datetime.datetime.now(datetime.UTC)
         token = {
-            'methods': ['password'], 'audit_ids': [secrets.token_hex(8)],
-            'user': {'id': identifier('user', name), 'name': name,
-                     'domain': DOMAIN, 'password_expires_at': None},
-            'project': {'id': identifier('project', project),
-                        'name': project, 'domain': DOMAIN},
+            'methods': ['password'],
+            'audit_ids': [secrets.token_hex(8)],
+            'user': {
+                'id': identifier('user', name),
+                'name': name,
+                'domain': DOMAIN,
+                'password_expires_at': None,
+            },
+            'project': {
+                'id': identifier('project', project),
+                'name': project,
+                'domain': DOMAIN,
+            },
             'is_domain': False,
-            'roles': [{'id': identifier('role', role), 'name': role}
-                      for role in roles],
+            'roles': [
+                {'id': identifier('role', role), 'name': role}
+                for role in roles
+            ],
             'issued_at': timestamp(now),
             'expires_at': timestamp(now + LIFETIME),
-            'catalog': self._catalog()}
+            'catalog': self._catalog(),
+        }
         ident = 'gAAAAA' + secrets.token_hex(40)
         self.tokens[ident] = token
-        return server.Response(201, {'token': token},
-                               {'X-Subject-Token': ident})
+        return server.Response(
+            201, {'token': token}, {'X-Subject-Token': ident}
+        )
 
     def _caller(self, request):
         token = self.tokens.get(request.headers.get('X-Auth-Token'))
@@ -151,8 +186,9 @@ class Keystone(server.Emulator):
         ident = request.headers.get('X-Subject-Token')
         if ident not in self.tokens:
             raise self.error(404, 'Could not find token.')
-        return server.Response(200, {'token': self.tokens[ident]},
-                               {'X-Subject-Token': ident})
+        return server.Response(
+            200, {'token': self.tokens[ident]}, {'X-Subject-Token': ident}
+        )
 
     def token_revoke(self, request):
         self._caller(request)
@@ -164,17 +200,31 @@ class Keystone(server.Emulator):
         return server.Response(200, {'catalog': self._catalog()})
 
     def _projects(self):
-        return [{'id': identifier('project', name), 'name': name,
-                 'domain_id': 'default', 'enabled': True, 'links': {}}
-                for name in sorted({project
-                                    for project, _roles in USERS.values()})]
+        return [
+            {
+                'id': identifier('project', name),
+                'name': name,
+                'domain_id': 'default',
+                'enabled': True,
+                'links': {},
+            }
+            for name in sorted({project for project, _roles in USERS.values()})
+        ]
 
     def project_list(self, request):
         self._caller(request)
         name = request.argument('name')
-        return server.Response(200, {'links': {}, 'projects': [
-            project for project in self._projects()
-            if name in (None, project['name'])]})
+        return server.Response(
+            200,
+            {
+                'links': {},
+                'projects': [
+                    project
+                    for project in self._projects()
+                    if name in (None, project['name'])
+                ],
+            },
+        )
 
     def project_show(self, request, ident):
         self._caller(request)
@@ -186,8 +236,13 @@ class Keystone(server.Emulator):
 
 def main():
     parser = server.argument_parser(__doc__)
-    parser.add_argument('--service', action='append', default=[],
-                        metavar='TYPE=URL', help='an entry of the catalogue')
+    parser.add_argument(
+        '--service',
+        action='append',
+        default=[],
+        metavar='TYPE=URL',
+        help='an entry of the catalogue',
+    )
     args = parser.parse_args()
     services = dict(pair.split('=', 1) for pair in args.service)
     server.run(Keystone(services), args.listen)

@@ -37,8 +37,11 @@ EXTENSIONS = (
     ('binding', 'Port Binding'),
     ('quotas', 'Quota management support'),
     ('security-group', 'security-group'),
-    ('standard-attr-tag', 'Tag support for resources with standard '
-     'attribute: port, subnet, network'),
+    (
+        'standard-attr-tag',
+        'Tag support for resources with standard '
+        'attribute: port, subnet, network',
+    ),
 )
 
 
@@ -47,8 +50,7 @@ class Caller:
 
     def __init__(self, token):
         self.project_id = token['project']['id']
-        self.is_admin = any(role['name'] == 'admin'
-                            for role in token['roles'])
+        self.is_admin = any(role['name'] == 'admin' for role in token['roles'])
 
 
 class Neutron(server.Emulator):
@@ -81,30 +83,49 @@ class Neutron(server.Emulator):
         self.quotas = {}
         self._callers = {}
         self._used = {}
-        admin = Caller({'project': {'id': keystone.identifier(
-            'project', 'admin')}, 'roles': [{'name': 'admin'}]})
-        network = self._create(admin, 'networks',
-                               {'name': 'lab', 'shared': True})
-        self._create(admin, 'subnets', {
-            'name': 'lab', 'network_id': network['id'], 'cidr': cidr,
-            'ip_version': 4, 'enable_dhcp': False})
+        admin = Caller(
+            {
+                'project': {'id': keystone.identifier('project', 'admin')},
+                'roles': [{'name': 'admin'}],
+            }
+        )
+        network = self._create(
+            admin, 'networks', {'name': 'lab', 'shared': True}
+        )
+        self._create(
+            admin,
+            'subnets',
+            {
+                'name': 'lab',
+                'network_id': network['id'],
+                'cidr': cidr,
+                'ip_version': 4,
+                'enable_dhcp': False,
+            },
+        )
 
     def error(self, status, message, kind='NeutronError'):
-        return server.Response(status, {'NeutronError': {
-            'type': kind, 'message': message, 'detail': ''}})
+        return server.Response(
+            status,
+            {'NeutronError': {'type': kind, 'message': message, 'detail': ''}},
+        )
 
     def prepare(self, request):
         request.path = request.path.removesuffix('.json')
         if request.path.rstrip('/') not in ('', '/v2.0'):
             request.caller = self._caller(
-                request.headers.get('X-Auth-Token') or '')
+                request.headers.get('X-Auth-Token') or ''
+            )
         return request
 
     def _caller(self, token):
         if token not in self._callers:
             status, body, _headers = server.call(
-                self.auth_url, 'GET', '/auth/tokens', headers={
-                    'X-Auth-Token': token, 'X-Subject-Token': token})
+                self.auth_url,
+                'GET',
+                '/auth/tokens',
+                headers={'X-Auth-Token': token, 'X-Subject-Token': token},
+            )
             if status != 200:
                 raise server.Response(401, 'Authentication required')
             self._callers[token] = Caller(body['token'])
@@ -113,8 +134,11 @@ class Neutron(server.Emulator):
     # ---------------------------------------------------- versions and so on
 
     def _version(self):
-        return {'id': 'v2.0', 'status': 'CURRENT', 'links': [
-            {'rel': 'self', 'href': self.server.url + '/v2.0/'}]}
+        return {
+            'id': 'v2.0',
+            'status': 'CURRENT',
+            'links': [{'rel': 'self', 'href': self.server.url + '/v2.0/'}],
+        }
 
     def versions(self, _request):
         return server.Response(200, {'versions': [self._version()]})
@@ -123,22 +147,38 @@ class Neutron(server.Emulator):
         return server.Response(200, {'resources': []})
 
     def extension_list(self, _request):
-        return server.Response(200, {'extensions': [
-            {'alias': alias, 'name': name, 'description': name, 'links': [],
-             'updated': '2020-01-01T00:00:00-00:00'}
-            for alias, name in EXTENSIONS]})
+        return server.Response(
+            200,
+            {
+                'extensions': [
+                    {
+                        'alias': alias,
+                        'name': name,
+                        'description': name,
+                        'links': [],
+                        'updated': '2020-01-01T00:00:00-00:00',
+                    }
+                    for alias, name in EXTENSIONS
+                ]
+            },
+        )
 
     def extension_show(self, _request, alias):
         for known, name in EXTENSIONS:
             if alias == known:
-                return server.Response(200, {'extension': {
-                    'alias': alias, 'name': name}})
-        raise self.error(404, 'Extension with alias %s does not exist'
-                         % alias, 'ExtensionNotFound')
+                return server.Response(
+                    200, {'extension': {'alias': alias, 'name': name}}
+                )
+        raise self.error(
+            404,
+            'Extension with alias %s does not exist' % alias,
+            'ExtensionNotFound',
+        )
 
     def quota_show(self, _request, project_id):
-        return server.Response(200, {'quota': {
-            'port': self.quotas.get(project_id, -1)}})
+        return server.Response(
+            200, {'quota': {'port': self.quotas.get(project_id, -1)}}
+        )
 
     def quota_update(self, request, project_id):
         self.quotas[project_id] = request.json()['quota']['port']
@@ -148,40 +188,52 @@ class Neutron(server.Emulator):
 
     def _table(self, kind):
         if kind not in self.rows:
-            raise self.error(404, 'The resource could not be found.',
-                             'HTTPNotFound')
+            raise self.error(
+                404, 'The resource could not be found.', 'HTTPNotFound'
+            )
         return self.rows[kind]
 
     @staticmethod
     def _may_see(caller, row):
-        return (caller.is_admin or row.get('shared')
-                or row['project_id'] == caller.project_id)
+        return (
+            caller.is_admin
+            or row.get('shared')
+            or row['project_id'] == caller.project_id
+        )
 
     def _get(self, caller, kind, ident):
         row = self._table(kind).get(ident)
         if row is None or not self._may_see(caller, row):
             name = SINGULAR[kind].title().replace('_', '')
-            raise self.error(404, '%s %s could not be found.' % (name, ident),
-                             name + 'NotFound')
+            raise self.error(
+                404,
+                '%s %s could not be found.' % (name, ident),
+                name + 'NotFound',
+            )
         return row
 
     def list(self, request, kind):
         if kind == 'security-groups':
             self._default_group(request.caller.project_id)
-        rows = [row for row in self._table(kind).values()
-                if self._may_see(request.caller, row)
-                and self._passes(row, request.query)]
+        rows = [
+            row
+            for row in self._table(kind).values()
+            if self._may_see(request.caller, row)
+            and self._passes(row, request.query)
+        ]
         rows.sort(key=lambda row: (row['created_at'], row['id']))
         marker, limit = request.argument('marker'), request.argument('limit')
         if marker:
             idents = [row['id'] for row in rows]
-            rows = rows[idents.index(marker) + 1:] if marker in idents else []
+            rows = rows[idents.index(marker) + 1 :] if marker in idents else []
         if limit:
-            rows = rows[:int(limit)]
+            rows = rows[: int(limit)]
         fields = request.query.get('fields')
         if fields:
-            rows = [{name: row[name] for name in fields if name in row}
-                    for row in rows]
+            rows = [
+                {name: row[name] for name in fields if name in row}
+                for row in rows
+            ]
         return server.Response(200, {kind.replace('-', '_'): rows})
 
     @staticmethod
@@ -215,16 +267,29 @@ class Neutron(server.Emulator):
 
     def _create(self, caller, kind, values):
         now = datetime.datetime.now(datetime.UTC)
-        project = (values.get('project_id') or values.get('tenant_id')
-                   or caller.project_id)
+        project = (
+            values.get('project_id')
+            or values.get('tenant_id')
+            or caller.project_id
+        )
         if project != caller.project_id and not caller.is_admin:
-            raise self.error(403, 'Specifying a different project is not '
-                             'allowed', 'HTTPForbidden')
-        row = {'id': str(uuid.uuid4()), 'name': '', 'description': '',
-               'tags': [], 'revision_number': 1, **values,
-               'project_id': project, 'tenant_id': project,
-               'created_at': now.strftime('%Y-%m-%dT%H:%M:%S.%fZ'),
-               'updated_at': now.strftime('%Y-%m-%dT%H:%M:%SZ')}
+            raise self.error(
+                403,
+                'Specifying a different project is not allowed',
+                'HTTPForbidden',
+            )
+        row = {
+            'id': str(uuid.uuid4()),
+            'name': '',
+            'description': '',
+            'tags': [],
+            'revision_number': 1,
+            **values,
+            'project_id': project,
+            'tenant_id': project,
+            'created_at': now.strftime('%Y-%m-%dT%H:%M:%S.%fZ'),
+            'updated_at': now.strftime('%Y-%m-%dT%H:%M:%SZ'),
+        }
         fill = getattr(self, '_fill_' + SINGULAR[kind])
         fill(caller, row)
         self.rows[kind][row['id']] = row
@@ -245,12 +310,21 @@ class Neutron(server.Emulator):
     def delete(self, request, kind, ident):
         row = self._get(request.caller, kind, ident)
         ports = self.rows['ports'].values()
-        used = {'networks': {port['network_id'] for port in ports},
-                'subnets': {fixed['subnet_id'] for port in ports
-                            for fixed in port['fixed_ips']}}
+        used = {
+            'networks': {port['network_id'] for port in ports},
+            'subnets': {
+                fixed['subnet_id']
+                for port in ports
+                for fixed in port['fixed_ips']
+            },
+        }
         if kind in ('networks', 'subnets') and ident in used[kind]:
-            raise self.error(409, 'Unable to complete operation: there are '
-                             'one or more ports still in use.', 'InUse')
+            raise self.error(
+                409,
+                'Unable to complete operation: there are '
+                'one or more ports still in use.',
+                'InUse',
+            )
         self._forget(kind, row)
         return server.Response(204)
 
@@ -270,9 +344,13 @@ class Neutron(server.Emulator):
     # ------------------------------------------------- what each kind adds
 
     def _fill_network(self, _caller, row):
-        for name, value in (('shared', False), ('admin_state_up', True),
-                            ('mtu', 1500), ('router:external', False),
-                            ('provider:network_type', 'vxlan')):
+        for name, value in (
+            ('shared', False),
+            ('admin_state_up', True),
+            ('mtu', 1500),
+            ('router:external', False),
+            ('provider:network_type', 'vxlan'),
+        ):
             row.setdefault(name, value)
         row.update(status='ACTIVE', subnets=[], availability_zones=[])
 
@@ -283,39 +361,56 @@ class Neutron(server.Emulator):
         row.setdefault('gateway_ip', str(addresses[1]))
         row.setdefault('enable_dhcp', True)
         row.setdefault('subnetpool_id', None)
-        row.setdefault('allocation_pools', [
-            {'start': str(addresses[2]), 'end': str(addresses[-2])}])
+        row.setdefault(
+            'allocation_pools',
+            [{'start': str(addresses[2]), 'end': str(addresses[-2])}],
+        )
         row['shared'] = network['shared']
         network['subnets'].append(row['id'])
         self._used[row['id']] = set()
 
     def _fill_port(self, caller, row):
         quota = self.quotas.get(row['project_id'], -1)
-        owned = sum(port['project_id'] == row['project_id']
-                    for port in self.rows['ports'].values())
+        owned = sum(
+            port['project_id'] == row['project_id']
+            for port in self.rows['ports'].values()
+        )
         if 0 <= quota <= owned:
-            raise self.error(409, "Quota exceeded for resources: ['port'].",
-                             'OverQuota')
+            raise self.error(
+                409, "Quota exceeded for resources: ['port'].", 'OverQuota'
+            )
         network = self._get(caller, 'networks', row['network_id'])
         for name, value in (
-                ('admin_state_up', True), ('device_id', ''),
-                ('device_owner', ''), ('binding:host_id', ''),
-                ('binding:profile', {}), ('binding:vnic_type', 'normal'),
-                ('allowed_address_pairs', []),
-                ('port_security_enabled', True)):
+            ('admin_state_up', True),
+            ('device_id', ''),
+            ('device_owner', ''),
+            ('binding:host_id', ''),
+            ('binding:profile', {}),
+            ('binding:vnic_type', 'normal'),
+            ('allowed_address_pairs', []),
+            ('port_security_enabled', True),
+        ):
             row.setdefault(name, value)
         if row.get('security_groups') is None:
             row['security_groups'] = [
-                self._default_group(row['project_id'])['id']]
+                self._default_group(row['project_id'])['id']
+            ]
         for group in row['security_groups']:
             self._get(caller, 'security-groups', group)
-        row.setdefault('mac_address', 'fa:16:3e:' + ':'.join(
-            '%02x' % byte for byte in secrets.token_bytes(3)))
+        row.setdefault(
+            'mac_address',
+            'fa:16:3e:'
+            + ':'.join('%02x' % byte for byte in secrets.token_bytes(3)),
+        )
         asked = row.get('fixed_ips')
         row['fixed_ips'] = (
-            [self._take_address(network, fixed) for fixed in asked] if asked
-            else [self._take_address(network, {'subnet_id': subnet})
-                  for subnet in network['subnets'][:1]])
+            [self._take_address(network, fixed) for fixed in asked]
+            if asked
+            else [
+                self._take_address(network, {'subnet_id': subnet})
+                for subnet in network['subnets'][:1]
+            ]
+        )
         self._bind(row)
 
     @staticmethod
@@ -337,18 +432,27 @@ class Neutron(server.Emulator):
                 continue
             address = wanted or self._free_address(subnet)
             if address in self._used[ident]:
-                raise self.error(409, 'IP address %s already allocated in '
-                                 'subnet %s' % (address, ident),
-                                 'IpAddressAlreadyAllocated')
+                raise self.error(
+                    409,
+                    'IP address %s already allocated in '
+                    'subnet %s' % (address, ident),
+                    'IpAddressAlreadyAllocated',
+                )
             if address:
                 self._used[ident].add(address)
                 return {'subnet_id': ident, 'ip_address': address}
         if wanted:
-            raise self.error(400, 'IP address %s is not a valid IP for any '
-                             'of the subnets on the specified network.'
-                             % wanted, 'InvalidIpForNetwork')
-        raise self.error(409, 'No more IP addresses available on network %s.'
-                         % network['id'], 'IpAddressGenerationFailure')
+            raise self.error(
+                400,
+                'IP address %s is not a valid IP for any '
+                'of the subnets on the specified network.' % wanted,
+                'InvalidIpForNetwork',
+            )
+        raise self.error(
+            409,
+            'No more IP addresses available on network %s.' % network['id'],
+            'IpAddressGenerationFailure',
+        )
 
     def _free_address(self, subnet):
         used = self._used[subnet['id']]
@@ -365,14 +469,12 @@ class Neutron(server.Emulator):
         row.setdefault('stateful', True)
 
     def _fill_security_group_rule(self, caller, row):
-        group = self._get(caller, 'security-groups',
-                          row['security_group_id'])
+        group = self._get(caller, 'security-groups', row['security_group_id'])
         group['security_group_rules'].append(row)
 
     def _default_group(self, project_id):
         for group in self.rows['security-groups'].values():
-            if (group['project_id'], group['name']) == (project_id,
-                                                        'default'):
+            if (group['project_id'], group['name']) == (project_id, 'default'):
                 return group
         owner = Caller({'project': {'id': project_id}, 'roles': []})
         return self._create(owner, 'security-groups', {'name': 'default'})
@@ -380,10 +482,14 @@ class Neutron(server.Emulator):
 
 def main():
     parser = server.argument_parser(__doc__)
-    parser.add_argument('--auth-url', required=True,
-                        help="Keystone's URL, with /v3")
-    parser.add_argument('--cidr', default='10.77.0.0/20',
-                        help='the subnet of the network "lab"')
+    parser.add_argument(
+        '--auth-url', required=True, help="Keystone's URL, with /v3"
+    )
+    parser.add_argument(
+        '--cidr',
+        default='10.77.0.0/20',
+        help='the subnet of the network "lab"',
+    )
     args = parser.parse_args()
     server.run(Neutron(args.auth_url, args.cidr), args.listen)
 

@@ -45,8 +45,12 @@ class Response(Exception):
         super().__init__(status, body)
         self.status = status
         self.body = body
-        self.headers = {'Content-Type': 'text/plain' if isinstance(body, str)
-                        else 'application/json', **(headers or {})}
+        self.headers = {
+            'Content-Type': 'text/plain'
+            if isinstance(body, str)
+            else 'application/json',
+            **(headers or {}),
+        }
 
     def encode(self):
         """Make the body bytes, unless it is an iterator."""
@@ -64,7 +68,6 @@ class Dropped(Exception):
 
 
 class Request:
-
     def __init__(self, method, target, headers, body):
         url = urllib.parse.urlsplit(target)
         self.method = method
@@ -98,8 +101,17 @@ class Fault:
         match.
     """
 
-    def __init__(self, operation, kind='error', count=1, status=500,
-                 message='', seconds=0.0, exit_code=1, name=''):
+    def __init__(
+        self,
+        operation,
+        kind='error',
+        count=1,
+        status=500,
+        message='',
+        seconds=0.0,
+        exit_code=1,
+        name='',
+    ):
         self.operation = operation
         self.kind = kind
         self.count = count
@@ -110,8 +122,11 @@ class Fault:
         self.name = name
 
     def takes(self, operation, name):
-        return (self.count > 0 and self.operation == operation
-                and re.search(self.name, name) is not None)
+        return (
+            self.count > 0
+            and self.operation == operation
+            and re.search(self.name, name) is not None
+        )
 
 
 class Emulator:
@@ -148,8 +163,7 @@ class Emulator:
             raise self.error(404, 'page not found')
         with self.lock:
             self.calls[name] += 1
-            fault = self._take_fault(
-                name, self.subject(name, request, groups))
+            fault = self._take_fault(name, self.subject(name, request, groups))
         kind = fault.kind if fault else None
         if kind == 'delay':
             time.sleep(fault.seconds)
@@ -169,8 +183,9 @@ class Emulator:
         for method, pattern, name in routes:
             match = re.fullmatch(pattern, request.path)
             if match and method == request.method:
-                return name, [urllib.parse.unquote(group)
-                              for group in match.groups()]
+                return name, [
+                    urllib.parse.unquote(group) for group in match.groups()
+                ]
         return None, None
 
     def _take_fault(self, operation, subject):
@@ -202,9 +217,14 @@ class Emulator:
     # Control.
 
     def status(self, _request):
-        return Response(200, {
-            'name': self.NAME, 'calls': dict(self.calls),
-            'faults': [vars(fault) for fault in self.faults]})
+        return Response(
+            200,
+            {
+                'name': self.NAME,
+                'calls': dict(self.calls),
+                'faults': [vars(fault) for fault in self.faults],
+            },
+        )
 
     def order_fault(self, request):
         """Take the arguments of a Fault."""
@@ -238,7 +258,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         try:
             response = self.emulator.handle(
-                Request(self.command, self.path, self.headers, body))
+                Request(self.command, self.path, self.headers, body)
+            )
         except Response as early:
             response = early
         except Dropped:
@@ -310,8 +331,9 @@ class Server:
     def __init__(self, emulator, address='http://127.0.0.1:0'):
         self.emulator = emulator
         self.url = address
-        self._handler = type('BoundHandler', (Handler,),
-                             {'emulator': emulator})
+        self._handler = type(
+            'BoundHandler', (Handler,), {'emulator': emulator}
+        )
         self._server = None
         self._thread = None
         emulator.server = self
@@ -323,11 +345,11 @@ class Server:
                 os.unlink(url.path)
             self._server = _UnixServer(url.path, self._handler)
         else:
-            self._server = _TCPServer((url.hostname, url.port),
-                                      self._handler)
+            self._server = _TCPServer((url.hostname, url.port), self._handler)
             self.url = 'http://%s:%d' % self._server.server_address[:2]
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True)
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
 
     def stop(self):
@@ -340,15 +362,16 @@ class Server:
 
     def refuse(self, seconds):
         """Refuse connections for a while, as a stopped service does."""
+
         def pause():
             self.stop()
             time.sleep(seconds)
             self.start()
+
         threading.Thread(target=pause, daemon=True).start()
 
 
 class _UnixConnection(http.client.HTTPConnection):
-
     def __init__(self, path, timeout):
         super().__init__('localhost', timeout=timeout)
         self._path = path
@@ -371,13 +394,16 @@ def call(address, method, path, body=None, headers=None, timeout=60):
         connection = _UnixConnection(url.path, timeout)
     else:
         connection = http.client.HTTPConnection(
-            url.hostname, url.port, timeout=timeout)
+            url.hostname, url.port, timeout=timeout
+        )
     data = None if body is None else json.dumps(body)
     try:
-        connection.request(method, url.path + path if url.scheme != 'unix'
-                           else path, data,
-                           {'Content-Type': 'application/json',
-                            **(headers or {})})
+        connection.request(
+            method,
+            url.path + path if url.scheme != 'unix' else path,
+            data,
+            {'Content-Type': 'application/json', **(headers or {})},
+        )
         response = connection.getresponse()
         text = response.read().decode()
     finally:
@@ -391,8 +417,11 @@ def call(address, method, path, body=None, headers=None, timeout=60):
 
 def argument_parser(description):
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('--listen', default='http://127.0.0.1:0',
-                        help='unix:///PATH or http://HOST:PORT')
+    parser.add_argument(
+        '--listen',
+        default='http://127.0.0.1:0',
+        help='unix:///PATH or http://HOST:PORT',
+    )
     return parser
 
 

@@ -16,11 +16,15 @@ from tests.functional import base
 
 
 class TestMainJob(base.FunctionalTestCase):
-
     def test_sixty_containers(self):
         self.lab.control('POST', '/reset')
-        ident = self.create_bulk(60, name='sixty', template=self.template(
-            name='web-{index}', environment={'NUMBER': '{index}'}))
+        ident = self.create_bulk(
+            60,
+            name='sixty',
+            template=self.template(
+                name='web-{index}', environment={'NUMBER': '{index}'}
+            ),
+        )
         bulk = self.wait_for_end(ident)
         self.assertEqual('ready', bulk['status'], bulk)
         self.assertEqual(60, bulk['members']['running'])
@@ -28,27 +32,33 @@ class TestMainJob(base.FunctionalTestCase):
         self.assertEqual([], bulk['failures'])
 
         members = self.members(ident)
-        self.assertEqual(list(range(1, 61)),
-                         [member['index'] for member in members])
+        self.assertEqual(
+            list(range(1, 61)), [member['index'] for member in members]
+        )
         ports = self.lab.ports()
         for member in members:
             self.assert_running(member)
             self.assertEqual('web-%d' % member['index'], member['name'])
             self.assertEqual(1, member['attempt'])
             seen = self.inspect(member['container_uuid'])
-            self.assertIn('NUMBER=%d' % member['index'],
-                          seen['Config']['Env'])
+            self.assertIn('NUMBER=%d' % member['index'], seen['Config']['Env'])
             self.assertEqual(
                 member['addresses'],
-                [seen['NetworkSettings']['Networks'][self.network][
-                    'IPAddress']])
+                [
+                    seen['NetworkSettings']['Networks'][self.network][
+                        'IPAddress'
+                    ]
+                ],
+            )
         uuids = {member['container_uuid'] for member in members}
-        self.assertEqual(60, len({member['addresses'][0]
-                                  for member in members}))
+        self.assertEqual(
+            60, len({member['addresses'][0] for member in members})
+        )
         self.assertEqual(uuids, set(ports.values()))
         self.assertEqual(uuids, self.lab.allocations())
-        self.assertEqual({'zun-' + uuid for uuid in uuids},
-                         set(self.lab.zun_containers()))
+        self.assertEqual(
+            {'zun-' + uuid for uuid in uuids}, set(self.lab.zun_containers())
+        )
         status = self.lab.control('GET', '')
         self.assertEqual(60, status['calls']['container_start'])
         self.assertLessEqual(status['peak'], base.MAX_IN_FLIGHT)
@@ -59,8 +69,10 @@ class TestMainJob(base.FunctionalTestCase):
     def test_containers_are_zuns_own(self):
         ident = self.create_bulk(2, template=self.template(name='own'))
         self.wait_for_end(ident)
-        names = {container['name']: container for container
-                 in self.ask('GET', '/containers')['containers']}
+        names = {
+            container['name']: container
+            for container in self.ask('GET', '/containers')['containers']
+        }
         self.assertEqual({'own-1', 'own-2'}, set(names))
         for container in names.values():
             shown = self.ask('GET', '/containers/' + container['uuid'])
@@ -68,36 +80,41 @@ class TestMainJob(base.FunctionalTestCase):
             self.assertEqual('host-1', shown['host'])
         uuid = names['own-1']['uuid']
         self.ask('POST', '/containers/%s/stop?timeout=1' % uuid, status=202)
-        self.wait_for('the container is stopped', lambda: not self.inspect(
-            uuid)['State']['Running'])
+        self.wait_for(
+            'the container is stopped',
+            lambda: not self.inspect(uuid)['State']['Running'],
+        )
 
     def test_only_created(self):
         ident = self.create_bulk(3, run=False)
         bulk = self.wait_for_end(ident)
         self.assertEqual('ready', bulk['status'], bulk)
         for member in self.members(ident):
-            self.assertEqual('created', self.inspect(
-                member['container_uuid'])['State']['Status'])
+            self.assertEqual(
+                'created',
+                self.inspect(member['container_uuid'])['State']['Status'],
+            )
 
     def test_bulks_side_by_side(self):
-        idents = [self.create_bulk(5, name='side-%d' % number)
-                  for number in range(3)]
+        idents = [
+            self.create_bulk(5, name='side-%d' % number) for number in range(3)
+        ]
         for ident in idents:
-            self.assertEqual(5, self.wait_for_end(ident)['members'][
-                'running'])
+            self.assertEqual(5, self.wait_for_end(ident)['members']['running'])
         self.delete_bulk(idents[0])
         self.assertEqual(10, len(self.lab.zun_containers()))
 
     def test_deleting_while_it_builds(self):
         ident = self.create_bulk(12)
-        self.wait_for('some are starting', lambda: self.bulk(ident)[
-            'members']['starting'])
+        self.wait_for(
+            'some are starting',
+            lambda: self.bulk(ident)['members']['starting'],
+        )
         self.delete_bulk(ident)
         self.assertEqual({}, self.lab.leftovers())
 
 
 class TestReading(base.FunctionalTestCase):
-
     def test_list_show_and_members(self):
         first = self.create_bulk(5, name='first')
         second = self.create_bulk(1, name='second')
@@ -107,70 +124,95 @@ class TestReading(base.FunctionalTestCase):
         self.assertEqual(first, self.bulk('first')['uuid'])
         self.assertEqual(
             {'first', 'second'},
-            {bulk['name'] for bulk in self.ask('GET', '/bulks')['bulks']})
+            {bulk['name'] for bulk in self.ask('GET', '/bulks')['bulks']},
+        )
         page = self.ask('GET', '/bulks?sort_key=name&sort_dir=asc&limit=1')
         self.assertEqual(['first'], [bulk['name'] for bulk in page['bulks']])
         rest = self.ask('GET', page['next'].partition('/v1')[2])
-        self.assertEqual(['second'],
-                         [bulk['name'] for bulk in rest['bulks']])
+        self.assertEqual(['second'], [bulk['name'] for bulk in rest['bulks']])
         self.assertEqual([], self.ask('GET', '/bulks?status=error')['bulks'])
 
-        self.assertEqual([3, 4], [member['index'] for member in self.members(
-            'first', '?marker=2&limit=2')])
-        self.assertEqual([5, 4, 3, 2, 1], [
-            member['index'] for member in self.members(
-                first, '?sort_dir=desc')])
+        self.assertEqual(
+            [3, 4],
+            [
+                member['index']
+                for member in self.members('first', '?marker=2&limit=2')
+            ],
+        )
+        self.assertEqual(
+            [5, 4, 3, 2, 1],
+            [
+                member['index']
+                for member in self.members(first, '?sort_dir=desc')
+            ],
+        )
         self.assertEqual([], self.members(first, '?state=failed'))
 
     def test_another_projects_bulk(self):
         ident = self.create_bulk(1, user='demo', name='theirs')
         self.assertEqual('ready', self.wait_for_end(ident, 'demo')['status'])
         for method, path in (
-                ('GET', '/bulks/' + ident), ('GET', '/bulks/theirs'),
-                ('GET', '/bulks/%s/members' % ident),
-                ('DELETE', '/bulks/' + ident), ('DELETE', '/bulks/theirs')):
+            ('GET', '/bulks/' + ident),
+            ('GET', '/bulks/theirs'),
+            ('GET', '/bulks/%s/members' % ident),
+            ('DELETE', '/bulks/' + ident),
+            ('DELETE', '/bulks/theirs'),
+        ):
             self.ask(method, path, user='other', status=404)
-        self.assertEqual([], self.ask('GET', '/bulks', user='other')[
-            'bulks'])
+        self.assertEqual([], self.ask('GET', '/bulks', user='other')['bulks'])
         self.assertEqual('ready', self.bulk(ident, 'demo')['status'])
-        container = self.lab.rows('SELECT project_id, user_id FROM '
-                                  'container')[0]
-        self.assertEqual(container, self.lab.rows(
-            'SELECT project_id, user_id FROM zun_bulk_bulk')[0])
+        container = self.lab.rows('SELECT project_id, user_id FROM container')[
+            0
+        ]
+        self.assertEqual(
+            container,
+            self.lab.rows('SELECT project_id, user_id FROM zun_bulk_bulk')[0],
+        )
         self.delete_bulk(ident, 'demo')
 
     def test_who_is_not_who_he_says(self):
         ident = self.create_bulk(1, name='mine')
         owner = self.bulk(ident)
-        forged = {'X-Auth-Token': '', 'X-Project-Id': owner['project_id'],
-                  'X-User-Id': owner['user_id'], 'X-Roles': 'admin',
-                  'X-Identity-Status': 'Confirmed'}
+        forged = {
+            'X-Auth-Token': '',
+            'X-Project-Id': owner['project_id'],
+            'X-User-Id': owner['user_id'],
+            'X-Roles': 'admin',
+            'X-Identity-Status': 'Confirmed',
+        }
         for token in ('', 'forged'):
             headers = {**forged, 'X-Auth-Token': token}
             for method, path, body in (
-                    ('GET', '/bulks', None), ('GET', '/bulks/' + ident, None),
-                    ('DELETE', '/bulks/' + ident, None),
-                    ('GET', '/bulks/%s/members' % ident, None),
-                    ('POST', '/bulks', {'count': 1,
-                                        'template': self.template()})):
-                status, answer = self.lab.request(method, path, body,
-                                                  headers=headers)
+                ('GET', '/bulks', None),
+                ('GET', '/bulks/' + ident, None),
+                ('DELETE', '/bulks/' + ident, None),
+                ('GET', '/bulks/%s/members' % ident, None),
+                ('POST', '/bulks', {'count': 1, 'template': self.template()}),
+            ):
+                status, answer = self.lab.request(
+                    method, path, body, headers=headers
+                )
                 self.assertEqual(401, status, answer)
-        self.assertEqual([(1,)], self.lab.rows(
-            'SELECT count(*) FROM zun_bulk_bulk'))
+        self.assertEqual(
+            [(1,)], self.lab.rows('SELECT count(*) FROM zun_bulk_bulk')
+        )
 
 
 class TestBesideZun(base.FunctionalTestCase):
-
     def test_single_containers_work_unchanged(self):
-        container = self.ask('POST', '/containers?run=true', self.template(
-            name='single'), status=202)
+        container = self.ask(
+            'POST',
+            '/containers?run=true',
+            self.template(name='single'),
+            status=202,
+        )
         path = '/containers/' + container['uuid']
 
         def is_now(status):
             shown = self.ask('GET', path)
-            self.assertNotEqual('Error', shown['status'],
-                                shown['status_reason'])
+            self.assertNotEqual(
+                'Error', shown['status'], shown['status_reason']
+            )
             return shown['status'] == status
 
         self.wait_for('it runs', lambda: is_now('Running'))
@@ -180,21 +222,39 @@ class TestBesideZun(base.FunctionalTestCase):
         self.ask('POST', path + '/start', status=202)
         self.wait_for('it runs again', lambda: is_now('Running'))
         self.ask('DELETE', path + '?force=true', status=204)
-        self.wait_for('it is gone', lambda: self.lab.request(
-            'GET', path)[0] == 404)
+        self.wait_for(
+            'it is gone', lambda: self.lab.request('GET', path)[0] == 404
+        )
         self.assertEqual({}, self.lab.leftovers())
 
     def test_a_single_one_fails_as_ever(self):
-        self.lab.control('POST', '/faults', {
-            'operation': 'container_start', 'kind': 'error',
-            'message': 'context deadline exceeded'})
-        container = self.ask('POST', '/containers?run=true',
-                             self.template(), status=202)
-        shown = self.wait_for('it failed', lambda: [
-            row for row in self.lab.rows(
-                'SELECT status, status_reason FROM container')
-            if row[0] == 'Error'])
+        self.lab.control(
+            'POST',
+            '/faults',
+            {
+                'operation': 'container_start',
+                'kind': 'error',
+                'message': 'context deadline exceeded',
+            },
+        )
+        container = self.ask(
+            'POST', '/containers?run=true', self.template(), status=202
+        )
+        shown = self.wait_for(
+            'it failed',
+            lambda: [
+                row
+                for row in self.lab.rows(
+                    'SELECT status, status_reason FROM container'
+                )
+                if row[0] == 'Error'
+            ],
+        )
         self.assertIn('context deadline exceeded', shown[0][1])
-        self.assertEqual(1, self.lab.rows(
-            'SELECT count(*) FROM container WHERE uuid = ?',
-            container['uuid'])[0][0])
+        self.assertEqual(
+            1,
+            self.lab.rows(
+                'SELECT count(*) FROM container WHERE uuid = ?',
+                container['uuid'],
+            )[0][0],
+        )

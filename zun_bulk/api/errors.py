@@ -34,30 +34,53 @@ def response(exc, request_id):
     headers = {}
     if isinstance(exc, webob.exc.HTTPException):
         status, text = exc.code, exc.detail or exc.explanation
-        headers = {name: exc.headers[name] for name in ('Allow',)
-                   if name in exc.headers}
+        headers = {
+            name: exc.headers[name]
+            for name in ('Allow',)
+            if name in exc.headers
+        }
     elif isinstance(exc, exception.ZunException) and exc.code < 500:
         status, text = exc.code, str(exc)
     else:
         return _server_error(exc, request_id)
-    LOG.debug('Refused with %(status)s: %(text)s',
-              {'status': status, 'text': text})
-    return _response(status, exception.convert_excp_to_err_code(
-        type(exc).__name__), text, text, request_id, headers)
+    LOG.debug(
+        'Refused with %(status)s: %(text)s', {'status': status, 'text': text}
+    )
+    return _response(
+        status,
+        exception.convert_excp_to_err_code(type(exc).__name__),
+        text,
+        text,
+        request_id,
+        headers,
+    )
 
 
 def _server_error(exc, request_id):
     correlation_id = uuidutils.generate_uuid()
     LOG.error('%s: %s', correlation_id, exc, exc_info=exc)
-    return _response(500, '', webob_util.status_reasons[500],
-                     exception.OBFUSCATED_MSG % correlation_id, request_id)
+    return _response(
+        500,
+        '',
+        webob_util.status_reasons[500],
+        exception.OBFUSCATED_MSG % correlation_id,
+        request_id,
+    )
 
 
 def _response(status, code, title, detail, request_id, headers=()):
-    error = {'request_id': request_id or '', 'code': 'container.' + code,
-             'status': status, 'title': title, 'detail': detail, 'links': []}
+    error = {
+        'request_id': request_id or '',
+        'code': 'container.' + code,
+        'status': status,
+        'title': title,
+        'detail': detail,
+        'links': [],
+    }
     result = webob.Response(
-        status=status, content_type='application/json',
-        body=jsonutils.dump_as_bytes({'errors': [error]}))
+        status=status,
+        content_type='application/json',
+        body=jsonutils.dump_as_bytes({'errors': [error]}),
+    )
     result.headers.update(headers)
     return result

@@ -22,17 +22,9 @@ from zun_bulk.api.handlers import member
 
 
 ROUTE_DECLARATIONS = {
-    '/v1/bulks': {
-        'GET': bulk.list_bulks,
-        'POST': bulk.create_bulk,
-    },
-    '/v1/bulks/{ident}': {
-        'GET': bulk.get_bulk,
-        'DELETE': bulk.delete_bulk,
-    },
-    '/v1/bulks/{ident}/members': {
-        'GET': member.list_members,
-    },
+    '/v1/bulks': {'GET': bulk.list_bulks, 'POST': bulk.create_bulk},
+    '/v1/bulks/{ident}': {'GET': bulk.get_bulk, 'DELETE': bulk.delete_bulk},
+    '/v1/bulks/{ident}/members': {'GET': member.list_members},
 }
 
 
@@ -40,10 +32,13 @@ def make_map():
     mapper = routes.Mapper()
     for path, targets in ROUTE_DECLARATIONS.items():
         for method, function in targets.items():
-            mapper.connect(path, action=function,
-                           conditions={'method': [method]})
-        mapper.connect(path, action=functools.partial(
-            _not_allowed, ', '.join(sorted(targets))))
+            mapper.connect(
+                path, action=function, conditions={'method': [method]}
+            )
+        mapper.connect(
+            path,
+            action=functools.partial(_not_allowed, ', '.join(sorted(targets))),
+        )
     return mapper
 
 
@@ -61,4 +56,5 @@ def dispatch(req, mapper):
 def _not_allowed(allowed, req, **match):
     raise webob.exc.HTTPMethodNotAllowed(
         'The method %s is not allowed here.' % req.method,
-        headers={'Allow': allowed})
+        headers={'Allow': allowed},
+    )

@@ -20,7 +20,7 @@ SERVICE_TYPE = 'container-bulk'
 
 #: From the oldest to the newest.
 VERSIONS = [
-    '1.0',  # Create, show, list and delete bulks; list their members.
+    '1.0'  # Create, show, list and delete bulks; list their members.
 ]
 
 
@@ -33,13 +33,16 @@ def extract(req):
     header = microversion_parse.STANDARD_HEADER
     try:
         return microversion_parse.extract_version(
-            req.headers, SERVICE_TYPE, VERSIONS)
+            req.headers, SERVICE_TYPE, VERSIONS
+        )
     except ValueError as exc:
         raise webob.exc.HTTPNotAcceptable(
-            'Header %s: %s for %s' % (header, exc, SERVICE_TYPE)) from exc
+            'Header %s: %s for %s' % (header, exc, SERVICE_TYPE)
+        ) from exc
     except TypeError as exc:
         raise webob.exc.HTTPBadRequest(
-            'Header %s: %s for %s' % (header, exc, SERVICE_TYPE)) from exc
+            'Header %s: %s for %s' % (header, exc, SERVICE_TYPE)
+        ) from exc
 
 
 def add_headers(response, version):
@@ -47,9 +50,11 @@ def add_headers(response, version):
 
     :param version: None if the request failed before it had one.
     """
-    for name, value in (('OpenStack-API-Version', version),
-                        ('OpenStack-API-Minimum-Version', VERSIONS[0]),
-                        ('OpenStack-API-Maximum-Version', VERSIONS[-1])):
+    for name, value in (
+        ('OpenStack-API-Version', version),
+        ('OpenStack-API-Minimum-Version', VERSIONS[0]),
+        ('OpenStack-API-Maximum-Version', VERSIONS[-1]),
+    ):
         if value is not None:
             response.headers[name] = '%s %s' % (SERVICE_TYPE, value)
     response.headers.add('Vary', 'OpenStack-API-Version')

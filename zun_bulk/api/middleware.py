@@ -38,9 +38,13 @@ def filter_factory(global_conf, **local_conf):
 def register_policies():
     """Add our policies to Zun's enforcer, which may have them already."""
     enforcer = policy.init()
-    enforcer.register_defaults([
-        rule for rule in policies.list_rules()
-        if rule.name not in enforcer.registered_rules])
+    enforcer.register_defaults(
+        [
+            rule
+            for rule in policies.list_rules()
+            if rule.name not in enforcer.registered_rules
+        ]
+    )
 
 
 class BulkMiddleware:
@@ -83,11 +87,14 @@ class BulkMiddleware:
         without its own mark in the environment nobody is let in, whatever
         the pipeline looks like.
         """
-        if (not req.environ.get('keystone.token_info')
-                or req.headers.get('X-Identity-Status') != 'Confirmed'):
+        if (
+            not req.environ.get('keystone.token_info')
+            or req.headers.get('X-Identity-Status') != 'Confirmed'
+        ):
             raise webob.exc.HTTPUnauthorized('Authentication required.')
         self._context_hook.before(types.SimpleNamespace(request=req))
         if not req.context.project_id:
             # The bulk of nobody would be everybody's.
             raise webob.exc.HTTPForbidden(
-                'A token with a project is required.')
+                'A token with a project is required.'
+            )

@@ -34,19 +34,22 @@ def read_body(req, schema):
     """
     if req.content_type != 'application/json':
         raise webob.exc.HTTPUnsupportedMediaType(
-            'Header Content-Type: it must be application/json.')
+            'Header Content-Type: it must be application/json.'
+        )
     # A length that lies is cut by the server; chunks have none.
     raw = b''
     if (req.content_length or 0) <= MAX_BODY_SIZE:
         raw = req.body_file.read(MAX_BODY_SIZE + 1)
     if (req.content_length or len(raw)) > MAX_BODY_SIZE:
         raise webob.exc.HTTPRequestEntityTooLarge(
-            'The request body may have %d bytes.' % MAX_BODY_SIZE)
+            'The request body may have %d bytes.' % MAX_BODY_SIZE
+        )
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise exception.SchemaValidationError(
-            detail='The request body is not JSON: %s' % exc) from exc
+            detail='The request body is not JSON: %s' % exc
+        ) from exc
     check(body, schema, 'the request body')
     return body
 
@@ -60,7 +63,8 @@ def read_query(req, schema):
         query = req.GET.mixed()
     except UnicodeDecodeError as exc:
         raise exception.SchemaValidationError(
-            detail='The query string is not UTF-8.') from exc
+            detail='The query string is not UTF-8.'
+        ) from exc
     check(query, schema, 'the query')
     return query
 
@@ -77,13 +81,18 @@ def check(value, schema, name):
     if error is not None:
         raise exception.SchemaValidationError(
             detail='Invalid input for %s: %s'
-            % (_path(error.absolute_path) or name,
-               error.message[:_MAX_MESSAGE]))
+            % (
+                _path(error.absolute_path) or name,
+                error.message[:_MAX_MESSAGE],
+            )
+        )
 
 
 def _path(parts):
-    path = ''.join('[%d]' % part if isinstance(part, int) else '.%s' % part
-                   for part in parts)
+    path = ''.join(
+        '[%d]' % part if isinstance(part, int) else '.%s' % part
+        for part in parts
+    )
     return path.lstrip('.')
 
 

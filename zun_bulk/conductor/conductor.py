@@ -40,8 +40,10 @@ from zun_bulk.scheduler import placement
 
 LOG = logging.getLogger(__name__)
 
-NO_ROOM = ('There are not enough hosts available: no host that passes the '
-           'enabled filters has room left in Placement for this container.')
+NO_ROOM = (
+    'There are not enough hosts available: no host that passes the '
+    'enabled filters has room left in Placement for this container.'
+)
 #: How often capacity that others took first is looked up anew.
 PLAN_ATTEMPTS = 3
 
@@ -101,22 +103,24 @@ class Leases:
 
 
 class Conductor:
-
     def __init__(self):
         self._context = zun_context.get_admin_context(all_projects=True)
         self._leases = Leases(
             '%s:%s' % (CONF.host, uuidutils.generate_uuid()),
-            CONF.zun_bulk.lease_time)
+            CONF.zun_bulk.lease_time,
+        )
         self._woken = threading.Event()
         self._placement = None
         self._ports = None
 
     def start(self):
-        threading.Thread(target=self._run, daemon=True,
-                         name='zun-bulk-conductor').start()
+        threading.Thread(
+            target=self._run, daemon=True, name='zun-bulk-conductor'
+        ).start()
         # Apart, because a call to Neutron may take longer than the lease.
-        threading.Thread(target=self._renew, daemon=True,
-                         name='zun-bulk-leases').start()
+        threading.Thread(
+            target=self._renew, daemon=True, name='zun-bulk-leases'
+        ).start()
         rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
 
     def wake(self):
@@ -153,8 +157,7 @@ class Conductor:
                 else:
                     self._build(bulk, epoch)
             except LostLease:
-                LOG.info('Bulk %s has passed to another conductor',
-                         bulk.uuid)
+                LOG.info('Bulk %s has passed to another conductor', bulk.uuid)
             except Exception:
                 # It stays as it is in the database and is tried again.
                 LOG.exception('Could not go on with bulk %s', bulk.uuid)
@@ -164,8 +167,9 @@ class Conductor:
     def _build(self, bulk, epoch):
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
-            self._place(bulk, epoch,
-                        queued[start:start + CONF.zun_bulk.claim_batch])
+            self._place(
+                bulk, epoch, queued[start : start + CONF.zun_bulk.claim_batch]
+            )
         self._finish(bulk, epoch)
 
     def _place(self, bulk, epoch, members):
@@ -174,27 +178,41 @@ class Conductor:
         if left:
             self._fail(bulk, left, NO_ROOM, 'capacity')
         known = self._ports_api().find(
-            [member.container_uuid for member, _host in chosen])
+            [member.container_uuid for member, _host in chosen]
+        )
         size = CONF.zun_bulk.port_batch
-        parts = [chosen[start:start + size]
-                 for start in range(0, len(chosen), size)]
+        parts = [
+            chosen[start : start + size]
+            for start in range(0, len(chosen), size)
+        ]
         with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
-            for _done in pool.map(lambda part: self._hand_over(
-                    bulk, epoch, part, known), parts):
+            for _done in pool.map(
+                lambda part: self._hand_over(bulk, epoch, part, known), parts
+            ):
                 pass
 
     def _hand_over(self, bulk, epoch, chosen, known):
         """Make the ports of claimed members and give them to their hosts."""
         try:
             networks = self._ports_api().ensure(
-                bulk, [(member, host.name) for member, host in chosen], known)
+                bulk, [(member, host.name) for member, host in chosen], known
+            )
         except ports.Refused as error:
-            self._fail(bulk, [member for member, _host in chosen],
-                       str(error), 'network')
+            self._fail(
+                bulk,
+                [member for member, _host in chosen],
+                str(error),
+                'network',
+            )
             return
-        placed = db.place_members(bulk.id, epoch, [
-            (member, host.name, networks[member.id], host.limits)
-            for member, host in chosen])
+        placed = db.place_members(
+            bulk.id,
+            epoch,
+            [
+                (member, host.name, networks[member.id], host.limits)
+                for member, host in chosen
+            ],
+        )
         if placed is None:
             raise LostLease()
         self._wake_hosts({host.name for _member, host in chosen})
@@ -204,87 +222,123 @@ class Conductor:
 
         :returns: [(member, Host)], [members without room].
         """
-        taken = {host: sum(states.values())
-                 for host, states in db.count_by_host(bulk.id).items()}
+        taken = {
+            host: sum(states.values())
+            for host, states in db.count_by_host(bulk.id).items()
+        }
         for _attempt in range(PLAN_ATTEMPTS):
             found = self._passing_hosts(bulk, members[0])
             names = planner.spread(
-                len(members), {name: host.room
-                               for name, host in found.items()}, taken)
-            chosen = [(member, found[name])
-                      for member, name in zip(members, names, strict=False)]
+                len(members),
+                {name: host.room for name, host in found.items()},
+                taken,
+            )
+            chosen = [
+                (member, found[name])
+                for member, name in zip(members, names, strict=False)
+            ]
             if not chosen:
                 break
             try:
                 self._placement_api().claim(
-                    {member.container_uuid: host.allocations
-                     for member, host in chosen},
-                    bulk.project_id, bulk.user_id)
+                    {
+                        member.container_uuid: host.allocations
+                        for member, host in chosen
+                    },
+                    bulk.project_id,
+                    bulk.user_id,
+                )
             except placement.Full as error:
-                LOG.info('Bulk %(bulk)s: the room was taken by others '
-                         'first: %(error)s',
-                         {'bulk': bulk.uuid, 'error': error})
+                LOG.info(
+                    'Bulk %(bulk)s: the room was taken by others '
+                    'first: %(error)s',
+                    {'bulk': bulk.uuid, 'error': error},
+                )
                 continue
-            return chosen, members[len(chosen):]
+            return chosen, members[len(chosen) :]
         return [], members
 
     def _passing_hosts(self, bulk, member):
-        container = objects.Container.get_by_uuid(self._context,
-                                                  member.container_uuid)
-        return hosts.passing(self._context, container, bulk.spec,
-                             self._placement_api())
+        container = objects.Container.get_by_uuid(
+            self._context, member.container_uuid
+        )
+        return hosts.passing(
+            self._context, container, bulk.spec, self._placement_api()
+        )
 
     def _fail(self, bulk, members, reason, reason_class):
-        failed = db.move_members(members, MemberState.FAILED, reason=reason,
-                                 reason_class=reason_class,
-                                 finished_at=timeutils.utcnow())
+        failed = db.move_members(
+            members,
+            MemberState.FAILED,
+            reason=reason,
+            reason_class=reason_class,
+            finished_at=timeutils.utcnow(),
+        )
         gone = [member.container_uuid for member in failed]
         db.fail_containers(gone, reason)
         self._release(bulk, gone)
 
     def _finish(self, bulk, epoch):
         counts = db.count_members([bulk.id])[bulk.id]
-        if sum(counts.get(state, 0)
-               for state in MemberState.FINAL) < bulk.count:
+        if (
+            sum(counts.get(state, 0) for state in MemberState.FINAL)
+            < bulk.count
+        ):
             return
         failed = counts.get(MemberState.FAILED, 0)
         if db.set_bulk_status(
-                bulk.id, epoch, BulkStatus.BUILDING,
-                BulkStatus.ERROR if failed else BulkStatus.READY,
-                reason='%d of %d members failed' % (failed, bulk.count)
-                if failed else None, finished=True):
-            LOG.info('Bulk %(bulk)s is finished: %(counts)s',
-                     {'bulk': bulk.uuid, 'counts': dict(counts)})
+            bulk.id,
+            epoch,
+            BulkStatus.BUILDING,
+            BulkStatus.ERROR if failed else BulkStatus.READY,
+            reason='%d of %d members failed' % (failed, bulk.count)
+            if failed
+            else None,
+            finished=True,
+        ):
+            LOG.info(
+                'Bulk %(bulk)s is finished: %(counts)s',
+                {'bulk': bulk.uuid, 'counts': dict(counts)},
+            )
         db.release_lease(bulk.id, epoch)
 
     # ---------------------------------------------------------- deleting
 
     def _delete(self, bulk, epoch):
         """Remove what never reached a host; once hosts are done, the rest."""
-        unplaced = db.list_members_in(MemberState.DELETING, bulk_id=bulk.id,
-                                      host='')
+        unplaced = db.list_members_in(
+            MemberState.DELETING, bulk_id=bulk.id, host=''
+        )
         if unplaced:
             uuids = [member.container_uuid for member in unplaced]
             self._release(bulk, uuids)
             db.delete_containers(uuids)
             db.move_members(unplaced, MemberState.DELETED)
         waiting = db.count_by_host(bulk.id)
-        busy = {host for host, states in waiting.items()
-                if states.get(MemberState.DELETING)}
+        busy = {
+            host
+            for host, states in waiting.items()
+            if states.get(MemberState.DELETING)
+        }
         if busy:
             self._wake_hosts(busy)
             return
-        self._release(bulk, [member.container_uuid
-                             for member in db.list_members(bulk.id)])
+        self._release(
+            bulk,
+            [member.container_uuid for member in db.list_members(bulk.id)],
+        )
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
 
     def _release(self, bulk, uuids):
         """Delete the ports and claims that containers may have left."""
-        providers = [node.rp_uuid for node in
-                     objects.ComputeNode.list(self._context) if node.rp_uuid]
+        providers = [
+            node.rp_uuid
+            for node in objects.ComputeNode.list(self._context)
+            if node.rp_uuid
+        ]
         for start in range(0, len(uuids), CONF.zun_bulk.claim_batch):
-            part = uuids[start:start + CONF.zun_bulk.claim_batch]
+            part = uuids[start : start + CONF.zun_bulk.claim_batch]
             swept = self._ports_api().sweep(bulk, part)
             if swept:
                 LOG.info('Deleted %d ports that were left over', swept)
@@ -300,9 +354,11 @@ class Conductor:
             try:
                 rpc.wake_host(self._context, name)
             except Exception as error:
-                LOG.warning('Could not wake host %(host)s, which will look '
-                            'by itself: %(error)s',
-                            {'host': name, 'error': error})
+                LOG.warning(
+                    'Could not wake host %(host)s, which will look '
+                    'by itself: %(error)s',
+                    {'host': name, 'error': error},
+                )
 
     # Made at first use: Keystone need not answer when zun-compute starts.
 

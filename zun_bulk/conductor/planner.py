@@ -26,8 +26,11 @@ def spread(count, capacity, taken=None):
         The same input always gives the same output.
     """
     taken = taken or {}
-    heap = [(taken.get(host, 0), host)
-            for host, room in capacity.items() if room > 0]
+    heap = [
+        (taken.get(host, 0), host)
+        for host, room in capacity.items()
+        if room > 0
+    ]
     heapq.heapify(heap)
     room = dict(capacity)
     hosts = []

@@ -13,12 +13,14 @@
 from oslo_config import cfg
 
 
-GROUP = cfg.OptGroup(
-    'zun_bulk', title='Creating containers in bulk')
+GROUP = cfg.OptGroup('zun_bulk', title='Creating containers in bulk')
 
 OPTS = [
     cfg.IntOpt(
-        'max_members', default=10000, min=1, max=100000,
+        'max_members',
+        default=10000,
+        min=1,
+        max=100000,
         help="""
 The most containers that one bulk may have.
 
@@ -26,83 +28,119 @@ A request for more is refused with 400. Each costs a row in Zun's
 ``container`` and ``container_actions`` tables and one in
 ``zun_bulk_member`` at once; raise it only where the database takes the
 transaction (10 000 members are about 30 000 rows).
-"""),
+""",
+    ),
     cfg.IntOpt(
-        'max_in_flight', default=4, min=1, max=64,
+        'max_in_flight',
+        default=4,
+        min=1,
+        max=64,
         help="""
 How many containers of bulks a host creates and starts at the same time.
 
 A Docker Engine has a knee: on a host with two cores it starts most containers
 a second at about 4 at once, and fewer beyond. Raise it on hosts with more
 cores, lower it when the engine's own commands become slow.
-"""),
+""",
+    ),
     cfg.FloatOpt(
-        'settle_time', default=5.0, min=0.0, max=300.0,
+        'settle_time',
+        default=5.0,
+        min=0.0,
+        max=300.0,
         help="""
 Seconds for which a container must stay up before its member is "running".
 
 A container that ends or restarts within this time is failed. Settling holds
 no place among ``max_in_flight``. 0 looks once, right after the start.
-"""),
+""",
+    ),
     cfg.FloatOpt(
-        'create_timeout', default=600.0, min=10.0, max=86400.0,
+        'create_timeout',
+        default=600.0,
+        min=10.0,
+        max=86400.0,
         help="""
 Seconds after which a start that has not ended is looked into.
 
 It covers pulling the image. Past it the container is inspected, and its
 member goes on or fails by what is found; it is never started twice.
-"""),
+""",
+    ),
     cfg.FloatOpt(
-        'poll_interval', default=5.0, min=0.1, max=300.0,
+        'poll_interval',
+        default=5.0,
+        min=0.1,
+        max=300.0,
         help="""
 Seconds between two looks into the database for work, when no message came.
 
 Messages only shorten this wait: losing all of them loses nothing.
-"""),
+""",
+    ),
     cfg.BoolOpt(
-        'run_conductor', default=True,
+        'run_conductor',
+        default=True,
         help="""
 Whether zun-compute plans bulks too.
 
 One conductor plans a bulk at a time, whichever takes its lease first. Set it
 to false on compute hosts that should only start containers, as long as some
 host keeps it true.
-"""),
+""",
+    ),
     cfg.FloatOpt(
-        'lease_time', default=15.0, min=1.0, max=3600.0,
+        'lease_time',
+        default=15.0,
+        min=1.0,
+        max=3600.0,
         help="""
 Seconds without a sign of life from a bulk's conductor after which another
 takes the bulk over.
 
 A conductor shows one every third of this time. Too short a time moves bulks
 between conductors whenever the database is slow.
-"""),
+""",
+    ),
     cfg.IntOpt(
-        'claim_batch', default=100, min=1, max=200,
+        'claim_batch',
+        default=100,
+        min=1,
+        max=200,
         help="""
 How many members are claimed in Placement by one call.
 
 Placement takes about 10 ms a member within one transaction; a call of more
 than 200 holds its rows for seconds.
-"""),
+""",
+    ),
     cfg.IntOpt(
-        'port_batch', default=10, min=1, max=200,
+        'port_batch',
+        default=10,
+        min=1,
+        max=200,
         help="""
 For how many members ports are made in Neutron by one call.
 
 The members of a batch are handed to their hosts once it is made, so a small
 batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port.
-"""),
+""",
+    ),
     cfg.IntOpt(
-        'port_calls', default=2, min=1, max=16,
+        'port_calls',
+        default=2,
+        min=1,
+        max=16,
         help="""
 How many calls that make ports a conductor has under way in Neutron.
 
 Raise it where Neutron has many API workers and ports are what a bulk waits
 for; lower it where bulks make Neutron slow for others.
-"""),
+""",
+    ),
     cfg.StrOpt(
-        'network_driver', default='kuryr',
+        'network_driver',
+        default='kuryr',
         help="""
 The Zun network driver that does the work when ``[network] driver`` is
 ``zun_bulk``.
@@ -110,7 +148,8 @@ The Zun network driver that does the work when ``[network] driver`` is
 ``[network] driver = zun_bulk`` makes one Keystone session serve all
 containers and spares the update of each port that a bulk has already made.
 Any name of the entry point group ``zun.network.driver`` but ``zun_bulk``.
-"""),
+""",
+    ),
 ]
 
 

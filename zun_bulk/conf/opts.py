@@ -16,5 +16,6 @@ from zun_bulk.conf import bulk
 
 
 def list_opts():
-    return [(group.name, options)
-            for group, options in bulk.list_opts().items()]
+    return [
+        (group.name, options) for group, options in bulk.list_opts().items()
+    ]

@@ -31,8 +31,10 @@ def problem(inspect, run):
         return ': '.join(filter(None, (text, state.get('Error'))))
     if state.get('Restarting') or inspect.get('RestartCount'):
         # Docker starts the count anew with each start that it is asked for.
-        return ('the container died and was restarted; its last exit code '
-                'was %s' % state.get('ExitCode'))
+        return (
+            'the container died and was restarted; its last exit code '
+            'was %s' % state.get('ExitCode')
+        )
     if not state.get('Pid'):
         return 'Docker calls the container running but it has no process'
     if (state.get('Health') or {}).get('Status') == 'unhealthy':

@@ -38,7 +38,8 @@ class Ports:
 
     def __init__(self):
         self._client = clients.OpenStackClients(
-            zun_context.get_admin_context()).neutron()
+            zun_context.get_admin_context()
+        ).neutron()
 
     def find(self, container_uuids):
         """Ports that the containers have already.
@@ -47,10 +48,12 @@ class Ports:
         """
         if not container_uuids:
             return {}
-        ports = self._client.list_ports(
-            device_id=list(container_uuids))['ports']
-        return {(port['device_id'], port['network_id']): port
-                for port in ports}
+        ports = self._client.list_ports(device_id=list(container_uuids))[
+            'ports'
+        ]
+        return {
+            (port['device_id'], port['network_id']): port for port in ports
+        }
 
     def ensure(self, bulk, placements, known):
         """Make the ports that members lack, by one call.
@@ -67,7 +70,8 @@ class Ports:
             for member, host in placements
             for index, network in _in_zuns_order(bulk)
             if _wants_port(network)
-            and (member.container_uuid, network['network']) not in known]
+            and (member.container_uuid, network['network']) not in known
+        ]
         if missing:
             try:
                 made = self._client.create_port({'ports': missing})['ports']
@@ -75,14 +79,24 @@ class Ports:
                 if 400 <= error.status_code < 500:
                     raise Refused('Neutron: %s' % error) from error
                 raise
-            known = {**known, **{(port['device_id'], port['network_id']): port
-                                 for port in made}}
-        return {member.id: [
-            _with_port(network,
-                       known[member.container_uuid, network['network']])
-            if _wants_port(network) else network
-            for network in bulk.spec['requested_networks']]
-            for member, _host in placements}
+            known = {
+                **known,
+                **{
+                    (port['device_id'], port['network_id']): port
+                    for port in made
+                },
+            }
+        return {
+            member.id: [
+                _with_port(
+                    network, known[member.container_uuid, network['network']]
+                )
+                if _wants_port(network)
+                else network
+                for network in bulk.spec['requested_networks']
+            ]
+            for member, _host in placements
+        }
 
     def sweep(self, bulk, container_uuids):
         """Delete what ports are left of containers that are gone.
@@ -91,15 +105,23 @@ class Ports:
 
         :returns: how many there were.
         """
-        given = {network['port'] for network in
-                 bulk.spec['requested_networks']}
+        given = {
+            network['port'] for network in bulk.spec['requested_networks']
+        }
         ports = self.find(container_uuids).values()
         for port in ports:
             try:
                 if port['id'] in given:
-                    self._client.update_port(port['id'], {'port': {
-                        'device_id': '', 'device_owner': '',
-                        consts.BINDING_HOST_ID: None}})
+                    self._client.update_port(
+                        port['id'],
+                        {
+                            'port': {
+                                'device_id': '',
+                                'device_owner': '',
+                                consts.BINDING_HOST_ID: None,
+                            }
+                        },
+                    )
                 else:
                     self._client.delete_port(port['id'])
             except neutron_exceptions.PortNotFoundClient:
@@ -111,8 +133,11 @@ def addresses(networks):
     """IP addresses in a member's networks, or None before it has ports."""
     if not networks:
         return None
-    return [address['addr'] for network in networks
-            for address in network.get(PORT, {}).get('addresses', ())]
+    return [
+        address['addr']
+        for network in networks
+        for address in network.get(PORT, {}).get('addresses', ())
+    ]
 
 
 def _wants_port(network):
@@ -126,9 +151,11 @@ def _in_zuns_order(bulk):
 
 
 def _port_body(bulk, network, member, host, first):
-    body = {'network_id': network['network'],
-            'tenant_id': bulk.project_id,
-            'device_id': member.container_uuid}
+    body = {
+        'network_id': network['network'],
+        'tenant_id': bulk.project_id,
+        'device_id': member.container_uuid,
+    }
     if first:
         body['device_owner'] = kuryr_network.DEVICE_OWNER
         body[consts.BINDING_HOST_ID] = host
@@ -140,12 +167,26 @@ def _port_body(bulk, network, member, host, first):
 
 
 def _with_port(network, port):
-    return dict(network, port=port['id'], **{PORT: {
-        'id': port['id'], 'mac_address': port['mac_address'],
-        'host': port.get(consts.BINDING_HOST_ID),
-        'addresses': [
-            {'addr': fixed['ip_address'],
-             'version': ipaddress.ip_address(fixed['ip_address']).version,
-             'port': port['id'], 'subnet_id': fixed['subnet_id'],
-             'preserve_on_delete': network['preserve_on_delete']}
-            for fixed in port['fixed_ips']]}})
+    return dict(
+        network,
+        port=port['id'],
+        **{
+            PORT: {
+                'id': port['id'],
+                'mac_address': port['mac_address'],
+                'host': port.get(consts.BINDING_HOST_ID),
+                'addresses': [
+                    {
+                        'addr': fixed['ip_address'],
+                        'version': ipaddress.ip_address(
+                            fixed['ip_address']
+                        ).version,
+                        'port': port['id'],
+                        'subnet_id': fixed['subnet_id'],
+                        'preserve_on_delete': network['preserve_on_delete'],
+                    }
+                    for fixed in port['fixed_ips']
+                ],
+            }
+        },
+    )

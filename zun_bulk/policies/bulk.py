@@ -21,32 +21,32 @@ rules = [
         name=BULK % 'create',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Create a bulk of containers. What its template asks for '
-                    'has to pass the policies of container:create as well.',
-        operations=[{'path': '/v1/bulks', 'method': 'POST'}]
+        'has to pass the policies of container:create as well.',
+        operations=[{'path': '/v1/bulks', 'method': 'POST'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'get',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Retrieve the details of a bulk.',
-        operations=[{'path': '/v1/bulks/{bulk_ident}', 'method': 'GET'}]
+        operations=[{'path': '/v1/bulks/{bulk_ident}', 'method': 'GET'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'get_all',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description="List a project's bulks.",
-        operations=[{'path': '/v1/bulks', 'method': 'GET'}]
+        operations=[{'path': '/v1/bulks', 'method': 'GET'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'get_all_projects',
         check_str=base.RULE_ADMIN_API,
         description='List the bulks of all projects.',
-        operations=[{'path': '/v1/bulks?all_projects=true', 'method': 'GET'}]
+        operations=[{'path': '/v1/bulks?all_projects=true', 'method': 'GET'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'delete',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Delete a bulk and all its containers.',
-        operations=[{'path': '/v1/bulks/{bulk_ident}', 'method': 'DELETE'}]
+        operations=[{'path': '/v1/bulks/{bulk_ident}', 'method': 'DELETE'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'members',
@@ -54,7 +54,7 @@ rules = [
         description='List the members of a bulk.',
         operations=[
             {'path': '/v1/bulks/{bulk_ident}/members', 'method': 'GET'}
-        ]
+        ],
     ),
 ]
 

@@ -48,14 +48,17 @@ def passing(context, container, spec, placement):
     :param placement: a Placement.
     :returns: {host name: Host}.
     """
-    extra_spec = {'hints': spec.get('hints'),
-                  'pci_requests': objects.ContainerPCIRequests(requests=[]),
-                  'availability_zone': spec.get('availability_zone'),
-                  'requested_host': spec.get('requested_host')}
+    extra_spec = {
+        'hints': spec.get('hints'),
+        'pci_requests': objects.ContainerPCIRequests(requests=[]),
+        'availability_zone': spec.get('availability_zone'),
+        'requested_host': spec.get('requested_host'),
+    }
     request_filter.process_reqspec(context, extra_spec)
     try:
-        resources = utils.resources_from_request_spec(context, container,
-                                                      extra_spec)
+        resources = utils.resources_from_request_spec(
+            context, container, extra_spec
+        )
     except exception.NoValidHost:
         return {}
     candidates = placement.candidates(resources)
@@ -63,12 +66,21 @@ def passing(context, container, spec, placement):
         return {}
     scheduler = filter_scheduler.FilterScheduler()
     services = scheduler._get_services_by_host(context)
-    nodes = [node for node in objects.ComputeNode.list(
-                 context, filters={'rp_uuid': list(candidates)})
-             if node.hostname in services]
+    nodes = [
+        node
+        for node in objects.ComputeNode.list(
+            context, filters={'rp_uuid': list(candidates)}
+        )
+        if node.hostname in services
+    ]
     states = scheduler.get_all_host_state(nodes, services)
     passed = scheduler._get_filtered_hosts(states, container, extra_spec)
-    return {state.hostname: Host(state.hostname, candidates[state.uuid].room,
-                                 state.limits,
-                                 candidates[state.uuid].allocations)
-            for state in passed or ()}
+    return {
+        state.hostname: Host(
+            state.hostname,
+            candidates[state.uuid].room,
+            state.limits,
+            candidates[state.uuid].allocations,
+        )
+        for state in passed or ()
+    }

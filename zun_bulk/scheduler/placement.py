@@ -45,13 +45,19 @@ class Placement:
     def __init__(self, sleep=time.sleep):
         self._sleep = sleep
         self._adapter, self._endpoint = clients.OpenStackClients(
-            zun_context.get_admin_context()).placement()
+            zun_context.get_admin_context()
+        ).placement()
         self._has_traits = False
 
     def _call(self, method, url, **kwargs):
         return self._adapter.request(
-            url, method, endpoint_filter=self._endpoint,
-            microversion=MICROVERSION, raise_exc=False, **kwargs)
+            url,
+            method,
+            endpoint_filter=self._endpoint,
+            microversion=MICROVERSION,
+            raise_exc=False,
+            **kwargs,
+        )
 
     def candidates(self, resources):
         """Ask which providers have room for one container.
@@ -60,15 +66,20 @@ class Placement:
         :returns: {provider uuid: Candidate}.
         """
         self._ensure_traits()
-        answer = self._call('GET', '/allocation_candidates?'
-                            + resources.to_querystring())
+        answer = self._call(
+            'GET', '/allocation_candidates?' + resources.to_querystring()
+        )
         _expect(answer, 200)
         body = answer.json()
         found = {}
         for request in body['allocation_requests']:
             for provider in request['allocations']:
-                found.setdefault(provider, Candidate(
-                    request['allocations'], body['provider_summaries']))
+                found.setdefault(
+                    provider,
+                    Candidate(
+                        request['allocations'], body['provider_summaries']
+                    ),
+                )
         return found
 
     def _ensure_traits(self):
@@ -90,11 +101,19 @@ class Placement:
         """
         generations = dict.fromkeys(claims)
         for attempt in range(CONFLICT_RETRIES):
-            answer = self._call('POST', '/allocations', json={
-                uuid: {'allocations': allocations,
-                       'project_id': project_id, 'user_id': user_id,
-                       'consumer_generation': generations[uuid]}
-                for uuid, allocations in claims.items()})
+            answer = self._call(
+                'POST',
+                '/allocations',
+                json={
+                    uuid: {
+                        'allocations': allocations,
+                        'project_id': project_id,
+                        'user_id': user_id,
+                        'consumer_generation': generations[uuid],
+                    }
+                    for uuid, allocations in claims.items()
+                },
+            )
             if answer.status_code != 409:
                 _expect(answer, 204)
                 return
@@ -103,10 +122,9 @@ class Placement:
                 raise Full(error['detail'])
             if 'consumer generation' in error['detail']:
                 # An earlier owner of the bulk has claimed for some of them.
-                generations = {uuid: self._generation(uuid)
-                               for uuid in claims}
+                generations = {uuid: self._generation(uuid) for uuid in claims}
             else:
-                self._sleep(random.uniform(0, 0.1 * 2 ** attempt))
+                self._sleep(random.uniform(0, 0.1 * 2**attempt))
         _expect(answer, 204)
 
     def _generation(self, uuid):
@@ -124,7 +142,8 @@ class Placement:
         wanted, found = set(uuids), set()
         for provider in providers:
             answer = self._call(
-                'GET', '/resource_providers/%s/allocations' % provider)
+                'GET', '/resource_providers/%s/allocations' % provider
+            )
             if answer.status_code != 404:
                 _expect(answer, 200)
                 found |= wanted.intersection(answer.json()['allocations'])
@@ -143,16 +162,21 @@ class Candidate(collections.namedtuple('Candidate', 'allocations summaries')):
             (summary['capacity'] - summary['used']) // amount
             for provider, claim in self.allocations.items()
             for resource, amount in claim['resources'].items()
-            for summary in [self.summaries[provider]['resources'][resource]])
+            for summary in [self.summaries[provider]['resources'][resource]]
+        )
 
 
 def _expect(answer, *codes):
     if answer.status_code not in codes:
-        LOG.error('Placement answered %(code)d to %(method)s %(path)s: '
-                  '%(text)s',
-                  {'code': answer.status_code,
-                   'method': answer.request.method,
-                   'path': answer.request.path_url.partition('?')[0],
-                   'text': answer.text[:500]})
+        LOG.error(
+            'Placement answered %(code)d to %(method)s %(path)s: %(text)s',
+            {
+                'code': answer.status_code,
+                'method': answer.request.method,
+                'path': answer.request.path_url.partition('?')[0],
+                'text': answer.text[:500],
+            },
+        )
         raise exception.ZunException(
-            'Placement answered %d' % answer.status_code)
+            'Placement answered %d' % answer.status_code
+        )

@@ -35,7 +35,6 @@ class Server(simple_server.WSGIServer):
 
 
 class Handler(simple_server.WSGIRequestHandler):
-
     def address_string(self):
         return self.client_address[0]
 

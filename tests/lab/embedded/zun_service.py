@@ -55,9 +55,13 @@ def main():
 
     # It wants options that are parsed by now.
     from zun.compute import manager
+
     compute = rpc_service.Service.create(
-        CONF.compute.topic, CONF.host, [manager.Manager()],
-        binary='zun-compute')
+        CONF.compute.topic,
+        CONF.host,
+        [manager.Manager()],
+        binary='zun-compute',
+    )
     launcher = service.launch(CONF, compute, restart_method='mutate')
     launcher.launch_service(zun_service.WSGIService('zun_api'))
     launcher.wait()

@@ -29,13 +29,13 @@ ADMIN = {'roles': 'admin', 'project': 'admin-project'}
 def update(model, where, **values):
     """Do to rows what a conductor or an agent would."""
     with db_api.writer() as session:
-        session.execute(sa.update(model.__table__).where(where).values(
-            **values))
+        session.execute(
+            sa.update(model.__table__).where(where).values(**values)
+        )
 
 
 @ddt.ddt
 class TestShow(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.bulk = self.create(name='web', count=4)
@@ -46,32 +46,65 @@ class TestShow(base.ApiTestCase):
         self.assertEqual(self.bulk, bulk)
 
     def test_progress(self):
-        for index, values in enumerate((
+        for index, values in enumerate(
+            (
                 {'state': 'running', 'host': 'host-1'},
                 {'state': 'running', 'host': 'host-2'},
-                {'state': 'failed', 'host': 'host-1',
-                 'reason_class': 'application', 'reason': 'exited with 1'},
-                {'state': 'failed', 'reason_class': 'application',
-                 'reason': 'exited with 1'}), 1):
-            update(models.Member, models.Member.member_index == index,
-                   **values)
-        update(models.Bulk, sa.true(), status='error',
-               status_reason='2 of 4 failed',
-               finished_at=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901))
+                {
+                    'state': 'failed',
+                    'host': 'host-1',
+                    'reason_class': 'application',
+                    'reason': 'exited with 1',
+                },
+                {
+                    'state': 'failed',
+                    'reason_class': 'application',
+                    'reason': 'exited with 1',
+                },
+            ),
+            1,
+        ):
+            update(
+                models.Member, models.Member.member_index == index, **values
+            )
+        update(
+            models.Bulk,
+            sa.true(),
+            status='error',
+            status_reason='2 of 4 failed',
+            finished_at=datetime.datetime(2026, 1, 2, 3, 4, 5, 678901),
+        )
         bulk = self.request('/v1/bulks/web', status=200, roles='admin').json
-        self.assertEqual(('error', '2 of 4 failed', '2026-01-02T03:04:05Z'), (
-            bulk['status'], bulk['status_reason'], bulk['finished_at']))
-        self.assertEqual(dict(dict.fromkeys(models.MemberState.ALL, 0),
-                              running=2, failed=2), bulk['members'])
-        self.assertEqual({'host-1': {'running': 1, 'failed': 1},
-                          'host-2': {'running': 1}}, bulk['hosts'])
-        self.assertEqual([{'class': 'application', 'count': 2,
-                           'reason': 'exited with 1'}], bulk['failures'])
-        self.assertIsNone(
-            self.request('/v1/bulks/web').json['hosts'])
+        self.assertEqual(
+            ('error', '2 of 4 failed', '2026-01-02T03:04:05Z'),
+            (bulk['status'], bulk['status_reason'], bulk['finished_at']),
+        )
+        self.assertEqual(
+            dict(
+                dict.fromkeys(models.MemberState.ALL, 0), running=2, failed=2
+            ),
+            bulk['members'],
+        )
+        self.assertEqual(
+            {'host-1': {'running': 1, 'failed': 1}, 'host-2': {'running': 1}},
+            bulk['hosts'],
+        )
+        self.assertEqual(
+            [{'class': 'application', 'count': 2, 'reason': 'exited with 1'}],
+            bulk['failures'],
+        )
+        self.assertIsNone(self.request('/v1/bulks/web').json['hosts'])
 
-    @ddt.data('none', '00000000-0000-4000-8000-000000000000', 'a b',
-              '%C3%A9', '%FF', "'", 'x' * 300, '%')
+    @ddt.data(
+        'none',
+        '00000000-0000-4000-8000-000000000000',
+        'a b',
+        '%C3%A9',
+        '%FF',
+        "'",
+        'x' * 300,
+        '%',
+    )
     def test_not_found(self, ident):
         self.request('/v1/bulks/' + ident, status=404)
         self.request('/v1/bulks/%s/members' % ident, status=404)
@@ -111,28 +144,36 @@ class TestShow(base.ApiTestCase):
 
 @ddt.ddt
 class TestList(base.ApiTestCase):
-
     def _names(self, query='', **kwargs):
-        return [bulk['name'] for bulk in self.request(
-            '/v1/bulks' + query, status=200, **kwargs).json['bulks']]
+        return [
+            bulk['name']
+            for bulk in self.request(
+                '/v1/bulks' + query, status=200, **kwargs
+            ).json['bulks']
+        ]
 
     def test_empty(self):
-        self.assertEqual({'bulks': [], 'next': None},
-                         self.request('/v1/bulks', status=200).json)
+        self.assertEqual(
+            {'bulks': [], 'next': None},
+            self.request('/v1/bulks', status=200).json,
+        )
 
     def test_view(self):
         bulk = self.create(count=3)
         for key in ('template', 'hosts', 'failures'):
             del bulk[key]
-        self.assertEqual([bulk],
-                         self.request('/v1/bulks').json['bulks'])
+        self.assertEqual([bulk], self.request('/v1/bulks').json['bulks'])
 
     def test_counts_are_each_bulks_own(self):
         for count in (1, 2):
             self.create(count=count)
-        self.assertEqual([2, 1], [
-            bulk['members']['queued'] for bulk in
-            self.request('/v1/bulks').json['bulks']])
+        self.assertEqual(
+            [2, 1],
+            [
+                bulk['members']['queued']
+                for bulk in self.request('/v1/bulks').json['bulks']
+            ],
+        )
 
     def test_pages(self):
         for name in ('b1', 'b2', 'b3', 'b4', 'b5'):
@@ -142,7 +183,8 @@ class TestList(base.ApiTestCase):
             page = self.request(path, status=200).json
             pages.append([bulk['name'] for bulk in page['bulks']])
             path = page['next'] and page['next'].removeprefix(
-                'http://localhost')
+                'http://localhost'
+            )
         self.assertEqual([['b5', 'b4'], ['b3', 'b2'], ['b1']], pages)
 
     def test_full_last_page_has_no_next(self):
@@ -164,15 +206,18 @@ class TestList(base.ApiTestCase):
             self.create(name=name, count=number)
         for direction in ('asc', 'desc'):
             path = '/v1/bulks?limit=1&sort_key=%s&sort_dir=%s' % (
-                key, direction)
+                key,
+                direction,
+            )
             values = []
             while path:
                 page = self.request(path, status=200).json
                 values += [bulk[key] for bulk in page['bulks']]
                 path = page['next']
             self.assertEqual(3, len(values))
-            self.assertEqual(sorted(values, reverse=direction == 'desc'),
-                             values)
+            self.assertEqual(
+                sorted(values, reverse=direction == 'desc'), values
+            )
 
     def test_filters(self):
         for name in ('aa', 'bb'):
@@ -189,23 +234,32 @@ class TestList(base.ApiTestCase):
         self.assertEqual(['mine'], self._names('?all_projects=false'))
         self.request('/v1/bulks?all_projects=true', status=403)
         self.assertEqual([], self._names(**ADMIN))
-        self.assertEqual(['theirs', 'mine'],
-                         self._names('?all_projects=1', **ADMIN))
+        self.assertEqual(
+            ['theirs', 'mine'], self._names('?all_projects=1', **ADMIN)
+        )
 
     def test_marker_of_another_project(self):
         bulk = self.create(request={'project': 'project-2'})
         self.request('/v1/bulks?marker=' + bulk['uuid'], status=400)
 
     @ddt.data(
-        ('limit=0', 'limit'), ('limit=-1', 'limit'), ('limit=x', 'limit'),
-        ('limit=', 'limit'), ('limit=1&limit=2', 'limit'),
+        ('limit=0', 'limit'),
+        ('limit=-1', 'limit'),
+        ('limit=x', 'limit'),
+        ('limit=', 'limit'),
+        ('limit=1&limit=2', 'limit'),
         ('limit=9999999999', 'limit'),
-        ('marker=x', 'marker'), ('marker=' + 36 * 'x', 'marker'),
+        ('marker=x', 'marker'),
+        ('marker=' + 36 * 'x', 'marker'),
         ('marker=00000000-0000-4000-8000-000000000000', 'marker'),
-        ('sort_key=template', 'sort_key'), ('sort_key=id', 'sort_key'),
-        ('sort_dir=up', 'sort_dir'), ('status=done', 'status'),
-        ('all_projects=maybe', 'all_projects'), ('name=', 'name'),
-        ('other=1', "'other'"), ('project_id=1', "'project_id'"),
+        ('sort_key=template', 'sort_key'),
+        ('sort_key=id', 'sort_key'),
+        ('sort_dir=up', 'sort_dir'),
+        ('status=done', 'status'),
+        ('all_projects=maybe', 'all_projects'),
+        ('name=', 'name'),
+        ('other=1', "'other'"),
+        ('project_id=1', "'project_id'"),
         ('name=%FF', 'UTF-8'),
     )
     @ddt.unpack
@@ -219,48 +273,66 @@ class TestList(base.ApiTestCase):
 
 
 class TestDelete(base.ApiTestCase):
-
     def test_delete(self):
         self.create(name='web', count=3)
         for index, host in ((1, 'host-1'), (2, 'host-2')):
-            update(models.Member, models.Member.member_index == index,
-                   state='running', host=host)
+            update(
+                models.Member,
+                models.Member.member_index == index,
+                state='running',
+                host=host,
+            )
         del self.woken[:]
         response = self.request('/v1/bulks/web', 'DELETE', status=202)
         self.assertEqual(b'', response.body)
         bulk = self.request('/v1/bulks/web', status=200).json
         self.assertEqual('deleting', bulk['status'])
         self.assertEqual(3, bulk['members']['deleting'])
-        self.assertEqual([('wake_conductors',), ('wake_host', 'host-1'),
-                          ('wake_host', 'host-2')], sorted(self.woken))
+        self.assertEqual(
+            [
+                ('wake_conductors',),
+                ('wake_host', 'host-1'),
+                ('wake_host', 'host-2'),
+            ],
+            sorted(self.woken),
+        )
 
     def test_again(self):
         self.create(name='web')
         self.request('/v1/bulks/web', 'DELETE', status=202)
         epochs = [row['epoch'] for row in self.rows(models.Member)]
         self.request('/v1/bulks/web', 'DELETE', status=202)
-        self.assertEqual(epochs,
-                         [row['epoch'] for row in self.rows(models.Member)])
+        self.assertEqual(
+            epochs, [row['epoch'] for row in self.rows(models.Member)]
+        )
 
     def test_lost_messages_lose_nothing(self):
         self.create(name='web')
         update(models.Member, sa.true(), state='running', host='host-1')
-        with mock.patch('zun_bulk.rpc.wake_conductors',
-                        side_effect=RuntimeError('no broker')), \
-                mock.patch('zun_bulk.rpc.wake_host',
-                           side_effect=RuntimeError('no broker')):
+        with (
+            mock.patch(
+                'zun_bulk.rpc.wake_conductors',
+                side_effect=RuntimeError('no broker'),
+            ),
+            mock.patch(
+                'zun_bulk.rpc.wake_host', side_effect=RuntimeError('no broker')
+            ),
+        ):
             self.request('/v1/bulks/web', 'DELETE', status=202)
-        self.assertEqual({'deleting'}, {
-            row['state'] for row in self.rows(models.Member)})
+        self.assertEqual(
+            {'deleting'}, {row['state'] for row in self.rows(models.Member)}
+        )
 
     def test_admin_deletes_anothers(self):
         bulk = self.create()
-        self.request('/v1/bulks/' + bulk['uuid'], 'DELETE', status=202,
-                     **ADMIN)
+        self.request(
+            '/v1/bulks/' + bulk['uuid'], 'DELETE', status=202, **ADMIN
+        )
 
     def test_policy(self):
         self.create(name='web')
         self.policy.set_rules(bulk__delete='role:operator')
         self.request('/v1/bulks/web', 'DELETE', status=403)
-        self.assertEqual('building',
-                         self.request('/v1/bulks/web').json['status'])
+        self.assertEqual(
+            'building', self.request('/v1/bulks/web').json['status']
+        )

@@ -51,15 +51,18 @@ driver = zun.common.quota.NoopQuotaDriver
 """ % {'url': KEYSTONE}
 
 FORGED = {
-    'X-Identity-Status': 'Confirmed', 'X-Service-Identity-Status': 'Confirmed',
-    'X-Project-Id': 'project-1', 'X-Tenant-Id': 'project-1',
-    'X-User-Id': 'user-1', 'X-Roles': 'admin', 'X-Role': 'admin',
+    'X-Identity-Status': 'Confirmed',
+    'X-Service-Identity-Status': 'Confirmed',
+    'X-Project-Id': 'project-1',
+    'X-Tenant-Id': 'project-1',
+    'X-User-Id': 'user-1',
+    'X-Roles': 'admin',
+    'X-Role': 'admin',
 }
 BODY = b'{"count": 1, "template": {"image": "busybox"}}'
 
 
 class PasteTestCase(base.BaseTestCase):
-
     paste = None
 
     def setUp(self):
@@ -75,26 +78,33 @@ class PasteTestCase(base.BaseTestCase):
             text = PASTE.read_text()
             changed = text.replace(*self.paste)
             self.assertNotEqual(text, changed)
-            path = os.path.join(self.create_tempfiles(
-                [('paste', changed)], '.ini')[0])
+            path = os.path.join(
+                self.create_tempfiles([('paste', changed)], '.ini')[0]
+            )
         self.app = deploy.loadapp('config:' + path)
 
     def _forget_options(self):
         # authtoken adds them as it starts, some as required.
         CONF.unregister_opts(
             loading.get_auth_plugin_conf_options('password'),
-            'keystone_authtoken')
+            'keystone_authtoken',
+        )
 
     def _start_keystone(self):
         requests = self.useFixture(requests_fixture.Fixture())
-        requests.get(KEYSTONE, json={
-            'version': keystone_fixture.V3Discovery(KEYSTONE)})
+        requests.get(
+            KEYSTONE, json={'version': keystone_fixture.V3Discovery(KEYSTONE)}
+        )
         service = keystone_fixture.V3Token()
         service.set_project_scope()
         service.add_service('identity').add_standard_endpoints(
-            public=KEYSTONE, internal=KEYSTONE, admin=KEYSTONE)
-        requests.post(KEYSTONE + '/auth/tokens', json=service,
-                      headers={'X-Subject-Token': 'service-token'})
+            public=KEYSTONE, internal=KEYSTONE, admin=KEYSTONE
+        )
+        requests.post(
+            KEYSTONE + '/auth/tokens',
+            json=service,
+            headers={'X-Subject-Token': 'service-token'},
+        )
         requests.get(KEYSTONE + '/auth/tokens', json=self._validate)
 
     def _validate(self, request, context):
@@ -123,33 +133,55 @@ class PasteTestCase(base.BaseTestCase):
 
 @ddt.ddt
 class TestShipped(PasteTestCase):
-
-    @ddt.data('/v1/bulks', '/v1/bulks/', '/v1/bulks/web',
-              '/v1/bulks/web/members', '/v1/bulks/.json')
+    @ddt.data(
+        '/v1/bulks',
+        '/v1/bulks/',
+        '/v1/bulks/web',
+        '/v1/bulks/web/members',
+        '/v1/bulks/.json',
+    )
     def test_forged_project_without_a_token(self, path):
         for headers in (FORGED, dict(FORGED, **{'X-Auth-Token': 'bad'})):
-            for method, body in (('GET', None), ('POST', BODY),
-                                 ('DELETE', None)):
+            for method, body in (
+                ('GET', None),
+                ('POST', BODY),
+                ('DELETE', None),
+            ):
                 response = self.request(path, method, body, headers)
                 self.assertEqual(401, response.status_int, path)
         self.assert_nothing_written()
 
-    @ddt.data('//v1/bulks', '///v1/bulks', '/v1//bulks', '/v1/./bulks',
-              '/./v1/bulks', '/x/../v1/bulks', '/v1/bulks.json',
-              '/v1/bulks//', '/v1/bulks/..', '/v1/../v1/bulks',
-              '/v1/bulks;x', '/v1/bulks\n', '/v1/bulks/\n', '/V1/BULKS',
-              '/v1.json/bulks', '/.json/v1/bulks', '/v1/\n/bulks',
-              '/v1/bulks/.json\n', '/healthcheck/../v1/bulks/x/y\x00')
+    @ddt.data(
+        '//v1/bulks',
+        '///v1/bulks',
+        '/v1//bulks',
+        '/v1/./bulks',
+        '/./v1/bulks',
+        '/x/../v1/bulks',
+        '/v1/bulks.json',
+        '/v1/bulks//',
+        '/v1/bulks/..',
+        '/v1/../v1/bulks',
+        '/v1/bulks;x',
+        '/v1/bulks\n',
+        '/v1/bulks/\n',
+        '/V1/BULKS',
+        '/v1.json/bulks',
+        '/.json/v1/bulks',
+        '/v1/\n/bulks',
+        '/v1/bulks/.json\n',
+        '/healthcheck/../v1/bulks/x/y\x00',
+    )
     def test_path_variants_without_a_token(self, path):
-        for method, body in (('GET', None), ('POST', BODY),
-                             ('DELETE', None)):
+        for method, body in (('GET', None), ('POST', BODY), ('DELETE', None)):
             response = self.request(path, method, body, FORGED)
             # The health check answers whatever comes below its prefix.
             if not path.startswith('/healthcheck/'):
                 self.assertGreaterEqual(response.status_int, 400)
             self.assertNotIn(
                 'container-bulk',
-                response.headers.get('OpenStack-API-Maximum-Version', ''))
+                response.headers.get('OpenStack-API-Maximum-Version', ''),
+            )
         self.assert_nothing_written()
 
     @ddt.data('', '/', '/v1', '/v1/', '/v1.json')
@@ -157,7 +189,8 @@ class TestShipped(PasteTestCase):
         response = self.request(path, 'GET', headers=FORGED)
         self.assertNotIn(
             'container-bulk',
-            response.headers.get('OpenStack-API-Maximum-Version', ''))
+            response.headers.get('OpenStack-API-Maximum-Version', ''),
+        )
         response = self.request(path, 'POST', BODY, FORGED)
         self.assertGreaterEqual(response.status_int, 400)
         self.assert_nothing_written()
@@ -167,25 +200,32 @@ class TestShipped(PasteTestCase):
         response = self.request('/v1/bulks', 'POST', BODY, headers)
         self.assertEqual(202, response.status_int, response.text)
         self.assertRegex(response.headers['X-Openstack-Request-Id'], '^req-')
-        bulk, = db_api.list_bulks()
-        self.assertEqual(response.headers['X-Openstack-Request-Id'],
-                         bulk.request_id)
+        (bulk,) = db_api.list_bulks()
+        self.assertEqual(
+            response.headers['X-Openstack-Request-Id'], bulk.request_id
+        )
         response = self.request('/v1/bulks', headers=headers)
         self.assertEqual(bulk.uuid, response.json['bulks'][0]['uuid'])
 
     def test_token_decides_on_the_project(self):
-        response = self.request('/v1/bulks', 'POST', BODY,
-                                dict(FORGED, **{'X-Auth-Token': 'good'}))
+        response = self.request(
+            '/v1/bulks', 'POST', BODY, dict(FORGED, **{'X-Auth-Token': 'good'})
+        )
         self.assertEqual(202, response.status_int, response.text)
         self.assertEqual(
             ('project-of-token', 'user-of-token'),
-            (response.json['project_id'], response.json['user_id']))
+            (response.json['project_id'], response.json['user_id']),
+        )
         self.assertIsNone(response.json['hosts'])
 
     def test_zun_is_behind(self):
-        response = self.request('/v1/containers', headers={
-            'X-Auth-Token': 'good',
-            'OpenStack-API-Version': 'container 1.40'})
+        response = self.request(
+            '/v1/containers',
+            headers={
+                'X-Auth-Token': 'good',
+                'OpenStack-API-Version': 'container 1.40',
+            },
+        )
         self.assertEqual({'containers': [], 'next': None}, response.json)
         response = self.request('/v1/containers', headers=FORGED)
         self.assertEqual(401, response.status_int)
@@ -201,19 +241,20 @@ class TestWrongOrder(PasteTestCase):
 
     def test_refused(self):
         for token in ({}, {'X-Auth-Token': 'good'}):
-            response = self.request('/v1/bulks', 'POST', BODY,
-                                    dict(FORGED, **token))
+            response = self.request(
+                '/v1/bulks', 'POST', BODY, dict(FORGED, **token)
+            )
             self.assertEqual(401, response.status_int)
         self.assert_nothing_written()
 
 
 class TestNoAuthtoken(PasteTestCase):
-
     paste = ('authtoken zun_bulk', 'zun_bulk')
 
     def test_refused(self):
-        response = self.request('/v1/bulks', 'POST', BODY,
-                                dict(FORGED, **{'X-Auth-Token': 'good'}))
+        response = self.request(
+            '/v1/bulks', 'POST', BODY, dict(FORGED, **{'X-Auth-Token': 'good'})
+        )
         self.assertEqual(401, response.status_int)
         self.assert_nothing_written()
 
@@ -224,8 +265,13 @@ class TestMounted(PasteTestCase):
     paste = ('/: zun_api_pipeline', '/v1/bulks: zun_api_pipeline')
 
     def test_refused(self):
-        for path in ('/v1/bulks', '/v1/bulks/', '/v1/bulks/v1',
-                     '/v1/bulks/v1/bulks', '/v1/bulks//v1/bulks'):
+        for path in (
+            '/v1/bulks',
+            '/v1/bulks/',
+            '/v1/bulks/v1',
+            '/v1/bulks/v1/bulks',
+            '/v1/bulks//v1/bulks',
+        ):
             response = self.request(path, 'POST', BODY, FORGED)
             self.assertGreaterEqual(response.status_int, 400, path)
         self.assert_nothing_written()

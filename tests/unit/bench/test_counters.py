@@ -47,7 +47,11 @@ class TestCounters(base.BaseTestCase):
         self.assertEqual(
             {'sql zun': 4.5, 'messages': 0.0, 'http neutron': 1.0},
             counters.per_member(
-                collections.Counter({'sql zun': 100, 'messages': 3,
-                                     'http neutron': 20}),
-                idle={'sql zun': 1.0, 'messages': 0.5}, seconds=10,
-                members=20))
+                collections.Counter(
+                    {'sql zun': 100, 'messages': 3, 'http neutron': 20}
+                ),
+                idle={'sql zun': 1.0, 'messages': 0.5},
+                seconds=10,
+                members=20,
+            ),
+        )

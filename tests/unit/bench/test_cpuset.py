@@ -34,8 +34,10 @@ class TestNumbers(base.BaseTestCase):
 
 class TestCpusetPath(base.BaseTestCase):
     def test_v1(self):
-        text = ('4:memory:/x/y\n3:cpu,cpuset:/docker/abc\n2:cpuacct:/z\n'
-                '0::/unified\n')
+        text = (
+            '4:memory:/x/y\n3:cpu,cpuset:/docker/abc\n2:cpuacct:/z\n'
+            '0::/unified\n'
+        )
         self.assertEqual('docker/abc', cpuset.cpuset_path(text, False))
 
     def test_v1_root(self):
@@ -44,7 +46,8 @@ class TestCpusetPath(base.BaseTestCase):
     def test_v2(self):
         self.assertEqual(
             'system.slice/a:b.service',
-            cpuset.cpuset_path('0::/system.slice/a:b.service\n', True))
+            cpuset.cpuset_path('0::/system.slice/a:b.service\n', True),
+        )
 
 
 class Tree:
@@ -74,19 +77,43 @@ class TestPinnedEngines(base.BaseTestCase):
         self.patch(cpuset, 'ROOT', root)
         self.patch(os, 'sched_getaffinity', lambda pid: {0, 1})
         self.moves = []
-        self.patch(cpuset.PinnedEngines, 'attach',
-                   lambda _self, pid, name: self.moves.append((pid, name)))
-        self.patch(cpuset, 'read_numbers', lambda path: [
-            pid for pid, name in dict(self.moves).items()
-            if name == path.parent.name])
+        self.patch(
+            cpuset.PinnedEngines,
+            'attach',
+            lambda _self, pid, name: self.moves.append((pid, name)),
+        )
+        self.patch(
+            cpuset,
+            'read_numbers',
+            lambda path: [
+                pid
+                for pid, name in dict(self.moves).items()
+                if name == path.parent.name
+            ],
+        )
         # The files in a real cgroup go with it.
-        self.patch(pathlib.Path, 'rmdir', lambda path: [
-            (file.unlink(), None) for file in path.iterdir()])
+        self.patch(
+            pathlib.Path,
+            'rmdir',
+            lambda path: [(file.unlink(), None) for file in path.iterdir()],
+        )
         self.patch(cpuset.labapi, 'process_table', lambda: ({}, {}))
-        self.patch(cpuset.labapi, 'trees', lambda parents: {
-            'dockerd-1': {10, 11}, 'dockerd-2': {20}, 'zun-api': {30}})
-        texts = {10: '3:cpuset:/services', 11: '3:cpuset:/', 20: '3:cpuset:/',
-                 30: '3:cpuset:/', os.getpid(): '3:cpuset:/home'}
+        self.patch(
+            cpuset.labapi,
+            'trees',
+            lambda parents: {
+                'dockerd-1': {10, 11},
+                'dockerd-2': {20},
+                'zun-api': {30},
+            },
+        )
+        texts = {
+            10: '3:cpuset:/services',
+            11: '3:cpuset:/',
+            20: '3:cpuset:/',
+            30: '3:cpuset:/',
+            os.getpid(): '3:cpuset:/home',
+        }
         real = pathlib.Path.read_text
 
         def read_text(path, *arguments, **more):
@@ -105,15 +132,23 @@ class TestPinnedEngines(base.BaseTestCase):
         with cpuset.PinnedEngines():
             where = dict(self.moves)
             self.assertEqual(
-                {10: cpuset.ENGINES, 11: cpuset.ENGINES, 20: cpuset.ENGINES,
-                 30: cpuset.OTHERS, os.getpid(): cpuset.OTHERS}, where)
+                {
+                    10: cpuset.ENGINES,
+                    11: cpuset.ENGINES,
+                    20: cpuset.ENGINES,
+                    30: cpuset.OTHERS,
+                    os.getpid(): cpuset.OTHERS,
+                },
+                where,
+            )
             self.assertEqual('1', self.tree.cpus(cpuset.ENGINES))
             self.assertEqual('0', self.tree.cpus(cpuset.OTHERS))
             self.assertEqual('1', self.tree.cpus('docker'))
             self.assertEqual('1', self.tree.cpus('docker/abc'))
         self.assertEqual(
             {10: 'services', 11: '', 20: '', 30: '', os.getpid(): 'home'},
-            dict(self.moves))
+            dict(self.moves),
+        )
         self.assertEqual('0-1', self.tree.cpus('docker'))
         self.assertEqual('0-1', self.tree.cpus('docker/abc'))
 
@@ -128,8 +163,9 @@ class TestPinnedEngines(base.BaseTestCase):
 
     def test_check(self):
         pinned = cpuset.PinnedEngines()
-        self.patch(os, 'sched_getaffinity',
-                   lambda pid: {1} if pid == 10 else {0, 1})
+        self.patch(
+            os, 'sched_getaffinity', lambda pid: {1} if pid == 10 else {0, 1}
+        )
         pinned.check([10])
         self.assertRaises(cpuset.CpusetError, pinned.check, [10, 11])
 

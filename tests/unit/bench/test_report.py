@@ -17,10 +17,17 @@ from tests.bench import report
 
 def make_run(kind='bulk', pinned=False, count=60, seconds=10.0, **more):
     values = {
-        'kind': kind, 'label': kind, 'size': 1, 'pinned': pinned,
-        'count': count, 'seconds': seconds, 'told': 16.0,
+        'kind': kind,
+        'label': kind,
+        'size': 1,
+        'pinned': pinned,
+        'count': count,
+        'seconds': seconds,
+        'told': 16.0,
         'hosts': {'host-1': count // 2, 'host-2': count - count // 2},
-        'reasons': {}, 'cpu': {'machine': 30.0}}
+        'reasons': {},
+        'cpu': {'machine': 30.0},
+    }
     return report.Run(**{**values, **more})
 
 
@@ -39,8 +46,15 @@ class TestRun(base.BaseTestCase):
         self.assertEqual(0.0, run.cpu_lab_each)
 
     def test_cpu(self):
-        run = make_run(count=10, cpu={
-            'machine': 20.0, 'neutron': 5.0, 'dockerd-1': 3.0, 'bench': 1.0})
+        run = make_run(
+            count=10,
+            cpu={
+                'machine': 20.0,
+                'neutron': 5.0,
+                'dockerd-1': 3.0,
+                'bench': 1.0,
+            },
+        )
         self.assertEqual(2.0, run.cpu_each)
         self.assertEqual(0.8, run.cpu_lab_each)
 
@@ -52,7 +66,8 @@ class TestBest(base.BaseTestCase):
             make_run('raw', seconds=6.0),
             make_run('raw', seconds=7.0),
             make_run('raw', pinned=True, seconds=5.0),
-            make_run('stock', seconds=1.0)]
+            make_run('stock', seconds=1.0),
+        ]
         self.assertIs(runs[1], report.best(runs, 'raw'))
         self.assertIs(runs[3], report.best(runs, 'raw', pinned=True))
 
@@ -68,16 +83,28 @@ class TestBest(base.BaseTestCase):
 
 class TestSummary(base.BaseTestCase):
     def test_all(self):
-        found = report.summary([
-            make_run('raw', seconds=6.0),
-            make_run('raw', seconds=8.0),
-            make_run('stock', seconds=24.0, count=60,
-                     hosts={'host-1': 58}, cpu={'machine': 58.0}),
-            make_run('bulk', seconds=10.0),
-            make_run('raw', pinned=True, seconds=5.0),
-            make_run('stock', pinned=True, seconds=20.0),
-            make_run('bulk', pinned=True, seconds=8.0,
-                     hosts={'host-1': 30, 'host-2': 29})])
+        found = report.summary(
+            [
+                make_run('raw', seconds=6.0),
+                make_run('raw', seconds=8.0),
+                make_run(
+                    'stock',
+                    seconds=24.0,
+                    count=60,
+                    hosts={'host-1': 58},
+                    cpu={'machine': 58.0},
+                ),
+                make_run('bulk', seconds=10.0),
+                make_run('raw', pinned=True, seconds=5.0),
+                make_run('stock', pinned=True, seconds=20.0),
+                make_run(
+                    'bulk',
+                    pinned=True,
+                    seconds=8.0,
+                    hosts={'host-1': 30, 'host-2': 29},
+                ),
+            ]
+        )
         self.assertEqual(10.0, found['raw_per_s'])
         self.assertEqual(2.417, found['stock_per_s'])
         self.assertEqual(6.0, found['bulk_per_s'])
@@ -108,34 +135,92 @@ class TestTables(base.BaseTestCase):
     def test_columns_are_aligned(self):
         self.assertEqual(
             ['name   n', 'a      1', 'bcd   22'],
-            report.table(['name', 'n'], [['a', 1], ['bcd', 22]]))
+            report.table(['name', 'n'], [['a', 1], ['bcd', 22]]),
+        )
 
     def test_runs(self):
-        lines = report.run_table([
-            make_run(label='bulk', count=3, seconds=1.5,
-                     cpu={'machine': 0.75}),
-            make_run(label='raw, 4 in flight', pinned=True, count=2,
-                     seconds=None, hosts={})])
+        lines = report.run_table(
+            [
+                make_run(
+                    label='bulk', count=3, seconds=1.5, cpu={'machine': 0.75}
+                ),
+                make_run(
+                    label='raw, 4 in flight',
+                    pinned=True,
+                    count=2,
+                    seconds=None,
+                    hosts={},
+                ),
+            ]
+        )
         self.assertEqual(
-            ['bulk', 'share', '3', '0', '1.5', '2.00', '16.0', '0.25',
-             'host-1:', '1', 'host-2:', '2'], lines[1].split())
+            [
+                'bulk',
+                'share',
+                '3',
+                '0',
+                '1.5',
+                '2.00',
+                '16.0',
+                '0.25',
+                'host-1:',
+                '1',
+                'host-2:',
+                '2',
+            ],
+            lines[1].split(),
+        )
         self.assertEqual(
-            ['raw,', '4', 'in', 'flight', 'own', 'CPU', '2', '2', '-',
-             '0.00', '16.0', '0.00', '-'], lines[2].split())
+            [
+                'raw,',
+                '4',
+                'in',
+                'flight',
+                'own',
+                'CPU',
+                '2',
+                '2',
+                '-',
+                '0.00',
+                '16.0',
+                '0.00',
+                '-',
+            ],
+            lines[2].split(),
+        )
 
     def test_cpu_sums_hosts_and_says_what_is_left(self):
-        lines = report.cpu_table([
-            make_run(label='bulk', count=10, cpu={
-                'machine': 10.0, 'dockerd-1': 2.0, 'dockerd-2': 3.0,
-                'neutron': 1.0, 'memcached': 0.0}),
-            make_run(label='nothing', seconds=None, hosts={})])
+        lines = report.cpu_table(
+            [
+                make_run(
+                    label='bulk',
+                    count=10,
+                    cpu={
+                        'machine': 10.0,
+                        'dockerd-1': 2.0,
+                        'dockerd-2': 3.0,
+                        'neutron': 1.0,
+                        'memcached': 0.0,
+                    },
+                ),
+                make_run(label='nothing', seconds=None, hosts={}),
+            ]
+        )
         self.assertEqual(
-            [['CPU', 'ms', 'each', 'bulk'], ['all', '1000'],
-             ['dockerd', '500'], ['other', '400'], ['neutron', '100']],
-            [line.split() for line in lines])
+            [
+                ['CPU', 'ms', 'each', 'bulk'],
+                ['all', '1000'],
+                ['dockerd', '500'],
+                ['other', '400'],
+                ['neutron', '100'],
+            ],
+            [line.split() for line in lines],
+        )
 
     def test_reasons(self):
         self.assertEqual(
             ['bulk: 2 x no', 'bulk: 1 x none'],
-            report.reason_lines([
-                make_run(), make_run(reasons={'none': 1, 'no': 2})]))
+            report.reason_lines(
+                [make_run(), make_run(reasons={'none': 1, 'no': 2})]
+            ),
+        )

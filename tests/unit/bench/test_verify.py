@@ -24,15 +24,25 @@ from tests.bench import verify
 
 
 def make_state(**more):
-    return {'Status': 'running', 'Running': True, 'Pid': 42, 'ExitCode': 0,
-            'Error': '', 'StartedAt': '2026-01-31T10:00:00.25Z', **more}
+    return {
+        'Status': 'running',
+        'Running': True,
+        'Pid': 42,
+        'ExitCode': 0,
+        'Error': '',
+        'StartedAt': '2026-01-31T10:00:00.25Z',
+        **more,
+    }
 
 
 def make_look(**states):
     return mock.Mock(
-        states=states, ids={name: f'id-{name}' for name in states},
+        states=states,
+        ids={name: f'id-{name}' for name in states},
         hosts=collections.defaultdict(
-            list, {name: ['host-1'] for name in states}))
+            list, {name: ['host-1'] for name in states}
+        ),
+    )
 
 
 def is_42(pid):
@@ -48,46 +58,57 @@ class TestJudge(base.BaseTestCase):
 
     def test_missing(self):
         for states in ((None, make_state()), (make_state(), None)):
-            self.assertEqual(
-                'there is no such container', self.judge(*states))
+            self.assertEqual('there is no such container', self.judge(*states))
 
     def test_ended_within_the_settle_time(self):
         ended = make_state(Running=False, Status='exited', ExitCode=3)
-        self.assertEqual('exited, exit code 3',
-                         self.judge(make_state(), ended))
+        self.assertEqual(
+            'exited, exit code 3', self.judge(make_state(), ended)
+        )
 
     def test_not_running_at_first(self):
         started_late = self.judge(
-            make_state(Running=False, Status='created'), make_state())
+            make_state(Running=False, Status='created'), make_state()
+        )
         self.assertIsNotNone(started_late)
 
     def test_restarted(self):
         again = make_state(StartedAt='2026-01-31T10:00:03Z')
-        self.assertEqual('restarted within the settle time',
-                         self.judge(make_state(), again))
+        self.assertEqual(
+            'restarted within the settle time', self.judge(make_state(), again)
+        )
 
     def test_ghost(self):
         for pid in (0, 43):
             self.assertEqual(
                 'running without a live process',
-                self.judge(make_state(), make_state(Pid=pid)))
+                self.judge(make_state(), make_state(Pid=pid)),
+            )
 
 
 class TestVerified(base.BaseTestCase):
     def test_counts(self):
         late = make_state(StartedAt='2026-01-31T10:00:09.5Z')
-        ended = make_state(Running=False, Status='exited', ExitCode=1,
-                           StartedAt='2026-01-31T10:00:20Z')
+        ended = make_state(
+            Running=False,
+            Status='exited',
+            ExitCode=1,
+            StartedAt='2026-01-31T10:00:20Z',
+        )
         first = make_look(one=make_state(), two=late, three=make_state())
         second = make_look(one=make_state(), two=late, three=ended)
         found = verify.Verified(
-            first, second, {'one', 'two', 'three', 'four'}, alive=is_42)
+            first, second, {'one', 'two', 'three', 'four'}, alive=is_42
+        )
         self.assertEqual({'host-1': 2}, found.hosts)
-        self.assertEqual({'exited, exit code 1': 1,
-                          'there is no such container': 1}, found.reasons)
+        self.assertEqual(
+            {'exited, exit code 1': 1, 'there is no such container': 1},
+            found.reasons,
+        )
         # Not the one that ended, though it was the last to start.
-        self.assertEqual(verify.parse_time('2026-01-31T10:00:09.5Z'),
-                         found.last_start)
+        self.assertEqual(
+            verify.parse_time('2026-01-31T10:00:09.5Z'), found.last_start
+        )
         self.assertEqual({'id-one', 'id-two'}, set(found.ids))
 
     def test_twice_is_not_verified(self):
@@ -113,8 +134,9 @@ class TestIsAlive(base.BaseTestCase):
         self.assertTrue(verify.is_alive(os.getpid()))
 
     def test_zombie_and_gone(self):
-        child = subprocess.Popen([sys.executable, '-c', ''],
-                                 stdout=subprocess.PIPE)
+        child = subprocess.Popen(
+            [sys.executable, '-c', ''], stdout=subprocess.PIPE
+        )
         # The end of its output: it has ended and nobody has waited for it.
         child.stdout.read()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -129,9 +151,12 @@ class TestSettleTime(base.BaseTestCase):
         first, second = folder / 'a.conf', folder / 'b.conf'
         first.write_text('[DEFAULT]\nstate_path = /x\n')
         second.write_text('[zun_bulk]\nsettle_time = 2.5\n')
-        self.useFixture(fixtures.EnvironmentVariable(
-            'LAB_ZUN_FLAGS',
-            f'--config-file {first} --config-file {second}'))
+        self.useFixture(
+            fixtures.EnvironmentVariable(
+                'LAB_ZUN_FLAGS',
+                f'--config-file {first} --config-file {second}',
+            )
+        )
         self.assertEqual(2.5, verify.settle_time())
 
     def test_default(self):

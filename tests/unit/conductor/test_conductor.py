@@ -27,7 +27,6 @@ from zun_bulk.scheduler import placement
 
 
 class TestLeases(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.useFixture(database.Database())
@@ -71,7 +70,6 @@ class TestLeases(base.BaseTestCase):
 
 
 class FakePlacement:
-
     def __init__(self):
         self.claimed = {}
         self.full = 0
@@ -91,7 +89,6 @@ class FakePlacement:
 
 
 class FakePorts:
-
     def __init__(self):
         self.made = {}
         self.swept = []
@@ -105,8 +102,10 @@ class FakePorts:
             raise self.refusal
         for member, host in placements:
             self.made[member.container_uuid] = host
-        return {member.id: [{'network': 'net', 'port': 'port'}]
-                for member, _host in placements}
+        return {
+            member.id: [{'network': 'net', 'port': 'port'}]
+            for member, _host in placements
+        }
 
     def sweep(self, bulk, uuids):
         self.swept.extend(uuids)
@@ -114,7 +113,6 @@ class FakePorts:
 
 
 class ConductorTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.useFixture(database.Database())
@@ -124,11 +122,14 @@ class ConductorTestCase(base.BaseTestCase):
         self.room = {'host-1': 100, 'host-2': 100}
         self.conductor._passing_hosts = lambda bulk, member: {
             name: hosts.Host(name, room, {'cpu': 4}, {name: {}})
-            for name, room in self.room.items()}
-        self.useFixture(fixtures.MockPatch(
-            'zun.objects.ComputeNode.list', return_value=[]))
-        self.wake = self.useFixture(fixtures.MockPatch(
-            'zun_bulk.rpc.wake_host')).mock
+            for name, room in self.room.items()
+        }
+        self.useFixture(
+            fixtures.MockPatch('zun.objects.ComputeNode.list', return_value=[])
+        )
+        self.wake = self.useFixture(
+            fixtures.MockPatch('zun_bulk.rpc.wake_host')
+        ).mock
 
     def turn(self):
         self.conductor.look_after_bulks()
@@ -146,21 +147,29 @@ class ConductorTestCase(base.BaseTestCase):
 
 
 class TestBuild(ConductorTestCase):
-
     def test_places_claims_and_wakes(self):
         self.accept(30)
         self.assertEqual(BulkStatus.BUILDING, self.turn().status)
-        self.assertEqual({'host-1': {'placed': 15}, 'host-2': {'placed': 15}},
-                         db.count_by_host(self.bulk.id))
+        self.assertEqual(
+            {'host-1': {'placed': 15}, 'host-2': {'placed': 15}},
+            db.count_by_host(self.bulk.id),
+        )
         members = self.members()
-        self.assertEqual({m.container_uuid: {m.host: {}} for m in members},
-                         self.placement.claimed)
-        self.assertEqual({m.container_uuid: m.host for m in members},
-                         self.ports.made)
-        self.assertEqual(({'cpu': 4}, 'port'), (
-            members[0].limits, members[0].networks[0]['port']))
-        self.assertEqual({'host-1', 'host-2'},
-                         {call.args[1] for call in self.wake.mock_calls})
+        self.assertEqual(
+            {m.container_uuid: {m.host: {}} for m in members},
+            self.placement.claimed,
+        )
+        self.assertEqual(
+            {m.container_uuid: m.host for m in members}, self.ports.made
+        )
+        self.assertEqual(
+            ({'cpu': 4}, 'port'),
+            (members[0].limits, members[0].networks[0]['port']),
+        )
+        self.assertEqual(
+            {'host-1', 'host-2'},
+            {call.args[1] for call in self.wake.mock_calls},
+        )
 
     def test_does_it_once(self):
         self.accept(4)
@@ -168,8 +177,7 @@ class TestBuild(ConductorTestCase):
         before = [(m.state, m.epoch) for m in self.members()]
         self.placement.claim = mock.Mock(side_effect=AssertionError)
         self.turn()
-        self.assertEqual(before, [(m.state, m.epoch)
-                                  for m in self.members()])
+        self.assertEqual(before, [(m.state, m.epoch) for m in self.members()])
 
     def test_a_wake_up_that_is_lost_is_no_matter(self):
         self.accept(2)
@@ -185,11 +193,13 @@ class TestBuild(ConductorTestCase):
         left = self.members(state='failed')
         self.assertEqual(
             {('capacity', conductor.NO_ROOM)},
-            {(member.reason_class, member.reason) for member in left})
+            {(member.reason_class, member.reason) for member in left},
+        )
         rows = db.container_states([m.container_uuid for m in left])
         self.assertEqual({'Error'}, {row[0] for row in rows.values()})
-        self.assertEqual({m.container_uuid for m in left},
-                         set(self.placement.released))
+        self.assertEqual(
+            {m.container_uuid for m in left}, set(self.placement.released)
+        )
 
     def test_room_that_others_took_is_looked_up_again(self):
         self.accept(2)
@@ -201,15 +211,19 @@ class TestBuild(ConductorTestCase):
         self.accept(2)
         self.placement.full = 99
         bulk = self.turn()
-        self.assertEqual((BulkStatus.ERROR, '2 of 2 members failed'),
-                         (bulk.status, bulk.status_reason))
+        self.assertEqual(
+            (BulkStatus.ERROR, '2 of 2 members failed'),
+            (bulk.status, bulk.status_reason),
+        )
 
     def test_ports_that_neutron_refuses(self):
         self.accept(2)
         self.ports.refusal = ports.Refused('Neutron: no more addresses')
         self.turn()
-        self.assertEqual([('network', 'Neutron: no more addresses', 2)],
-                         db.list_failures(self.bulk.id, 9))
+        self.assertEqual(
+            [('network', 'Neutron: no more addresses', 2)],
+            db.list_failures(self.bulk.id, 9),
+        )
 
     def test_a_neutron_that_is_down_is_asked_again(self):
         self.accept(2)
@@ -233,8 +247,10 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'queued': 2}, self.states())
 
     def test_finishes(self):
-        for state, status in ((MemberState.RUNNING, BulkStatus.READY),
-                              (MemberState.FAILED, BulkStatus.ERROR)):
+        for state, status in (
+            (MemberState.RUNNING, BulkStatus.READY),
+            (MemberState.FAILED, BulkStatus.ERROR),
+        ):
             db.move_members(self.accept(2), state)
             bulk = self.turn()
             self.assertEqual(status, bulk.status)
@@ -258,7 +274,6 @@ class TestBuild(ConductorTestCase):
 
 
 class TestDelete(ConductorTestCase):
-
     def test_what_never_reached_a_host(self):
         members = self.accept(3)
         db.mark_bulk_deleting(self.bulk.id)
@@ -275,8 +290,10 @@ class TestDelete(ConductorTestCase):
         self.wake.reset_mock()
         self.turn()
         self.assertEqual({'deleting': 2}, self.states())
-        self.assertEqual({'host-1', 'host-2'},
-                         {call.args[1] for call in self.wake.mock_calls})
+        self.assertEqual(
+            {'host-1', 'host-2'},
+            {call.args[1] for call in self.wake.mock_calls},
+        )
         db.move_members(self.members(), MemberState.DELETED)
         self.conductor.look_after_bulks()
         self.assertEqual([], db.list_bulks())

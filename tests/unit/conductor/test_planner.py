@@ -23,26 +23,30 @@ def placed(*args):
 
 
 class TestSpread(base.BaseTestCase):
-
     def test_even_on_equal_hosts(self):
-        self.assertEqual({'a': 100, 'b': 100, 'c': 100},
-                         placed(300, dict.fromkeys('abc', 200)))
+        self.assertEqual(
+            {'a': 100, 'b': 100, 'c': 100},
+            placed(300, dict.fromkeys('abc', 200)),
+        )
 
     def test_hosts_alternate(self):
-        self.assertEqual(['a', 'b', 'a', 'b', 'a'],
-                         planner.spread(5, {'b': 9, 'a': 9}))
+        self.assertEqual(
+            ['a', 'b', 'a', 'b', 'a'], planner.spread(5, {'b': 9, 'a': 9})
+        )
 
     def test_a_full_host_leaves_the_rest_to_the_others(self):
-        self.assertEqual({'a': 2, 'b': 5, 'c': 5},
-                         placed(12, {'a': 2, 'b': 9, 'c': 9, 'd': 0}))
+        self.assertEqual(
+            {'a': 2, 'b': 5, 'c': 5},
+            placed(12, {'a': 2, 'b': 9, 'c': 9, 'd': 0}),
+        )
 
     def test_counts_what_the_bulk_has_there_already(self):
-        self.assertEqual({'b': 4, 'c': 4},
-                         placed(8, dict.fromkeys('abc', 99), {'a': 9}))
+        self.assertEqual(
+            {'b': 4, 'c': 4}, placed(8, dict.fromkeys('abc', 99), {'a': 9})
+        )
 
     def test_too_little_room(self):
-        self.assertEqual(['a', 'b', 'a'],
-                         planner.spread(10, {'a': 2, 'b': 1}))
+        self.assertEqual(['a', 'b', 'a'], planner.spread(10, {'a': 2, 'b': 1}))
 
     def test_no_host(self):
         self.assertEqual([], planner.spread(3, {}))
@@ -50,13 +54,16 @@ class TestSpread(base.BaseTestCase):
     def test_any_input(self):
         chance = random.Random(1)
         for _case in range(300):
-            capacity = {str(host): chance.randint(0, 6)
-                        for host in range(chance.randint(1, 6))}
+            capacity = {
+                str(host): chance.randint(0, 6)
+                for host in range(chance.randint(1, 6))
+            }
             taken = {host: chance.randint(0, 4) for host in capacity}
             count = chance.randint(0, 30)
             got = placed(count, capacity, taken)
-            self.assertEqual(min(count, sum(capacity.values())),
-                             sum(got.values()))
+            self.assertEqual(
+                min(count, sum(capacity.values())), sum(got.values())
+            )
             after = {host: taken[host] + got[host] for host in capacity}
             for host in capacity:
                 self.assertLessEqual(got[host], capacity[host])

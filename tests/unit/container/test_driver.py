@@ -30,25 +30,38 @@ class DriverTestCase(base.BaseTestCase):
         super().setUp()
         self.docker = mock.MagicMock()
         self.docker.inspect_container.side_effect = self.not_found()
-        client = self.useFixture(fixtures.MockPatch(
-            'zun.container.docker.utils.docker_client')).mock
+        client = self.useFixture(
+            fixtures.MockPatch('zun.container.docker.utils.docker_client')
+        ).mock
         client.return_value.__enter__.return_value = self.docker
         # The real one turns Docker's errors into Zun's.
         client.return_value.__exit__.side_effect = self.translate
-        for name in ('__init__', 'create', 'start', 'delete',
-                     '_populate_container'):
+        for name in (
+            '__init__',
+            'create',
+            'start',
+            'delete',
+            '_populate_container',
+        ):
             patch = fixtures.MockPatchObject(
-                docker_driver.DockerDriver, name, return_value=None)
-            setattr(self, 'zun_' + name.strip('_'),
-                    self.useFixture(patch).mock)
+                docker_driver.DockerDriver, name, return_value=None
+            )
+            setattr(
+                self, 'zun_' + name.strip('_'), self.useFixture(patch).mock
+            )
         self.useFixture(fixtures.MockPatch('zun_bulk.db.api.configure'))
-        self.agent = self.useFixture(fixtures.MockPatch(
-            'zun_bulk.host.agent.HostAgent')).mock.return_value
+        self.agent = self.useFixture(
+            fixtures.MockPatch('zun_bulk.host.agent.HostAgent')
+        ).mock.return_value
         self.agent.is_new.return_value = False
         self.driver = driver.ThrottledDockerDriver()
         self.container = mock.Mock(
-            uuid='uuid-1', labels={driver.BULK_LABEL: 'bulk-1'},
-            container_id=None, entrypoint=None, command=None)
+            uuid='uuid-1',
+            labels={driver.BULK_LABEL: 'bulk-1'},
+            container_id=None,
+            entrypoint=None,
+            command=None,
+        )
         self.zun_create.return_value = self.container
 
     @staticmethod
@@ -59,25 +72,32 @@ class DriverTestCase(base.BaseTestCase):
     @staticmethod
     def not_found():
         response = types.SimpleNamespace(
-            status_code=404, reason='Not Found', url='/containers')
-        return errors.NotFound('404 Client Error', response,
-                               'No such container: zun-uuid-1')
+            status_code=404, reason='Not Found', url='/containers'
+        )
+        return errors.NotFound(
+            '404 Client Error', response, 'No such container: zun-uuid-1'
+        )
 
     def exists(self, bulk='bulk-1', running=False):
         self.docker.inspect_container.side_effect = None
         self.docker.inspect_container.return_value = {
-            'Id': 'docker-id', 'State': {'Running': running},
-            'Config': {'Labels': {driver.BULK_LABEL: bulk},
-                       'Entrypoint': None, 'Cmd': ['sleep']}}
+            'Id': 'docker-id',
+            'State': {'Running': running},
+            'Config': {
+                'Labels': {driver.BULK_LABEL: bulk},
+                'Entrypoint': None,
+                'Cmd': ['sleep'],
+            },
+        }
 
     def create(self):
         networks = [{'network': 'net', ports.PORT: {'addresses': ['a']}}]
-        return self.driver.create('context', self.container, 'image',
-                                  networks, {})
+        return self.driver.create(
+            'context', self.container, 'image', networks, {}
+        )
 
 
 class TestCreate(DriverTestCase):
-
     def test_a_first_try_does_not_look(self):
         self.agent.is_new.return_value = True
         self.assertEqual(self.container, self.create())
@@ -105,7 +125,8 @@ class TestCreate(DriverTestCase):
         self.exists(bulk=None)
         self.create()
         self.docker.remove_container.assert_called_once_with(
-            'zun-uuid-1', force=True)
+            'zun-uuid-1', force=True
+        )
         self.zun_create.assert_called_once()
 
     def test_what_runs_and_is_not_ours_is_left_alone(self):
@@ -116,13 +137,13 @@ class TestCreate(DriverTestCase):
     def test_docker_in_trouble(self):
         response = types.SimpleNamespace(status_code=500, reason='x', url='/')
         self.docker.inspect_container.side_effect = errors.APIError(
-            '500 Server Error', response)
+            '500 Server Error', response
+        )
         self.assertRaises(exception.DockerError, self.create)
         self.zun_create.assert_not_called()
 
 
 class TestStart(DriverTestCase):
-
     def start(self, status, is_starting=True):
         self.container.status = status
         self.container.status_reason = 'failed to configure network'
@@ -136,29 +157,30 @@ class TestStart(DriverTestCase):
 
     def test_a_network_that_could_not_be_set_up(self):
         # Zun says nothing of it but in the container's status.
-        error = self.assertRaises(exception.DockerError, self.start,
-                                  'Stopped')
+        error = self.assertRaises(exception.DockerError, self.start, 'Stopped')
         self.assertIn('failed to configure network', str(error))
         self.agent.started.assert_not_called()
 
     def test_of_a_single_container_it_stays_zuns_way(self):
-        self.assertEqual(self.container,
-                         self.start('Stopped', is_starting=False))
+        self.assertEqual(
+            self.container, self.start('Stopped', is_starting=False)
+        )
 
 
 class TestDelete(DriverTestCase):
-
     def test_by_id(self):
         self.container.container_id = 'docker-id'
         self.driver.delete('context', self.container, True)
-        self.zun_delete.assert_called_once_with('context', self.container,
-                                                True)
+        self.zun_delete.assert_called_once_with(
+            'context', self.container, True
+        )
         self.docker.remove_container.assert_not_called()
 
     def test_one_that_zun_lost_sight_of(self):
         self.driver.delete('context', self.container, True)
         self.docker.remove_container.assert_called_once_with(
-            'zun-uuid-1', force=True)
+            'zun-uuid-1', force=True
+        )
 
     def test_one_that_is_not_there(self):
         self.docker.remove_container.side_effect = self.not_found()

@@ -22,7 +22,6 @@ from tests.emulators import server
 
 
 class TestNeutron(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.keystone = keystone.Keystone()
@@ -30,8 +29,7 @@ class TestNeutron(base.BaseTestCase):
         identity.start()
         self.addCleanup(identity.stop)
         self.auth_url = identity.url + '/v3'
-        network = server.Server(neutron.Neutron(self.auth_url,
-                                                '10.1.0.0/29'))
+        network = server.Server(neutron.Neutron(self.auth_url, '10.1.0.0/29'))
         network.start()
         self.addCleanup(network.stop)
         self.url = network.url
@@ -40,9 +38,14 @@ class TestNeutron(base.BaseTestCase):
         self.network = self.demo.list_networks(name='lab')['networks'][0]
 
     def connect(self, user):
-        auth = v3.Password(self.auth_url, username=user, password=user,
-                           project_name=user, user_domain_id='default',
-                           project_domain_id='default')
+        auth = v3.Password(
+            self.auth_url,
+            username=user,
+            password=user,
+            project_name=user,
+            user_domain_id='default',
+            project_domain_id='default',
+        )
         return neutron_client.Client(session=session.Session(auth))
 
     def port(self, **values):
@@ -53,41 +56,54 @@ class TestNeutron(base.BaseTestCase):
 
     def test_a_port(self):
         port = self.demo.create_port({'port': self.port()})['port']
-        self.assertEqual(keystone.identifier('project', 'demo'),
-                         port['project_id'])
+        self.assertEqual(
+            keystone.identifier('project', 'demo'), port['project_id']
+        )
         self.assertEqual(['10.1.0.2'], self.addresses([port]))
         self.assertEqual('DOWN', port['status'])
         group = self.demo.list_security_groups(name='default')[
-            'security_groups'][0]
+            'security_groups'
+        ][0]
         self.assertEqual([group['id']], port['security_groups'])
 
-        port = self.admin.update_port(port['id'], {'port': {
-            'device_id': 'one', 'binding:host_id': 'host-1'}})['port']
-        self.assertEqual(('ACTIVE', 'one'),
-                         (port['status'], port['device_id']))
+        port = self.admin.update_port(
+            port['id'],
+            {'port': {'device_id': 'one', 'binding:host_id': 'host-1'}},
+        )['port']
+        self.assertEqual(
+            ('ACTIVE', 'one'), (port['status'], port['device_id'])
+        )
         self.demo.delete_port(port['id'])
-        self.assertRaises(exceptions.PortNotFoundClient,
-                          self.demo.show_port, port['id'])
+        self.assertRaises(
+            exceptions.PortNotFoundClient, self.demo.show_port, port['id']
+        )
         again = self.demo.create_port({'port': self.port()})['port']
         self.assertEqual(['10.1.0.2'], self.addresses([again]))
 
     def test_many_ports_in_one_call(self):
         project = keystone.identifier('project', 'demo')
-        body = {'ports': [self.port(device_id=str(number),
-                                    tenant_id=project)
-                          for number in range(3)]}
+        body = {
+            'ports': [
+                self.port(device_id=str(number), tenant_id=project)
+                for number in range(3)
+            ]
+        }
         ports = self.admin.create_port(body)['ports']
-        self.assertEqual(['10.1.0.2', '10.1.0.3', '10.1.0.4'],
-                         self.addresses(ports))
+        self.assertEqual(
+            ['10.1.0.2', '10.1.0.3', '10.1.0.4'], self.addresses(ports)
+        )
         found = self.demo.list_ports(device_id=['0', '2'])['ports']
         self.assertEqual({'0', '2'}, {port['device_id'] for port in found})
-        self.assertEqual([{'id': ports[1]['id']}], self.demo.list_ports(
-            device_id='1', fields='id')['ports'])
+        self.assertEqual(
+            [{'id': ports[1]['id']}],
+            self.demo.list_ports(device_id='1', fields='id')['ports'],
+        )
 
     def test_many_ports_are_made_together_or_not_at_all(self):
         body = {'ports': [self.port() for _number in range(6)]}
-        problem = self.assertRaises(exceptions.Conflict,
-                                    self.demo.create_port, body)
+        problem = self.assertRaises(
+            exceptions.Conflict, self.demo.create_port, body
+        )
         self.assertIn('No more IP addresses available', str(problem))
         self.assertEqual([], self.demo.list_ports()['ports'])
         body['ports'].pop()
@@ -97,81 +113,128 @@ class TestNeutron(base.BaseTestCase):
         fixed = [{'ip_address': '10.1.0.5'}]
         port = self.demo.create_port({'port': self.port(fixed_ips=fixed)})
         self.assertEqual(['10.1.0.5'], self.addresses([port['port']]))
-        self.assertRaises(exceptions.Conflict, self.demo.create_port,
-                          {'port': self.port(fixed_ips=fixed)})
-        self.assertRaises(exceptions.BadRequest, self.demo.create_port,
-                          {'port': self.port(
-                              fixed_ips=[{'ip_address': '10.9.0.1'}])})
+        self.assertRaises(
+            exceptions.Conflict,
+            self.demo.create_port,
+            {'port': self.port(fixed_ips=fixed)},
+        )
+        self.assertRaises(
+            exceptions.BadRequest,
+            self.demo.create_port,
+            {'port': self.port(fixed_ips=[{'ip_address': '10.9.0.1'}])},
+        )
 
     def test_a_quota(self):
         project = keystone.identifier('project', 'demo')
         self.admin.update_quota(project, {'quota': {'port': 1}})
         self.demo.create_port({'port': self.port()})
-        self.assertRaises(exceptions.OverQuotaClient, self.demo.create_port,
-                          {'port': self.port()})
+        self.assertRaises(
+            exceptions.OverQuotaClient,
+            self.demo.create_port,
+            {'port': self.port()},
+        )
 
     def test_projects_do_not_see_each_other(self):
         port = self.demo.create_port({'port': self.port()})['port']
         other = self.connect('other')
         self.assertEqual([], other.list_ports()['ports'])
-        self.assertRaises(exceptions.PortNotFoundClient,
-                          other.delete_port, port['id'])
         self.assertRaises(
-            exceptions.Forbidden, other.create_port,
-            {'port': self.port(tenant_id=port['project_id'])})
+            exceptions.PortNotFoundClient, other.delete_port, port['id']
+        )
+        self.assertRaises(
+            exceptions.Forbidden,
+            other.create_port,
+            {'port': self.port(tenant_id=port['project_id'])},
+        )
         self.assertEqual(1, len(self.admin.list_ports()['ports']))
 
     def test_a_network_of_ones_own(self):
-        network = self.demo.create_network(
-            {'network': {'name': 'own'}})['network']
-        self.demo.create_subnet({'subnet': {
-            'network_id': network['id'], 'cidr': '10.2.0.0/24',
-            'ip_version': 4}})
-        port = self.demo.create_port(
-            {'port': {'network_id': network['id']}})['port']
+        network = self.demo.create_network({'network': {'name': 'own'}})[
+            'network'
+        ]
+        self.demo.create_subnet(
+            {
+                'subnet': {
+                    'network_id': network['id'],
+                    'cidr': '10.2.0.0/24',
+                    'ip_version': 4,
+                }
+            }
+        )
+        port = self.demo.create_port({'port': {'network_id': network['id']}})[
+            'port'
+        ]
         self.assertEqual(['10.2.0.2'], self.addresses([port]))
-        self.assertRaises(exceptions.Conflict, self.demo.delete_network,
-                          network['id'])
-        self.assertEqual([], self.connect('other').list_networks(
-            name='own')['networks'])
+        self.assertRaises(
+            exceptions.Conflict, self.demo.delete_network, network['id']
+        )
+        self.assertEqual(
+            [], self.connect('other').list_networks(name='own')['networks']
+        )
         self.demo.delete_port(port['id'])
         self.demo.delete_network(network['id'])
-        self.assertEqual([], self.demo.list_subnets(
-            network_id=network['id'])['subnets'])
+        self.assertEqual(
+            [], self.demo.list_subnets(network_id=network['id'])['subnets']
+        )
 
     def test_security_groups_and_rules(self):
         group = self.demo.create_security_group(
-            {'security_group': {'name': 'web'}})['security_group']
-        self.demo.create_security_group_rule({'security_group_rule': {
-            'security_group_id': group['id'], 'direction': 'ingress'}})
+            {'security_group': {'name': 'web'}}
+        )['security_group']
+        self.demo.create_security_group_rule(
+            {
+                'security_group_rule': {
+                    'security_group_id': group['id'],
+                    'direction': 'ingress',
+                }
+            }
+        )
         shown = self.demo.show_security_group(group['id'])
-        self.assertEqual(1, len(shown['security_group'][
-            'security_group_rules']))
-        port = self.demo.create_port({'port': self.port(
-            security_groups=[group['id']])})['port']
+        self.assertEqual(
+            1, len(shown['security_group']['security_group_rules'])
+        )
+        port = self.demo.create_port(
+            {'port': self.port(security_groups=[group['id']])}
+        )['port']
         self.assertEqual([group['id']], port['security_groups'])
-        self.assertRaises(exceptions.NotFound, self.demo.create_port,
-                          {'port': self.port(security_groups=['none'])})
+        self.assertRaises(
+            exceptions.NotFound,
+            self.demo.create_port,
+            {'port': self.port(security_groups=['none'])},
+        )
 
     def test_tags_and_extensions(self):
         port = self.demo.create_port({'port': self.port()})['port']
         self.demo.replace_tag('ports', port['id'], {'tags': ['a', 'b']})
         self.assertEqual(1, len(self.demo.list_ports(tags='a')['ports']))
         self.assertEqual(0, len(self.demo.list_ports(tags='c')['ports']))
-        names = [extension['alias'] for extension
-                 in self.demo.list_extensions()['extensions']]
+        names = [
+            extension['alias']
+            for extension in self.demo.list_extensions()['extensions']
+        ]
         self.assertIn('binding', names)
 
     def test_a_token_that_nobody_gave(self):
         status, _answer, _headers = server.call(
-            self.url, 'GET', '/v2.0/ports',
-            headers={'X-Auth-Token': 'forged'})
+            self.url, 'GET', '/v2.0/ports', headers={'X-Auth-Token': 'forged'}
+        )
         self.assertEqual(401, status)
 
     def test_a_fault(self):
-        server.call(self.url, 'POST', '/_emulator/faults', {
-            'operation': 'create', 'name': 'ports', 'status': 503,
-            'message': 'busy'})
-        self.assertRaises(exceptions.ServiceUnavailable,
-                          self.demo.create_port, {'port': self.port()})
+        server.call(
+            self.url,
+            'POST',
+            '/_emulator/faults',
+            {
+                'operation': 'create',
+                'name': 'ports',
+                'status': 503,
+                'message': 'busy',
+            },
+        )
+        self.assertRaises(
+            exceptions.ServiceUnavailable,
+            self.demo.create_port,
+            {'port': self.port()},
+        )
         self.demo.create_port({'port': self.port()})

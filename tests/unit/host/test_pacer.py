@@ -16,7 +16,6 @@ from zun_bulk.host import pacer
 
 
 class TestFixedWindow(base.BaseTestCase):
-
     def test_never_more_than_the_limit(self):
         window = pacer.FixedWindow(2)
         self.assertEqual(2, window.available(0))

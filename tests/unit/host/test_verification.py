@@ -16,8 +16,15 @@ from oslotest import base
 from zun_bulk.host import verification
 
 
-RUNNING = {'Status': 'running', 'Running': True, 'Paused': False,
-           'Restarting': False, 'Pid': 42, 'ExitCode': 0, 'Error': ''}
+RUNNING = {
+    'Status': 'running',
+    'Running': True,
+    'Paused': False,
+    'Restarting': False,
+    'Pid': 42,
+    'ExitCode': 0,
+    'Error': '',
+}
 
 
 def inspect(restart_count=0, **state):
@@ -26,32 +33,42 @@ def inspect(restart_count=0, **state):
 
 @ddt.ddt
 class TestProblem(base.BaseTestCase):
-
     def test_running(self):
         self.assertIsNone(verification.problem(inspect(), run=True))
 
     @ddt.unpack
     @ddt.data(
-        (dict(Status='exited', Running=False, Pid=0, ExitCode=3),
-         'exited with code 3'),
+        (
+            dict(Status='exited', Running=False, Pid=0, ExitCode=3),
+            'exited with code 3',
+        ),
         (dict(Status='created', Running=False, Pid=0), 'is created'),
         (dict(Status='paused', Paused=True), 'is paused'),
-        (dict(Status='exited', Running=False, ExitCode=127,
-              Error='no such command'), 'no such command'),
-        (dict(Status='restarting', Restarting=True, ExitCode=1),
-         'died and was restarted'),
+        (
+            dict(
+                Status='exited',
+                Running=False,
+                ExitCode=127,
+                Error='no such command',
+            ),
+            'no such command',
+        ),
+        (
+            dict(Status='restarting', Restarting=True, ExitCode=1),
+            'died and was restarted',
+        ),
         (dict(restart_count=2, ExitCode=9), 'last exit code was 9'),
         (dict(Pid=0), 'no process'),
         (dict(Health={'Status': 'unhealthy'}), 'health check'),
     )
     def test_not_running(self, state, words):
-        self.assertIn(words, verification.problem(inspect(**state),
-                                                  run=True))
+        self.assertIn(words, verification.problem(inspect(**state), run=True))
 
     @ddt.data('starting', 'healthy')
     def test_health_that_is_no_problem(self, health):
-        self.assertIsNone(verification.problem(
-            inspect(Health={'Status': health}), run=True))
+        self.assertIsNone(
+            verification.problem(inspect(Health={'Status': health}), run=True)
+        )
 
     def test_one_that_was_only_to_be_created(self):
         created = inspect(Status='created', Running=False, Pid=0)
@@ -61,7 +78,6 @@ class TestProblem(base.BaseTestCase):
 
 @ddt.ddt
 class TestIsPermanent(base.BaseTestCase):
-
     @ddt.data(
         'Docker internal error: 404 Client Error: Not Found ("No such image: '
         'nothing:1").',
@@ -69,15 +85,18 @@ class TestIsPermanent(base.BaseTestCase):
         'create failed: exec: \\"nothing\\": executable file not found in '
         '$PATH: unknown").',
         'invalid reference format',
-        'Your host does not support disk quota feature.')
+        'Your host does not support disk quota feature.',
+    )
     def test_permanent(self, reason):
         self.assertTrue(verification.is_permanent(reason))
 
     @ddt.data(
-        None, '',
+        None,
+        '',
         'Docker internal error: 500 Server Error: ("driver failed '
         'programming external connectivity").',
         'UnixHTTPConnectionPool: Read timed out. (read timeout=60)',
-        'context deadline exceeded')
+        'context deadline exceeded',
+    )
     def test_not_permanent(self, reason):
         self.assertFalse(verification.is_permanent(reason))

@@ -23,8 +23,16 @@ BULK = mock.Mock(project_id='project-1', spec={})
 
 
 def network(name, **values):
-    return dict({'network': name, 'port': '', 'fixed_ip': '',
-                 'preserve_on_delete': False, 'shared': False}, **values)
+    return dict(
+        {
+            'network': name,
+            'port': '',
+            'fixed_ip': '',
+            'preserve_on_delete': False,
+            'shared': False,
+        },
+        **values,
+    )
 
 
 def member(number):
@@ -40,17 +48,27 @@ class FakeNeutron:
 
     def create_port(self, body):
         self.calls.append(len(body['ports']))
-        made = [dict(port, id='port-%d' % (len(self.ports) + number),
-                     mac_address='mac', fixed_ips=[
-                         {'subnet_id': 'v4', 'ip_address': '10.0.0.9'},
-                         {'subnet_id': 'v6', 'ip_address': 'fd00::9'}])
-                for number, port in enumerate(body['ports'])]
+        made = [
+            dict(
+                port,
+                id='port-%d' % (len(self.ports) + number),
+                mac_address='mac',
+                fixed_ips=[
+                    {'subnet_id': 'v4', 'ip_address': '10.0.0.9'},
+                    {'subnet_id': 'v6', 'ip_address': 'fd00::9'},
+                ],
+            )
+            for number, port in enumerate(body['ports'])
+        ]
         self.ports += made
         return {'ports': made}
 
     def list_ports(self, device_id):
-        return {'ports': [port for port in self.ports
-                          if port['device_id'] in device_id]}
+        return {
+            'ports': [
+                port for port in self.ports if port['device_id'] in device_id
+            ]
+        }
 
     def delete_port(self, ident):
         if ident not in [port['id'] for port in self.ports]:
@@ -64,19 +82,23 @@ class FakeNeutron:
 
 
 class TestPorts(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.neutron = FakeNeutron()
-        self.useFixture(fixtures.MockPatch(
-            'zun.common.clients.OpenStackClients.neutron',
-            return_value=self.neutron))
-        self.useFixture(fixtures.MockPatch(
-            'zun.common.context.get_admin_context'))
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.common.clients.OpenStackClients.neutron',
+                return_value=self.neutron,
+            )
+        )
+        self.useFixture(
+            fixtures.MockPatch('zun.common.context.get_admin_context')
+        )
         self.ports = ports.Ports()
-        BULK.spec = {'requested_networks': [network('first'),
-                                            network('last')],
-                     'security_groups': ['group-1']}
+        BULK.spec = {
+            'requested_networks': [network('first'), network('last')],
+            'security_groups': ['group-1'],
+        }
         self.placements = [(member(1), 'host-1'), (member(2), 'host-2')]
 
     def ensure(self):
@@ -87,19 +109,23 @@ class TestPorts(base.BaseTestCase):
         networks = self.ensure()
         self.assertEqual([4], self.neutron.calls)
         self.assertEqual({1, 2}, set(networks))
-        self.assertEqual(['first', 'last'],
-                         [item['network'] for item in networks[1]])
+        self.assertEqual(
+            ['first', 'last'], [item['network'] for item in networks[1]]
+        )
 
     def test_as_zun_makes_them(self):
         self.ensure()
-        made = {(port['device_id'], port['network_id']): port
-                for port in self.neutron.ports}
+        made = {
+            (port['device_id'], port['network_id']): port
+            for port in self.neutron.ports
+        }
         # Zun binds the port of the network that Docker's create attaches,
         # which is the last, and leaves the others to its network driver.
         last = made['uuid-2', 'last']
-        self.assertEqual(('project-1', 'compute:kuryr', 'host-2'), (
-            last['tenant_id'], last['device_owner'],
-            last['binding:host_id']))
+        self.assertEqual(
+            ('project-1', 'compute:kuryr', 'host-2'),
+            (last['tenant_id'], last['device_owner'], last['binding:host_id']),
+        )
         self.assertEqual(['group-1'], last['security_groups'])
         self.assertNotIn('binding:host_id', made['uuid-2', 'first'])
 
@@ -107,14 +133,19 @@ class TestPorts(base.BaseTestCase):
         told = self.ensure()[2][1]
         port = told[ports.PORT]
         self.assertEqual(told['port'], port['id'])
-        self.assertEqual(('host-2', 'mac'),
-                         (port['host'], port['mac_address']))
-        self.assertEqual([(4, '10.0.0.9'), (6, 'fd00::9')], [
-            (item['version'], item['addr']) for item in port['addresses']])
-        self.assertEqual({told['port']},
-                         {item['port'] for item in port['addresses']})
-        self.assertEqual(['10.0.0.9', 'fd00::9'] * 2,
-                         ports.addresses(self.ensure()[2]))
+        self.assertEqual(
+            ('host-2', 'mac'), (port['host'], port['mac_address'])
+        )
+        self.assertEqual(
+            [(4, '10.0.0.9'), (6, 'fd00::9')],
+            [(item['version'], item['addr']) for item in port['addresses']],
+        )
+        self.assertEqual(
+            {told['port']}, {item['port'] for item in port['addresses']}
+        )
+        self.assertEqual(
+            ['10.0.0.9', 'fd00::9'] * 2, ports.addresses(self.ensure()[2])
+        )
 
     def test_makes_only_what_is_missing(self):
         first = self.ensure()
@@ -126,38 +157,43 @@ class TestPorts(base.BaseTestCase):
 
     def test_a_port_of_the_user_is_left_to_zun(self):
         BULK.spec['requested_networks'] = [
-            network('net', port='his', preserve_on_delete=True)]
+            network('net', port='his', preserve_on_delete=True)
+        ]
         self.placements = self.placements[:1]
-        self.assertEqual({1: BULK.spec['requested_networks']},
-                         self.ensure())
+        self.assertEqual({1: BULK.spec['requested_networks']}, self.ensure())
         self.assertEqual([], self.neutron.calls)
 
     def test_refused(self):
         error = neutron_exceptions.IpAddressGenerationFailureClient(
-            message='No more IP addresses available')
+            message='No more IP addresses available'
+        )
         self.neutron.create_port = mock.Mock(side_effect=error)
         refusal = self.assertRaises(ports.Refused, self.ensure)
         self.assertIn('No more IP addresses', str(refusal))
 
     def test_down(self):
         self.neutron.create_port = mock.Mock(
-            side_effect=neutron_exceptions.ServiceUnavailable())
+            side_effect=neutron_exceptions.ServiceUnavailable()
+        )
         self.assertRaises(neutron_exceptions.ServiceUnavailable, self.ensure)
 
     def test_sweep(self):
         self.ensure()
-        others = self.neutron.create_port({'ports': [
-            {'device_id': 'foreign', 'network_id': 'last'}]})['ports']
+        others = self.neutron.create_port(
+            {'ports': [{'device_id': 'foreign', 'network_id': 'last'}]}
+        )['ports']
         self.assertEqual(2, self.ports.sweep(BULK, ['uuid-1']))
         self.assertEqual(
             {'uuid-2', 'foreign'},
-            {port['device_id'] for port in self.neutron.ports})
+            {port['device_id'] for port in self.neutron.ports},
+        )
         self.assertIn(others[0], self.neutron.ports)
         self.assertEqual(0, self.ports.sweep(BULK, []))
 
     def test_sweep_frees_a_port_of_the_user(self):
         self.ensure()
         BULK.spec['requested_networks'] = [
-            network('last', port=self.neutron.ports[0]['id'])]
+            network('last', port=self.neutron.ports[0]['id'])
+        ]
         self.ports.sweep(BULK, ['uuid-1'])
         self.assertEqual('', self.neutron.ports[0]['device_id'])

@@ -24,7 +24,6 @@ from zun_bulk.api import middleware
 
 @ddt.ddt
 class TestPolicies(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.useFixture(zun_fixtures.Config())
@@ -43,18 +42,27 @@ class TestPolicies(base.BaseTestCase):
     @ddt.unpack
     def test_default(self, rule, owner, other, admin):
         target = {'project_id': 'project-1', 'user_id': 'user-1'}
-        for project, role, allowed in (('project-1', 'member', owner),
-                                       ('project-2', 'member', other),
-                                       ('project-2', 'admin', admin)):
+        for project, role, allowed in (
+            ('project-1', 'member', owner),
+            ('project-2', 'member', other),
+            ('project-2', 'admin', admin),
+        ):
             context = zun_context.RequestContext(
-                project_id=project, user_id='user', roles=[role])
+                project_id=project, user_id='user', roles=[role]
+            )
             if allowed:
-                self.assertTrue(policy.enforce(context, rule, target,
-                                               action=rule))
+                self.assertTrue(
+                    policy.enforce(context, rule, target, action=rule)
+                )
             else:
-                self.assertRaises(exception.PolicyNotAuthorized,
-                                  policy.enforce, context, rule, target,
-                                  action=rule)
+                self.assertRaises(
+                    exception.PolicyNotAuthorized,
+                    policy.enforce,
+                    context,
+                    rule,
+                    target,
+                    action=rule,
+                )
 
     def test_each_is_documented_and_tested(self):
         rules = list(policies.list_rules())

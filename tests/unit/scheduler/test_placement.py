@@ -23,66 +23,110 @@ from zun_bulk.scheduler import placement
 
 
 URL = 'http://placement'
-CONFLICT = {'errors': [{'code': 'placement.concurrent_update',
-                        'detail': 'consumer generation conflict'}]}
-CHANGED = {'errors': [{'code': 'placement.concurrent_update',
-                       'detail': 'Another thread concurrently updated the '
-                                 'resource provider data.'}]}
-FULL = {'errors': [{'code': 'placement.undefined_code',
-                    'detail': 'Unable to allocate inventory: over capacity'}]}
+CONFLICT = {
+    'errors': [
+        {
+            'code': 'placement.concurrent_update',
+            'detail': 'consumer generation conflict',
+        }
+    ]
+}
+CHANGED = {
+    'errors': [
+        {
+            'code': 'placement.concurrent_update',
+            'detail': 'Another thread concurrently updated the '
+            'resource provider data.',
+        }
+    ]
+}
+FULL = {
+    'errors': [
+        {
+            'code': 'placement.undefined_code',
+            'detail': 'Unable to allocate inventory: over capacity',
+        }
+    ]
+}
 
 
 class PlacementTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.requests = self.useFixture(requests_fixture.Fixture())
         connection = adapter.Adapter(
-            session.Session(auth=token_endpoint.Token(URL, 'token')))
-        self.useFixture(fixtures.MockPatch(
-            'zun.common.clients.OpenStackClients.placement',
-            return_value=(connection, {'service_type': 'placement'})))
-        self.useFixture(fixtures.MockPatch(
-            'zun.common.context.get_admin_context'))
+            session.Session(auth=token_endpoint.Token(URL, 'token'))
+        )
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.common.clients.OpenStackClients.placement',
+                return_value=(connection, {'service_type': 'placement'}),
+            )
+        )
+        self.useFixture(
+            fixtures.MockPatch('zun.common.context.get_admin_context')
+        )
         self.slept = []
         self.placement = placement.Placement(sleep=self.slept.append)
 
 
 class TestCandidates(PlacementTestCase):
-
     def test_room(self):
         trait = self.requests.put(
-            URL + '/traits/CUSTOM_ZUN_COMPUTE_STATUS_DISABLED',
-            status_code=201)
-        self.requests.get(URL + '/allocation_candidates', json={
-            'allocation_requests': [
-                {'allocations': {name: {'resources': {
-                    'VCPU': 1, 'MEMORY_MB': 32}}}} for name in 'ab'],
-            'provider_summaries': {
-                'a': {'resources': {
-                    'VCPU': {'capacity': 32, 'used': 2},
-                    'MEMORY_MB': {'capacity': 320, 'used': 0}}},
-                'b': {'resources': {
-                    'VCPU': {'capacity': 32, 'used': 30},
-                    'MEMORY_MB': {'capacity': 320, 'used': 0}}}}})
+            URL + '/traits/CUSTOM_ZUN_COMPUTE_STATUS_DISABLED', status_code=201
+        )
+        self.requests.get(
+            URL + '/allocation_candidates',
+            json={
+                'allocation_requests': [
+                    {
+                        'allocations': {
+                            name: {'resources': {'VCPU': 1, 'MEMORY_MB': 32}}
+                        }
+                    }
+                    for name in 'ab'
+                ],
+                'provider_summaries': {
+                    'a': {
+                        'resources': {
+                            'VCPU': {'capacity': 32, 'used': 2},
+                            'MEMORY_MB': {'capacity': 320, 'used': 0},
+                        }
+                    },
+                    'b': {
+                        'resources': {
+                            'VCPU': {'capacity': 32, 'used': 30},
+                            'MEMORY_MB': {'capacity': 320, 'used': 0},
+                        }
+                    },
+                },
+            },
+        )
         resources = fixtures.MockPatch('zun.scheduler.utils.ResourceRequest')
         resources = self.useFixture(resources).mock
         resources.to_querystring.return_value = 'resources=VCPU:1'
         found = self.placement.candidates(resources)
-        self.assertEqual({'a': 10, 'b': 2},
-                         {name: one.room for name, one in found.items()})
+        self.assertEqual(
+            {'a': 10, 'b': 2}, {name: one.room for name, one in found.items()}
+        )
         # Placement refuses to forbid a trait that it does not know.
         self.assertTrue(trait.called_once)
-        self.assertEqual('placement 1.28', self.requests.last_request
-                         .headers['OpenStack-API-Version'])
+        self.assertEqual(
+            'placement 1.28',
+            self.requests.last_request.headers['OpenStack-API-Version'],
+        )
 
 
 class TestClaim(PlacementTestCase):
-
     def claim(self):
-        self.placement.claim({'c1': {'rp': {'resources': {'VCPU': 1}}},
-                              'c2': {'rp': {'resources': {'VCPU': 1}}}},
-                             'project', 'user')
+        self.placement.claim(
+            {
+                'c1': {'rp': {'resources': {'VCPU': 1}}},
+                'c2': {'rp': {'resources': {'VCPU': 1}}},
+            },
+            'project',
+            'user',
+        )
 
     def sent(self):
         return jsonutils.loads(self.requests.last_request.body)
@@ -92,9 +136,14 @@ class TestClaim(PlacementTestCase):
         self.claim()
         self.assertEqual(1, self.requests.call_count)
         self.assertEqual(
-            {'allocations': {'rp': {'resources': {'VCPU': 1}}},
-             'project_id': 'project', 'user_id': 'user',
-             'consumer_generation': None}, self.sent()['c2'])
+            {
+                'allocations': {'rp': {'resources': {'VCPU': 1}}},
+                'project_id': 'project',
+                'user_id': 'user',
+                'consumer_generation': None,
+            },
+            self.sent()['c2'],
+        )
 
     def test_full(self):
         self.requests.post(URL + '/allocations', status_code=409, json=FULL)
@@ -102,30 +151,40 @@ class TestClaim(PlacementTestCase):
         self.assertIn('over capacity', str(error))
 
     def test_a_provider_that_changed_meanwhile(self):
-        self.requests.post(URL + '/allocations', [
-            {'status_code': 409, 'json': CHANGED},
-            {'status_code': 409, 'json': CHANGED}, {'status_code': 204}])
+        self.requests.post(
+            URL + '/allocations',
+            [
+                {'status_code': 409, 'json': CHANGED},
+                {'status_code': 409, 'json': CHANGED},
+                {'status_code': 204},
+            ],
+        )
         self.claim()
-        self.assertEqual((3, 2),
-                         (self.requests.call_count, len(self.slept)))
+        self.assertEqual((3, 2), (self.requests.call_count, len(self.slept)))
 
     def test_gives_up(self):
-        self.requests.post(URL + '/allocations', status_code=409,
-                           json=CHANGED)
+        self.requests.post(URL + '/allocations', status_code=409, json=CHANGED)
         self.assertRaises(exception.ZunException, self.claim)
-        self.assertEqual(placement.CONFLICT_RETRIES,
-                         self.requests.call_count)
+        self.assertEqual(placement.CONFLICT_RETRIES, self.requests.call_count)
 
     def test_claimed_by_an_earlier_owner(self):
-        self.requests.post(URL + '/allocations', [
-            {'status_code': 409, 'json': CONFLICT}, {'status_code': 204}])
-        self.requests.get(URL + '/allocations/c1', json={
-            'allocations': {'rp': {}}, 'consumer_generation': 7})
+        self.requests.post(
+            URL + '/allocations',
+            [{'status_code': 409, 'json': CONFLICT}, {'status_code': 204}],
+        )
+        self.requests.get(
+            URL + '/allocations/c1',
+            json={'allocations': {'rp': {}}, 'consumer_generation': 7},
+        )
         self.requests.get(URL + '/allocations/c2', json={'allocations': {}})
         self.claim()
-        self.assertEqual({'c1': 7, 'c2': None}, {
-            uuid: claim['consumer_generation']
-            for uuid, claim in self.sent().items()})
+        self.assertEqual(
+            {'c1': 7, 'c2': None},
+            {
+                uuid: claim['consumer_generation']
+                for uuid, claim in self.sent().items()
+            },
+        )
 
     def test_an_answer_out_of_the_ordinary(self):
         self.requests.post(URL + '/allocations', status_code=503, text='no')
@@ -134,14 +193,16 @@ class TestClaim(PlacementTestCase):
 
 
 class TestRelease(PlacementTestCase):
-
     def test_only_what_is_ours(self):
-        self.requests.get(URL + '/resource_providers/rp/allocations', json={
-            'allocations': {'c1': {}, 'foreign': {}}})
-        self.requests.get(URL + '/resource_providers/gone/allocations',
-                          status_code=404)
-        delete = self.requests.delete(URL + '/allocations/c1',
-                                      status_code=204)
-        self.assertEqual(1, self.placement.release(['c1', 'c2'],
-                                                   ['rp', 'gone']))
+        self.requests.get(
+            URL + '/resource_providers/rp/allocations',
+            json={'allocations': {'c1': {}, 'foreign': {}}},
+        )
+        self.requests.get(
+            URL + '/resource_providers/gone/allocations', status_code=404
+        )
+        delete = self.requests.delete(URL + '/allocations/c1', status_code=204)
+        self.assertEqual(
+            1, self.placement.release(['c1', 'c2'], ['rp', 'gone'])
+        )
         self.assertTrue(delete.called_once)

@@ -26,14 +26,19 @@ def list_members(req, ident):
     limit = util.page_size(query)
     marker = query.get('marker')
     rows = db_api.list_members(
-        bulk.id, filters={key: query[key] for key in ('state', 'host')
-                          if key in query},
-        limit=limit + 1, marker=None if marker is None else int(marker),
-        sort_dir=query.get('sort_dir', 'asc'))
+        bulk.id,
+        filters={key: query[key] for key in ('state', 'host') if key in query},
+        limit=limit + 1,
+        marker=None if marker is None else int(marker),
+        sort_dir=query.get('sort_dir', 'asc'),
+    )
     following = None
     if len(rows) > limit:
         rows = rows[:limit]
         following = bulk_view.next_url(req, query, rows[-1].member_index)
-    return util.json_response({
-        'members': [view.member(row, with_host) for row in rows],
-        'next': following})
+    return util.json_response(
+        {
+            'members': [view.member(row, with_host) for row in rows],
+            'next': following,
+        }
+    )

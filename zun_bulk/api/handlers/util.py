@@ -30,8 +30,11 @@ _NAME = re.compile(schema.name['pattern'])
 
 
 def json_response(body, status=200):
-    return webob.Response(status=status, content_type='application/json',
-                          body=jsonutils.dump_as_bytes(body))
+    return webob.Response(
+        status=status,
+        content_type='application/json',
+        body=jsonutils.dump_as_bytes(body),
+    )
 
 
 def enforce(context, rule, target=None):
@@ -49,10 +52,10 @@ def find_bulk(context, ident, rule):
     if not _NAME.match(ident):
         raise exception.ResourceNotFound(name='bulk', id=ident)
     everywhere = context.is_admin and uuidutils.is_uuid_like(ident)
-    bulk = db_api.get_bulk(
-        ident, None if everywhere else context.project_id)
-    enforce(context, rule, {'project_id': bulk.project_id,
-                            'user_id': bulk.user_id})
+    bulk = db_api.get_bulk(ident, None if everywhere else context.project_id)
+    enforce(
+        context, rule, {'project_id': bulk.project_id, 'user_id': bulk.user_id}
+    )
     return bulk
 
 
@@ -61,8 +64,9 @@ def may_see_hosts(context, fatal=False):
 
     :param fatal: raise PolicyNotAuthorized (403) if not.
     """
-    return context.can(container_policies.CONTAINER % 'get_one:host',
-                       fatal=fatal)
+    return context.can(
+        container_policies.CONTAINER % 'get_one:host', fatal=fatal
+    )
 
 
 def page_size(query):

@@ -20,18 +20,21 @@ from zun_bulk.db import models
 _template = {
     'type': 'object',
     'properties': {
-        'healthcheck': {'anyOf': [parameter_types.healthcheck['items'],
-                                  {'type': 'null'}]},
+        'healthcheck': {
+            'anyOf': [parameter_types.healthcheck['items'], {'type': 'null'}]
+        },
         'mounts': {
             'maxItems': 64,
-            'items': {'properties': {
-                'destination': {'minLength': 1, 'maxLength': 255},
-            }},
+            'items': {
+                'properties': {
+                    'destination': {'minLength': 1, 'maxLength': 255}
+                }
+            },
         },
         'nets': {'maxItems': 64},
-        'restart_policy': {'properties': {
-            'MaximumRetryCount': {'maximum': 2 ** 31 - 1},
-        }},
+        'restart_policy': {
+            'properties': {'MaximumRetryCount': {'maximum': 2**31 - 1}}
+        },
         'security_groups': {'maxItems': 64},
     },
 }
@@ -47,9 +50,7 @@ create = {
         'run': {'type': 'boolean'},
         'placement': {
             'type': 'object',
-            'properties': {
-                'policy': {'type': 'string', 'enum': ['spread']},
-            },
+            'properties': {'policy': {'type': 'string', 'enum': ['spread']}},
             'additionalProperties': False,
         },
         'max_attempts': {'type': 'integer', 'minimum': 1, 'maximum': 10},

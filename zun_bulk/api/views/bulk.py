@@ -55,9 +55,14 @@ def detail(req, bulk, counts, hosts, failures):
     :param failures: [(reason class, reason, number)].
     """
     return dict(
-        summary(req, bulk, counts), template=bulk.template, hosts=hosts,
-        failures=[{'class': kind, 'reason': reason, 'count': number}
-                  for kind, reason, number in failures])
+        summary(req, bulk, counts),
+        template=bulk.template,
+        hosts=hosts,
+        failures=[
+            {'class': kind, 'reason': reason, 'count': number}
+            for kind, reason, number in failures
+        ],
+    )
 
 
 def url(req, bulk):
@@ -66,8 +71,10 @@ def url(req, bulk):
 
 def next_url(req, query, marker):
     """The address of the page after the one that ends with the marker."""
-    return '%s?%s' % (req.path_url,
-                      urllib.parse.urlencode(dict(query, marker=marker)))
+    return '%s?%s' % (
+        req.path_url,
+        urllib.parse.urlencode(dict(query, marker=marker)),
+    )
 
 
 def time(value):
