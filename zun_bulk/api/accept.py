@@ -116,14 +116,11 @@ def accept(context, body):
 
 
 @contextlib.contextmanager
-def _naming(field, *invalid):
+def _naming(field):
     """Name the template's field in what Zun's checks say of its value.
 
     What they do not find, or find twice, is a bad value here and not a bad
     address.
-
-    :param invalid: further exceptions that only a bad value can cause. Zun
-        formats some of its messages twice and fails at a percent sign.
     """
     try:
         yield
@@ -131,8 +128,6 @@ def _naming(field, *invalid):
         if exc.code not in (400, 404, 409):
             raise
         _refuse(field, exc)
-    except invalid:
-        _refuse(field, 'the value is not valid')
     except neutron_exceptions.NeutronClientNoUniqueMatch as exc:
         _refuse(field, exc)
     except neutron_exceptions.NeutronClientException as exc:
@@ -194,10 +189,6 @@ def _container(context, wanted):
             restart.pop('MaximumRetryCount', None)
         with _naming('restart_policy'):
             zun_utils.check_for_restart_policy(fields)
-    if 'exposed_ports' in fields:
-        with _naming('exposed_ports', TypeError, ValueError):
-            fields['exposed_ports'] = zun_utils.build_exposed_ports(
-                fields['exposed_ports'])
     if 'registry' in wanted:
         fields['registry_id'] = _registry(context, wanted['registry']).id
     fields.update(project_id=context.project_id, user_id=context.user_id,

@@ -324,7 +324,7 @@ class TestLikeStock(base.ApiTestCase):
         self._compare({
             'image': 'busybox', 'name': 'other', 'cpu': '2', 'memory': 64,
             'cpu_policy': 'dedicated', 'privileged': True,
-            'exposed_ports': {'80': {}, '53/udp': {}}, 'disk': '3',
+            'exposed_ports': {}, 'disk': '3',
             'restart_policy': {'Name': 'always'}, 'image_driver': 'None',
             'auto_remove': True, 'interactive': 'true',
             'labels': {'number': 1}, 'command': ['echo', 1]})
@@ -464,11 +464,9 @@ class TestRefused(base.ApiTestCase):
         ({'restart_policy': {'Name': 'on-failure',
                              'MaximumRetryCount': '9' * 5000}},
          'template.restart_policy.MaximumRetryCount'),
-        ({'exposed_ports': {'http': {}}}, 'template.exposed_ports'),
-        ({'exposed_ports': {'%d': {}}}, 'template.exposed_ports'),
-        ({'exposed_ports': {'80/sctp': {}}}, 'template.exposed_ports'),
-        ({'exposed_ports': {'80': {}}, 'security_groups': ['a']},
-         'template.exposed_ports'),
+        ({'exposed_ports': {'80/tcp': {}}}, 'template.exposed_ports'),
+        ({'exposed_ports': {}, 'security_groups': ['a']},
+         "'exposed_ports'"),
         ({'security_groups': ['none']}, 'template.security_groups'),
         ({'security_groups': ['%d']}, 'template.security_groups'),
         ({'security_groups': ['a'] * 65}, 'template.security_groups'),
