@@ -110,9 +110,12 @@ class TestOutsideInterference(base.RealTestCase):
         shown = self.show(bulk)
         self.assertEqual('error', shown['status'])
         self.assertEqual(2, shown['members']['failed'])
-        self.assertEqual(1, len(shown['failures']), shown['failures'])
-        self.assertEqual('application', shown['failures'][0]['class'])
-        self.assertIn('3', shown['failures'][0]['reason'])
+        self.assertEqual(
+            2, sum(failure['count'] for failure in shown['failures'])
+        )
+        for failure in shown['failures']:
+            self.assertEqual('application', failure['class'])
+            self.assertIn('exited with code 3', failure['reason'])
         self.delete_bulk(bulk['uuid'])
         self.assert_nothing_left()
 
