@@ -47,7 +47,8 @@ class _Session:
 enginefacade.transaction_context_provider(_Session)
 
 retry = oslo_db_api.wrap_db_retry(
-    max_retries=5, retry_on_deadlock=True, inc_retry_interval=True)
+    max_retries=8, retry_on_deadlock=True, retry_interval=0.1,
+    inc_retry_interval=True, max_retry_interval=2, jitter=True)
 
 
 def configure():
@@ -261,7 +262,8 @@ def take_lease(bulk, owner):
             .where(Bulk.id == bulk.id, Bulk.epoch == bulk.epoch,
                    Bulk.heartbeat == bulk.heartbeat)
             .values(lease_owner=owner, epoch=Bulk.epoch + 1,
-                    heartbeat=Bulk.heartbeat + 1)
+                    heartbeat=Bulk.heartbeat + 1,
+                    updated_at=Bulk.updated_at)
             .execution_options(synchronize_session=False)).rowcount
     return bulk.epoch + 1 if taken else None
 
@@ -278,7 +280,8 @@ def release_lease(bulk_id, epoch):
     with writer() as session:
         session.execute(
             sa.update(Bulk).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
-            .values(lease_owner=None, heartbeat=Bulk.heartbeat + 1)
+            .values(lease_owner=None, heartbeat=Bulk.heartbeat + 1,
+                    updated_at=Bulk.updated_at)
             .execution_options(synchronize_session=False))
 
 
@@ -286,7 +289,8 @@ def _fence(session, bulk_id, epoch):
     """Lock the bulk's row for this transaction if the epoch still holds."""
     return bool(session.execute(
         sa.update(Bulk).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
-        .values(heartbeat=Bulk.heartbeat + 1)
+        .values(heartbeat=Bulk.heartbeat + 1,
+                    updated_at=Bulk.updated_at)
         .execution_options(synchronize_session=False)).rowcount)
 
 

@@ -208,6 +208,11 @@ class HostAgent:
     def _start_batch(self, batch, now):
         self._know_bulks(batch)
         members = db.start_members(batch)
+        # Zun's rows may still say how the last attempt ended.
+        again = [member.container_uuid for member in members
+                 if member.attempt > 1]
+        if again:
+            db.reset_containers(again)
         containers = self._containers(members)
         for member in members:
             container = containers.get(member.container_uuid)
@@ -343,9 +348,11 @@ class HostAgent:
 
     def _again(self, member, reason):
         """Turn a starting member back to placed. Returns whether it was."""
-        db.reset_containers([member.container_uuid])
-        return db.move_members([member], MemberState.PLACED, reason=reason,
-                               reason_class='transient')
+        moved = db.move_members([member], MemberState.PLACED, reason=reason,
+                                reason_class='transient')
+        if moved:
+            db.reset_containers([member.container_uuid])
+        return moved
 
     def _look_into(self, uuid, start, status, task_state, now):
         """A start takes too long: see what became of it, start none twice."""
