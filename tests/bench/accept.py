@@ -28,12 +28,20 @@ from tests.lab.real import labapi
 
 def add_arguments(parser):
     lab.add_arguments(parser)
-    parser.add_argument('--counts', type=e2e.numbers, default=[1000, 10000],
-                        metavar='N,N,…',
-                        help='containers a bulk (1000,10000)')
-    parser.add_argument('--repeat', type=int, default=3, metavar='N',
-                        help='bulks of each, of which the slowest counts '
-                        '(%(default)s)')
+    parser.add_argument(
+        '--counts',
+        type=e2e.numbers,
+        default=[1000, 10000],
+        metavar='N,N,…',
+        help='containers a bulk (1000,10000)',
+    )
+    parser.add_argument(
+        '--repeat',
+        type=int,
+        default=3,
+        metavar='N',
+        help='bulks of each, of which the slowest counts (%(default)s)',
+    )
 
 
 def accept(count, repeat):
@@ -63,28 +71,51 @@ def accept(count, repeat):
 def run(args):
     rows, values, bulks = [], {}, []
     with lab.fresh(args):
-        lab.run('stop', *(f'zun-compute-{number}'
-                          for number in labapi.hosts()))
+        lab.run(
+            'stop', *(f'zun-compute-{number}' for number in labapi.hosts())
+        )
         # The first request to a process loads what later ones find.
         bulks += accept(1, 5)[1]
         for count in args.counts:
             lab.wait_until_quiet()
             seconds, made, statements, cpu = accept(count, args.repeat)
             bulks += made
-            rows.append([count, *(f'{value:.2f}' for value in (
-                min(seconds), statistics.median(seconds), max(seconds),
-                cpu)), f'{statements:.3f}'])
+            rows.append(
+                [
+                    count,
+                    *(
+                        f'{value:.2f}'
+                        for value in (
+                            min(seconds),
+                            statistics.median(seconds),
+                            max(seconds),
+                            cpu,
+                        )
+                    ),
+                    f'{statements:.3f}',
+                ]
+            )
             values[f'accept_{count}_s'] = round(max(seconds), 3)
             values[f'cpu_{count}_s'] = round(cpu, 3)
-            values[f'sql_statements_per_member_{count}'] = round(
-                statements, 4)
+            values[f'sql_statements_per_member_{count}'] = round(statements, 4)
         if args.keep:
             lab.run('zun')
             for bulk in bulks:
                 bulk.clear()
-    print('\n'.join(report.table(
-        ['members', 'fastest s', 'median s', 'slowest s', 'CPU s',
-         'SQL a member'],
-        rows)))
+    print(
+        '\n'.join(
+            report.table(
+                [
+                    'members',
+                    'fastest s',
+                    'median s',
+                    'slowest s',
+                    'CPU s',
+                    'SQL a member',
+                ],
+                rows,
+            )
+        )
+    )
     print(report.json_line({'bench': 'accept', 'failed': 0, **values}))
     return 0

@@ -85,9 +85,15 @@ class Raw:
     def start_one(self, number):
         name = f'{self.prefix}{number}'
         body = {
-            'Image': os.environ['LAB_IMAGE'], 'Cmd': COMMAND, 'Labels': {},
-            'HostConfig': {'NetworkMode': self.network, 'Memory': MEMORY,
-                           'CpuShares': CPU_SHARES}}
+            'Image': os.environ['LAB_IMAGE'],
+            'Cmd': COMMAND,
+            'Labels': {},
+            'HostConfig': {
+                'NetworkMode': self.network,
+                'Memory': MEMORY,
+                'CpuShares': CPU_SHARES,
+            },
+        }
         try:
             self.call(number, 'POST', f'/containers/create?name={name}', body)
             self.call(number, 'POST', f'/containers/{name}/start')
@@ -101,8 +107,11 @@ class Raw:
 
     def remove_one(self, number):
         try:
-            self.call(number, 'DELETE',
-                      f'/containers/{self.prefix}{number}?force=true')
+            self.call(
+                number,
+                'DELETE',
+                f'/containers/{self.prefix}{number}?force=true',
+            )
         except LoadError:
             # It was never made.
             return
@@ -149,10 +158,12 @@ class Stock:
         if not hasattr(self.local, 'zun'):
             self.local.zun = labapi.Zun(self.token)
         body = labapi.container_body(
-            f'{self.prefix}{number}', os.environ['LAB_NETWORK'], COMMAND)
+            f'{self.prefix}{number}', os.environ['LAB_NETWORK'], COMMAND
+        )
         try:
             code, answer = self.local.zun.request(
-                'POST', '/containers/?run=true', body)
+                'POST', '/containers/?run=true', body
+            )
         except (OSError, http.client.HTTPException) as error:
             code, answer = type(error).__name__, error
         if code != 202:
@@ -160,8 +171,11 @@ class Stock:
 
     def rows(self, db):
         return labapi.rows(
-            db, 'SELECT uuid, status, status_reason FROM container '
-            'WHERE name LIKE %s', f'{self.prefix}%')
+            db,
+            'SELECT uuid, status, status_reason FROM container '
+            'WHERE name LIKE %s',
+            f'{self.prefix}%',
+        )
 
     def clear(self):
         zun, watch = labapi.Zun(self.token), Stall()
@@ -169,7 +183,8 @@ class Stock:
             while rows := self.rows(db):
                 if watch.stalled(len(rows)):
                     raise exceptions.BenchError(
-                        f'{len(rows)} containers would not go')
+                        f'{len(rows)} containers would not go'
+                    )
                 for row in rows:
                     zun.request('DELETE', f'/containers/{row[0]}?force=true')
                 time.sleep(2)
@@ -194,11 +209,14 @@ class Bulk:
         """
         name = f'bench-{uuid.uuid4().hex[:8]}'
         template = labapi.container_body(
-            f'{name}-{{index}}', os.environ['LAB_NETWORK'], COMMAND)
+            f'{name}-{{index}}', os.environ['LAB_NETWORK'], COMMAND
+        )
         began = time.monotonic()
         status, answer = self.zun.request(
-            'POST', '/bulks',
-            {'name': name, 'count': count, 'template': template})
+            'POST',
+            '/bulks',
+            {'name': name, 'count': count, 'template': template},
+        )
         if status != 202:
             raise LoadError(f'{status} {answer}')
         self.uuid = answer['uuid']
@@ -220,13 +238,14 @@ class Bulk:
                 break
             if watch.stalled(bulk['members']):
                 break
-            time.sleep(0.5)
+            time.sleep(1)
         members = self.zun.members(self.uuid)
         self.names = {f"zun-{member['container_uuid']}" for member in members}
         for member in members:
             if member['state'] != 'running':
                 self.reasons[
-                    f"{member['state']}: {member['reason']}"[:200]] += 1
+                    f"{member['state']}: {member['reason']}"[:200]
+                ] += 1
 
     def clear(self):
         if self.path is None:

@@ -54,12 +54,16 @@ class Engine:
 class TestRaw(base.BaseTestCase):
     def setUp(self):
         super().setUp()
-        for name, value in (('LAB_HOSTS', '1 2'), ('LAB_IMAGE', 'busy:1'),
-                            ('LAB_NETWORK', 'net-id')):
+        for name, value in (
+            ('LAB_HOSTS', '1 2'),
+            ('LAB_IMAGE', 'busy:1'),
+            ('LAB_NETWORK', 'net-id'),
+        ):
             self.useFixture(fixtures.EnvironmentVariable(name, value))
         self.engines = collections.defaultdict(Engine)
-        patcher = mock.patch.object(loads.labapi.Docker, 'of_host',
-                                    lambda host: self.engines[host])
+        patcher = mock.patch.object(
+            loads.labapi.Docker, 'of_host', lambda host: self.engines[host]
+        )
         patcher.start()
         self.addCleanup(patcher.stop)
 
@@ -68,8 +72,10 @@ class TestRaw(base.BaseTestCase):
         load.run(5)
         self.assertEqual(5, len(load.names))
         self.assertEqual({}, load.reasons)
-        creates = {host: [path for method, path, body in engine.asked if body]
-                   for host, engine in self.engines.items()}
+        creates = {
+            host: [path for method, path, body in engine.asked if body]
+            for host, engine in self.engines.items()
+        }
         self.assertEqual(3, len(creates['host-1']))
         self.assertEqual(2, len(creates['host-2']))
         # Each is started and inspected after it was made.
@@ -105,8 +111,10 @@ class Zun:
         return self.answers.pop(0)
 
     def members(self, uuid):
-        return [{'container_uuid': 'a', 'state': 'running', 'reason': None},
-                {'container_uuid': 'b', 'state': 'failed', 'reason': 'no'}]
+        return [
+            {'container_uuid': 'a', 'state': 'running', 'reason': None},
+            {'container_uuid': 'b', 'state': 'failed', 'reason': 'no'},
+        ]
 
 
 class TestBulk(base.BaseTestCase):
@@ -121,7 +129,8 @@ class TestBulk(base.BaseTestCase):
     def bulk(self, *answers):
         zun = Zun(*answers)
         patcher = mock.patch.object(
-            loads.labapi, 'Zun', lambda token=None: zun)
+            loads.labapi, 'Zun', lambda token=None: zun
+        )
         patcher.start()
         self.addCleanup(patcher.stop)
         return loads.Bulk(), zun
@@ -130,7 +139,8 @@ class TestBulk(base.BaseTestCase):
         bulk, zun = self.bulk(
             (202, {'uuid': 'u'}),
             (200, {'status': 'building', 'members': {'queued': 2}}),
-            (200, {'status': 'error', 'members': {'running': 1}}))
+            (200, {'status': 'error', 'members': {'running': 1}}),
+        )
         bulk.run(2)
         self.assertEqual([], zun.answers)
         self.assertEqual({'zun-a', 'zun-b'}, bulk.names)
@@ -145,8 +155,11 @@ class TestBulk(base.BaseTestCase):
 
     def test_clear_waits_until_it_is_gone(self):
         bulk, zun = self.bulk(
-            (202, {'uuid': 'u'}), (202, ''),
-            (200, {'members': {'deleting': 1}}), (404, ''))
+            (202, {'uuid': 'u'}),
+            (202, ''),
+            (200, {'members': {'deleting': 1}}),
+            (404, ''),
+        )
         bulk.create(1)
         bulk.names = {'zun-a'}
         with mock.patch.object(verify, 'wait_until_gone') as gone:
@@ -161,17 +174,27 @@ class TestMeasure(base.BaseTestCase):
         """Measure a load that began at 100 and was told of at 107."""
         load = mock.Mock(names={'a'}, label='bulk', size=1, reasons={})
         verified = mock.Mock(
-            **{'last_start': started, 'hosts': {'host-1': 1}, 'reasons': {},
-               'ids': ['id'], 'pids': [1], **found})
-        seconds = [{'machine': 10.0, 'neutron': 1.0},
-                   {'machine': 14.0, 'neutron': 1.5, 'shims': 0.25}]
+            **{
+                'last_start': started,
+                'hosts': {'host-1': 1},
+                'reasons': {},
+                'ids': ['id'],
+                'pids': [1],
+                **found,
+            }
+        )
+        seconds = [
+            {'machine': 10.0, 'neutron': 1.0},
+            {'machine': 14.0, 'neutron': 1.5, 'shims': 0.25},
+        ]
         pinned = mock.Mock()
         with mock.patch.multiple(
-                measure,
-                cpu_seconds=lambda ids=(): seconds.pop(0),
-                lab=mock.Mock(), verify=mock.Mock(
-                    verify=mock.Mock(return_value=verified)),
-                time=mock.Mock(time=mock.Mock(side_effect=[100.0, 107.0]))):
+            measure,
+            cpu_seconds=lambda ids=(): seconds.pop(0),
+            lab=mock.Mock(),
+            verify=mock.Mock(verify=mock.Mock(return_value=verified)),
+            time=mock.Mock(time=mock.Mock(side_effect=[100.0, 107.0])),
+        ):
             run = measure.measure(load, 'bulk', 1, 5.0, pinned)
         load.clear.assert_called_once_with()
         pinned.check.assert_called_once_with(verified.pids)
@@ -182,8 +205,9 @@ class TestMeasure(base.BaseTestCase):
         self.assertEqual(4.0, run.seconds)
         self.assertEqual(7.0, run.told)
         self.assertTrue(run.pinned)
-        self.assertEqual({'machine': 4.0, 'neutron': 0.5, 'shims': 0.25},
-                         run.cpu)
+        self.assertEqual(
+            {'machine': 4.0, 'neutron': 0.5, 'shims': 0.25}, run.cpu
+        )
 
     def test_nothing_verified(self):
         run = self.measure(None, hosts={}, reasons={'gone': 1})
@@ -196,5 +220,4 @@ class TestNumbers(base.BaseTestCase):
         self.assertEqual([1, 4, 8], e2e.numbers('1,4,8'))
 
     def test_zero(self):
-        self.assertRaises(
-            argparse.ArgumentTypeError, e2e.numbers, '0,1')
+        self.assertRaises(argparse.ArgumentTypeError, e2e.numbers, '0,1')
