@@ -60,21 +60,30 @@ VENV=.venv-lab-$ZUN
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     die "$PYTHON is not Python 3.11 or newer"
 
-# Changes when what is to be installed does.
-stamp() {
+# A virtual environment is good for one interpreter at one place.
+identity() {
     "$PYTHON" --version
     pwd
-    sha256sum "$CONSTRAINTS" requirements.txt setup.cfg pyproject.toml \
+}
+
+# Changes when what is to be installed does.
+stamp() {
+    identity
+    sha256sum "$CONSTRAINTS" requirements.txt setup.cfg \
         tests/lab/real/labnet/*
 }
 
 install() {
     rm -f "$VENV/stamp"
-    "$PYTHON" -m venv --clear "$VENV" ||
-        die "$PYTHON has no venv: on Debian and Ubuntu, apt install python3-venv"
+    if [[ $(identity) != "$(cat "$VENV/identity" 2>/dev/null)" ]]; then
+        "$PYTHON" -m venv --clear "$VENV" ||
+            die "$PYTHON has no venv: on Debian and Ubuntu, apt install python3-venv"
+        identity >"$VENV/identity"
+    fi
     # Built from a copy, which pip may write into.
+    rm -rf "$VENV/labnet"
     cp -r tests/lab/real/labnet "$VENV/labnet"
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check \
+    "$VENV/bin/pip" install -qq --disable-pip-version-check \
         --constraint "$CONSTRAINTS" --editable '.[service]' \
         openstack-placement "$VENV/labnet"
     stamp >"$VENV/stamp"

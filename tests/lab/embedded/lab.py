@@ -196,7 +196,9 @@ class Lab:
         data = self.root / 'data'
         settings = {
             'DEFAULT': {
-                'host': HOST, 'my_ip': '127.0.0.1', 'state_path': data,
+                # Zun has no node where its engine has another name.
+                'host': self.engine().info()['Name'],
+                'my_ip': '127.0.0.1', 'state_path': data,
                 'log_file': self.root / 'log' / 'zun.log',
                 'transport_url': 'fake://', 'container_driver': 'zun_bulk',
                 # The default, cri, wants a container runtime.
@@ -281,11 +283,14 @@ class Lab:
                 env={**os.environ, **self._environment(), **environment})
 
     def _environment(self):
-        """A stand-in for lspci where there is none: Zun insists on it."""
+        """A stand-in for lspci, for a machine without PCI devices.
+
+        Zun insists on lspci, and asks it twice for each device.
+        """
         stand_in = self.root / 'bin' / 'lspci'
         stand_in.write_text('#!/bin/sh\n')
         stand_in.chmod(0o755)
-        return {'PATH': '%s:%s' % (os.environ['PATH'], stand_in.parent),
+        return {'PATH': '%s:%s' % (stand_in.parent, os.environ['PATH']),
                 'PYTHONUNBUFFERED': '1'}
 
     def _wait(self, name, check):
