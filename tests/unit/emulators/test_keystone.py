@@ -118,6 +118,8 @@ class TestKeystone(base.BaseTestCase):
         middleware = auth_token.AuthProtocol(
             application,
             {
+                # Of its own: it adds options that other tests have not.
+                'oslo_config_project': 'test',
                 'auth_type': 'password',
                 'auth_url': self.auth_url,
                 'www_authenticate_uri': self.auth_url,
