@@ -58,6 +58,9 @@ SERVICE_TIME = {
     'network_create': 0.05,
 }
 
+#: Anybody may look at containers whenever he likes.
+PACED = ('container_create', 'container_start')
+
 
 def error(status, message):
     return server.Response(status, {'message': message})
@@ -92,6 +95,8 @@ class Load:
         self.scale = scale
         self.containers = 0
         self.in_flight = 0
+        self._paced = 0
+        #: The most at once of those that a pacer should bound.
         self.peak = 0
         self._changed = threading.Condition()
 
@@ -102,14 +107,15 @@ class Load:
         return (share / (1 + self.penalty * beyond)
                 / (1 + self.degradation * self.containers))
 
-    def work(self, seconds):
+    def work(self, seconds, paced=True):
         """Take the time of an operation that takes so long alone."""
         left = seconds * self.scale
         if left <= 0:
             return
         with self._changed:
             self.in_flight += 1
-            self.peak = max(self.peak, self.in_flight)
+            self._paced += paced
+            self.peak = max(self.peak, self._paced)
             self._changed.notify_all()
             try:
                 while left > 1e-4:
@@ -118,6 +124,7 @@ class Load:
                     left -= (time.monotonic() - began) * speed
             finally:
                 self.in_flight -= 1
+                self._paced -= paced
                 self._changed.notify_all()
 
 
@@ -278,7 +285,7 @@ class DockerEngine(server.Emulator):
         return super().subject(name, request, groups)
 
     def work(self, name):
-        self.load.work(SERVICE_TIME.get(name, 0))
+        self.load.work(SERVICE_TIME.get(name, 0), name in PACED)
 
     def perform(self, name, request, groups, fault):
         for container in list(self.containers.values()):
