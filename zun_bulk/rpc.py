@@ -60,24 +60,28 @@ def wake_conductors(context):
 
 def wake_host(context, host):
     """Tell a host's agent that it has members to start or to delete."""
-    _cast(context, messaging.Target(topic=HOST_TOPIC, server=host,
-                                    version='1.0'))
+    _cast(
+        context, messaging.Target(topic=HOST_TOPIC, server=host, version='1.0')
+    )
 
 
 def _cast(context, target):
     # Without a broker the client would try for ever, and its caller hang.
-    rpc.get_client(target, serializer=_serializer()).prepare(
-        retry=0).cast(context, 'wake')
+    rpc.get_client(target, serializer=_serializer()).prepare(retry=0).cast(
+        context, 'wake'
+    )
 
 
 def serve(topic, wake):
     """Start a server for a topic on this host. Returns it."""
     patched = eventlet.patcher.is_monkey_patched('thread')
     server = messaging.get_rpc_server(
-        rpc.TRANSPORT, messaging.Target(topic=topic, server=CONF.host),
+        rpc.TRANSPORT,
+        messaging.Target(topic=topic, server=CONF.host),
         [WakeEndpoint(wake)],
         executor='eventlet' if patched else 'threading',
-        serializer=_serializer())
+        serializer=_serializer(),
+    )
     server.start()
     return server
 

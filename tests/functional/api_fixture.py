@@ -43,9 +43,14 @@ class TokenSays:
         req = webob.Request(environ)
         project, _, role = req.headers.get('X-Auth-Token', '').partition('-')
         if role:
-            req.headers.update({
-                'X-Identity-Status': 'Confirmed', 'X-Roles': role,
-                'X-Project-Id': project, 'X-User-Id': 'jane'})
+            req.headers.update(
+                {
+                    'X-Identity-Status': 'Confirmed',
+                    'X-Roles': role,
+                    'X-Project-Id': project,
+                    'X-User-Id': 'jane',
+                }
+            )
             environ['keystone.token_info'] = {'token': {}}
         return self._application(environ, start_response)
 
@@ -57,11 +62,14 @@ class ApiFixture(fixture.GabbiFixture):
 
     def start_fixture(self):
         global _app
-        self._fixtures = [zun_fixtures.Config(), zun_fixtures.Policy(),
-                          zun_fixtures.Database(), zun_fixtures.Neutron(),
-                          # Zun asks for Placement as it starts.
-                          fixtures.MockPatch(
-                              'zun.scheduler.client.query.SchedulerClient')]
+        self._fixtures = [
+            zun_fixtures.Config(),
+            zun_fixtures.Policy(),
+            zun_fixtures.Database(),
+            zun_fixtures.Neutron(),
+            # Zun asks for Placement as it starts.
+            fixtures.MockPatch('zun.scheduler.client.query.SchedulerClient'),
+        ]
         for item in self._fixtures:
             item.setUp()
         app = middleware.filter_factory({})(zun_app.setup_app())
@@ -78,18 +86,32 @@ class ProgressFixture(ApiFixture):
     def start_fixture(self):
         super().start_fixture()
         webob.Request.blank(
-            '/v1/bulks', method='POST', content_type='application/json',
+            '/v1/bulks',
+            method='POST',
+            content_type='application/json',
             headers={'X-Auth-Token': 'p1-member'},
             body=b'{"name": "web", "count": 5, "template": {"image": '
-                 b'"busybox", "name": "web-{index}"}}').get_response(_app)
+            b'"busybox", "name": "web-{index}"}}',
+        ).get_response(_app)
         for names, values in (
-                (('web-1', 'web-2'),
-                 {'state': 'running', 'host': 'host-1', 'attempt': 1}),
-                (('web-3',),
-                 {'state': 'failed', 'host': 'host-2', 'attempt': 3,
-                  'reason_class': 'application',
-                  'reason': 'exited with 1'})):
+            (
+                ('web-1', 'web-2'),
+                {'state': 'running', 'host': 'host-1', 'attempt': 1},
+            ),
+            (
+                ('web-3',),
+                {
+                    'state': 'failed',
+                    'host': 'host-2',
+                    'attempt': 3,
+                    'reason_class': 'application',
+                    'reason': 'exited with 1',
+                },
+            ),
+        ):
             with db_api.writer() as session:
                 session.execute(
                     sa.update(models.Member)
-                    .where(models.Member.name.in_(names)).values(**values))
+                    .where(models.Member.name.in_(names))
+                    .values(**values)
+                )

@@ -26,8 +26,9 @@ from tests.lab.embedded import lab as embedded
 
 
 #: Shorter than the defaults, so that tests are quick.
-SETTINGS = {'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1,
-                         'lease_time': 5}}
+SETTINGS = {
+    'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1, 'lease_time': 5}
+}
 MAX_IN_FLIGHT = 4
 TIMEOUT = 300
 
@@ -62,8 +63,9 @@ class FunctionalTestCase(base.BaseTestCase):
 
     def _attach_logs(self, _exc_info):
         for name in ('zun', 'placement', 'neutron', 'docker-engine'):
-            self.addDetail(name, content.text_content(
-                self.lab.log_tail(name, 300)))
+            self.addDetail(
+                name, content.text_content(self.lab.log_tail(name, 300))
+            )
 
     # ------------------------------------------------------------- requests
 
@@ -74,39 +76,52 @@ class FunctionalTestCase(base.BaseTestCase):
         return answer
 
     def template(self, **kwargs):
-        return {'image': 'busybox', 'command': ['sleep', '100000'],
-                'nets': [{'network': 'lab'}], **kwargs}
+        return {
+            'image': 'busybox',
+            'command': ['sleep', '100000'],
+            'nets': [{'network': 'lab'}],
+            **kwargs,
+        }
 
     def create_bulk(self, count, user='admin', template=None, **kwargs):
         """Ask for a bulk. Returns its uuid."""
-        body = {'count': count, 'template': template or self.template(),
-                **kwargs}
-        return self.ask('POST', '/bulks', body, user=user,
-                        status=202)['uuid']
+        body = {
+            'count': count,
+            'template': template or self.template(),
+            **kwargs,
+        }
+        return self.ask('POST', '/bulks', body, user=user, status=202)['uuid']
 
     def bulk(self, ident, user='admin'):
         return self.ask('GET', '/bulks/' + ident, user=user)
 
     def members(self, ident, query=''):
         return self.ask('GET', '/bulks/%s/members%s' % (ident, query))[
-            'members']
+            'members'
+        ]
 
     def wait_for(self, what, check, timeout=TIMEOUT):
         return embedded.wait_for(what, check, timeout, 0.5)
 
     def wait_for_end(self, ident, user='admin'):
         """Wait until a bulk is no longer building. Returns it."""
+
         def finished():
             bulk = self.bulk(ident, user)
             self.assertEqual(bulk['count'], sum(bulk['members'].values()))
             return bulk['status'] != 'building' and bulk
+
         return self.wait_for('the bulk is finished', finished)
 
     def delete_bulk(self, ident, user='admin'):
         """Delete a bulk and wait until it is gone."""
         self.ask('DELETE', '/bulks/' + ident, user=user, status=202)
-        self.wait_for('the bulk is gone', lambda: self.lab.request(
-            'GET', '/bulks/' + ident, user=user)[0] == 404)
+        self.wait_for(
+            'the bulk is gone',
+            lambda: (
+                self.lab.request('GET', '/bulks/' + ident, user=user)[0] == 404
+            ),
+        )
 
     # --------------------------------------------------------- verification
 
@@ -123,14 +138,21 @@ class FunctionalTestCase(base.BaseTestCase):
     def leave_nothing(self):
         """Delete what a test has made, and see that all of it goes."""
         self.lab.control('DELETE', '/faults')
-        for row in self.lab.rows('SELECT uuid FROM zun_bulk_bulk '
-                                 "WHERE status != 'deleting'"):
+        for row in self.lab.rows(
+            'SELECT uuid FROM zun_bulk_bulk WHERE status != \'deleting\''
+        ):
             self.lab.request('DELETE', '/bulks/' + row[0])
-        self.wait_for('bulks are gone', lambda: not self.lab.rows(
-            'SELECT uuid FROM zun_bulk_bulk'))
+        self.wait_for(
+            'bulks are gone',
+            lambda: not self.lab.rows('SELECT uuid FROM zun_bulk_bulk'),
+        )
         for row in self.lab.rows('SELECT uuid FROM container'):
-            self.lab.request('DELETE', '/containers/%s?force=true&'
-                             'all_projects=true' % row[0])
-        self.wait_for('containers are gone', lambda: not self.lab.rows(
-            'SELECT uuid FROM container'))
+            self.lab.request(
+                'DELETE',
+                '/containers/%s?force=true&all_projects=true' % row[0],
+            )
+        self.wait_for(
+            'containers are gone',
+            lambda: not self.lab.rows('SELECT uuid FROM container'),
+        )
         self.assertEqual({}, self.lab.leftovers())

@@ -28,6 +28,11 @@ wsgi_intercept.STRICT_RESPONSE_HEADERS = True
 def load_tests(loader, tests, pattern):
     """Make the tests: for unittest's discovery."""
     return driver.build_tests(
-        os.path.join(os.path.dirname(__file__), 'gabbits'), loader, host=None,
-        test_loader_name=__name__, intercept=api_fixture.setup_app,
-        inner_fixtures=[output.CaptureOutput], fixture_module=api_fixture)
+        os.path.join(os.path.dirname(__file__), 'gabbits'),
+        loader,
+        host=None,
+        test_loader_name=__name__,
+        intercept=api_fixture.setup_app,
+        inner_fixtures=[output.CaptureOutput],
+        fixture_module=api_fixture,
+    )

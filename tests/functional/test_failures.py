@@ -18,10 +18,10 @@ from tests.functional import base
 
 
 class FailureTestCase(base.FunctionalTestCase):
-
     def order(self, operation, kind='error', **fault):
-        self.lab.control('POST', '/faults',
-                         {'operation': operation, 'kind': kind, **fault})
+        self.lab.control(
+            'POST', '/faults', {'operation': operation, 'kind': kind, **fault}
+        )
 
     def calls(self, operation):
         return self.lab.control('GET', '')['calls'].get(operation, 0)
@@ -35,21 +35,29 @@ class FailureTestCase(base.FunctionalTestCase):
             self.assert_running(member)
         self.assertEqual(
             {'zun-' + member['container_uuid'] for member in members},
-            set(self.lab.zun_containers()))
+            set(self.lab.zun_containers()),
+        )
         return members
 
 
 class TestStarts(FailureTestCase):
-
     def test_a_passing_failure_is_tried_again(self):
-        self.order('container_start', count=2, status=500,
-                   message='context deadline exceeded')
+        self.order(
+            'container_start',
+            count=2,
+            status=500,
+            message='context deadline exceeded',
+        )
         members = self.assert_all_running(self.create_bulk(6), 6)
         self.assertEqual(2, sum(member['attempt'] - 1 for member in members))
 
     def test_a_failure_that_does_not_pass(self):
-        self.order('container_start', count=1000, status=500,
-                   message='context deadline exceeded')
+        self.order(
+            'container_start',
+            count=1000,
+            status=500,
+            message='context deadline exceeded',
+        )
         ident = self.create_bulk(2, max_attempts=2)
         bulk = self.wait_for_end(ident)
         self.assertEqual('error', bulk['status'])
@@ -63,19 +71,24 @@ class TestStarts(FailureTestCase):
         ident = self.create_bulk(4)
         bulk = self.wait_for_end(ident)
         self.assertEqual('error', bulk['status'])
-        self.assertEqual((3, 1), (bulk['members']['running'],
-                                  bulk['members']['failed']))
-        failed, = self.members(ident, '?state=failed')
+        self.assertEqual(
+            (3, 1), (bulk['members']['running'], bulk['members']['failed'])
+        )
+        (failed,) = self.members(ident, '?state=failed')
         self.assertIn('exited with code 3', failed['reason'])
         self.assertEqual(1, failed['attempt'])
         self.assertEqual(
             [('application', failed['reason'], 1)],
-            [(failure['class'], failure['reason'], failure['count'])
-             for failure in bulk['failures']])
+            [
+                (failure['class'], failure['reason'], failure['count'])
+                for failure in bulk['failures']
+            ],
+        )
 
     def test_a_container_that_ends_while_it_settles(self):
-        ident = self.create_bulk(1, template=self.template(
-            command=['sleep', '0.2']))
+        ident = self.create_bulk(
+            1, template=self.template(command=['sleep', '0.2'])
+        )
         bulk = self.wait_for_end(ident)
         self.assertEqual('error', bulk['status'])
         self.assertIn('exited with code 0', bulk['failures'][0]['reason'])
@@ -86,28 +99,33 @@ class TestStarts(FailureTestCase):
         bulk = self.wait_for_end(ident)
         self.assertEqual('error', bulk['status'])
         self.assertEqual(12, bulk['members']['failed'])
-        self.assertEqual(['permanent'], [failure['class'] for failure
-                                         in bulk['failures']])
-        self.assertIn('pull access denied for nosuch, repository does not '
-                      'exist', bulk['failures'][0]['reason'])
+        self.assertEqual(
+            ['permanent'], [failure['class'] for failure in bulk['failures']]
+        )
+        self.assertIn(
+            'pull access denied for nosuch, repository does not exist',
+            bulk['failures'][0]['reason'],
+        )
         self.assertEqual(0, len(self.lab.zun_containers()))
         self.assertLessEqual(self.calls('image_pull') - pulls, 12)
 
     def test_a_command_that_is_not_there(self):
-        reason = ('OCI runtime create failed: container_linux.go:380: '
-                  'starting container process caused: exec: "nosuch": '
-                  'executable file not found in $PATH: unknown')
+        reason = (
+            'OCI runtime create failed: container_linux.go:380: '
+            'starting container process caused: exec: "nosuch": '
+            'executable file not found in $PATH: unknown'
+        )
         self.order('container_start', count=1000, status=400, message=reason)
         ident = self.create_bulk(2)
         bulk = self.wait_for_end(ident)
         self.assertEqual('error', bulk['status'])
         self.assertIn(reason, bulk['failures'][0]['reason'])
-        self.assertEqual([1, 1], [member['attempt']
-                                  for member in self.members(ident)])
+        self.assertEqual(
+            [1, 1], [member['attempt'] for member in self.members(ident)]
+        )
 
 
 class TestEffectsWithoutAnswers(FailureTestCase):
-
     def test_a_create(self):
         """The next try finds the container and makes no second one."""
         self.order('container_create', 'drop', count=3)
@@ -120,26 +138,31 @@ class TestEffectsWithoutAnswers(FailureTestCase):
         self.order('container_start', 'drop', count=3)
         members = self.assert_all_running(self.create_bulk(6), 6)
         for member in members:
-            self.assertEqual(0, self.inspect(member['container_uuid'])[
-                'RestartCount'])
+            self.assertEqual(
+                0, self.inspect(member['container_uuid'])['RestartCount']
+            )
 
     def test_an_engine_that_is_down_for_a_while(self):
         ident = self.create_bulk(12)
-        self.wait_for('some are running', lambda: self.bulk(ident)[
-            'members']['starting'])
+        self.wait_for(
+            'some are running', lambda: self.bulk(ident)['members']['starting']
+        )
         self.lab.control('POST', '/refuse', {'seconds': 1})
         self.assert_all_running(ident, 12)
 
 
 class TestDelete(FailureTestCase):
-
     def test_an_engine_that_would_not_remove(self):
         """Zun forgets such containers; a bulk does not."""
         ident = self.create_bulk(4)
         self.assert_all_running(ident, 4)
-        self.order('container_remove', count=2, status=500,
-                   message='driver "overlay2" failed to remove root '
-                   'filesystem: device or resource busy')
+        self.order(
+            'container_remove',
+            count=2,
+            status=500,
+            message='driver "overlay2" failed to remove root '
+            'filesystem: device or resource busy',
+        )
         self.order('container_remove', 'drop')
         self.order('network_disconnect', status=500, message='busy')
         self.delete_bulk(ident)
@@ -147,11 +170,11 @@ class TestDelete(FailureTestCase):
 
 
 class TestRestart(FailureTestCase):
-
     def test_zun_killed_while_it_starts_containers(self):
         ident = self.create_bulk(12)
-        self.wait_for('some have started', lambda: len(
-            self.lab.zun_containers()) >= 4)
+        self.wait_for(
+            'some have started', lambda: len(self.lab.zun_containers()) >= 4
+        )
         self.lab.kill('zun', signal.SIGKILL)
         self.lab.start_zun()
         self.assert_all_running(ident, 12)
@@ -160,10 +183,13 @@ class TestRestart(FailureTestCase):
         ident = self.create_bulk(8)
         self.assert_all_running(ident, 8)
         self.ask('DELETE', '/bulks/' + ident, status=202)
-        self.wait_for('some are gone', lambda: len(
-            self.lab.zun_containers()) <= 6)
+        self.wait_for(
+            'some are gone', lambda: len(self.lab.zun_containers()) <= 6
+        )
         self.lab.kill('zun', signal.SIGKILL)
         self.lab.start_zun()
-        self.wait_for('the bulk is gone', lambda: self.lab.request(
-            'GET', '/bulks/' + ident)[0] == 404)
+        self.wait_for(
+            'the bulk is gone',
+            lambda: self.lab.request('GET', '/bulks/' + ident)[0] == 404,
+        )
         self.assertEqual({}, self.lab.leftovers())

@@ -63,12 +63,16 @@ def accept(context, body):
     if count > CONF.zun_bulk.max_members:
         raise exception.ValidationError(
             detail='count: a bulk has at most %d members'
-            % CONF.zun_bulk.max_members)
+            % CONF.zun_bulk.max_members
+        )
     name = body.get('name') or templates.default_bulk_name(template)
     templates.check(template, name, count)
     # Zun takes null for most fields and stumbles over some.
-    wanted = {key: copy.deepcopy(value) for key, value in template.items()
-              if value is not None}
+    wanted = {
+        key: copy.deepcopy(value)
+        for key, value in template.items()
+        if value is not None
+    }
     _enforce_policies(context, wanted)
     _check_host(context, wanted)
     container = _container(context, wanted)
@@ -78,8 +82,8 @@ def accept(context, body):
 
     uuid = uuidutils.generate_uuid()
     rows = _container_rows(
-        container, uuid, count,
-        templates.member_name(template, name, count))
+        container, uuid, count, templates.member_name(template, name, count)
+    )
     _check_names(context, rows)
     bulk = {
         'uuid': uuid,
@@ -106,11 +110,21 @@ def accept(context, body):
             'cpu_policy': container['cpu_policy'],
         },
     }
-    members = [{'member_index': index, 'container_uuid': row['uuid'],
-                'name': row['name'], 'state': MemberState.QUEUED}
-               for index, row in enumerate(rows, 1)]
-    actions = [objects.ContainerAction.pack_action_start(
-        context, row['uuid'], container_actions.CREATE) for row in rows]
+    members = [
+        {
+            'member_index': index,
+            'container_uuid': row['uuid'],
+            'name': row['name'],
+            'state': MemberState.QUEUED,
+        }
+        for index, row in enumerate(rows, 1)
+    ]
+    actions = [
+        objects.ContainerAction.pack_action_start(
+            context, row['uuid'], container_actions.CREATE
+        )
+        for row in rows
+    ]
     db_api.accept_bulk(bulk, members, rows, actions)
     return uuid
 
@@ -138,14 +152,17 @@ def _naming(field):
 
 def _refuse(field, text):
     raise exception.ValidationError(
-        detail='template.%s: %s' % (field, text)) from None
+        detail='template.%s: %s' % (field, text)
+    ) from None
 
 
 def _enforce_policies(context, wanted):
     rules = ['container:create']
-    rules += ['container:create:' + field
-              for field in ('runtime', 'privileged', 'image_pull_policy')
-              if field in wanted]
+    rules += [
+        'container:create:' + field
+        for field in ('runtime', 'privileged', 'image_pull_policy')
+        if field in wanted
+    ]
     if 'host' in wanted:
         rules.append('container:create:requested_destination')
     for rule in rules:
@@ -165,23 +182,32 @@ def _container(context, wanted):
     :returns: {column: value} without what each member has of its own.
     """
     controller = containers.ContainersController()
-    fields = {key: value for key, value in wanted.items()
-              if key in objects.Container.fields
-              and key not in ('host', 'registry')}
-    for key in ('interactive', 'tty', 'auto_heal', 'auto_remove',
-                'privileged'):
+    fields = {
+        key: value
+        for key, value in wanted.items()
+        if key in objects.Container.fields and key not in ('host', 'registry')
+    }
+    for key in (
+        'interactive',
+        'tty',
+        'auto_heal',
+        'auto_remove',
+        'privileged',
+    ):
         if key in fields:
             fields[key] = strutils.bool_from_string(fields[key], strict=True)
     fields.setdefault('interactive', False)
     if wanted.get('security_groups'):
         fields['security_groups'] = _security_groups(
-            context, wanted['security_groups'])
+            context, wanted['security_groups']
+        )
     if 'healthcheck' in fields:
         fields['healthcheck']['test'] = fields['healthcheck'].pop('cmd', '')
     fields['cpu_policy'] = wanted.get('cpu_policy')
     fields['image_driver'] = (
         api_utils.string_or_none(wanted.get('image_driver'))
-        or CONF.default_image_driver)
+        or CONF.default_image_driver
+    )
     controller._set_default_resource_limit(fields)
     if 'restart_policy' in fields:
         restart = fields['restart_policy']
@@ -191,31 +217,42 @@ def _container(context, wanted):
             zun_utils.check_for_restart_policy(fields)
     if 'registry' in wanted:
         fields['registry_id'] = _registry(context, wanted['registry']).id
-    fields.update(project_id=context.project_id, user_id=context.user_id,
-                  status=consts.CREATING)
+    fields.update(
+        project_id=context.project_id,
+        user_id=context.user_id,
+        status=consts.CREATING,
+    )
     try:
         # Zun's object brings each value to its column's type.
         return objects.Container(context, **fields).obj_get_changes()
     except (TypeError, ValueError) as exc:
         raise exception.ValidationError(
-            detail='Invalid input for template: %s' % exc) from exc
+            detail='Invalid input for template: %s' % exc
+        ) from exc
 
 
 def _security_groups(context, groups):
     """:returns: ids, each once."""
     neutron_api = neutron.NeutronAPI(context)
     with _naming('security_groups'):
-        return list(dict.fromkeys(
-            neutron_api.find_resourceid_by_name_or_id(
-                'security_group', group, context.project_id)
-            for group in dict.fromkeys(groups)))
+        return list(
+            dict.fromkeys(
+                neutron_api.find_resourceid_by_name_or_id(
+                    'security_group', group, context.project_id
+                )
+                for group in dict.fromkeys(groups)
+            )
+        )
 
 
 def _registry(context, ident):
     context = copy.copy(context)
     context.all_projects = context.is_admin
-    find = (objects.Registry.get_by_uuid if uuidutils.is_uuid_like(ident)
-            else objects.Registry.get_by_name)
+    find = (
+        objects.Registry.get_by_uuid
+        if uuidutils.is_uuid_like(ident)
+        else objects.Registry.get_by_name
+    )
     with _naming('registry'):
         return find(context, ident)
 
@@ -224,10 +261,12 @@ def _requested_networks(context, nets):
     networks = zun_utils.build_requested_networks(context, nets)
     controller = containers.ContainersController()
     requests = controller._create_pci_requests_for_sriov_ports(
-        context, networks)
+        context, networks
+    )
     if requests.requests:
         raise exception.ValidationError(
-            detail='SR-IOV ports are not supported for bulks')
+            detail='SR-IOV ports are not supported for bulks'
+        )
     return networks
 
 
@@ -242,7 +281,9 @@ def _check_quotas(context, container, count):
     # Databases sum to int, float or Decimal; Zun compares int and float only.
     totals = {
         name: float(quota.QUOTAS.count(context, name, context.project_id))
-        + count * delta for name, delta in deltas.items()}
+        + count * delta
+        for name, delta in deltas.items()
+    }
     quota.QUOTAS.limit_check(context, context.project_id, **totals)
 
 
@@ -256,17 +297,21 @@ def _container_rows(container, bulk_uuid, count, name_pattern):
             value = column.default.arg if column.default.is_scalar else None
         if not column.primary_key:
             common[column.name] = value
-    common.update(container_type=objects.Container.container_type,
-                  created_at=timeutils.utcnow())
+    common.update(
+        container_type=objects.Container.container_type,
+        created_at=timeutils.utcnow(),
+    )
     labels = dict(container.get('labels') or {}, **{_LABEL_BULK: bulk_uuid})
     rows = []
     for index in range(1, count + 1):
-        row = dict(common,
-                   uuid=uuidutils.generate_uuid(),
-                   name=templates.expand(name_pattern, index),
-                   hostname=templates.expand(common['hostname'], index),
-                   environment=templates.expand(common['environment'], index),
-                   labels=dict(labels, **{_LABEL_INDEX: str(index)}))
+        row = dict(
+            common,
+            uuid=uuidutils.generate_uuid(),
+            name=templates.expand(name_pattern, index),
+            hostname=templates.expand(common['hostname'], index),
+            environment=templates.expand(common['environment'], index),
+            labels=dict(labels, **{_LABEL_INDEX: str(index)}),
+        )
         rows.append(row)
     # The last has the longest values.
     _check_sizes(rows[-1], count)
@@ -280,20 +325,26 @@ def _check_sizes(row, count):
         value = row.get(column.name)
         if isinstance(value, str):
             size, limit = len(value), getattr(column.type, 'length', None)
-            if any(char > '\uffff' or '\ud800' <= char <= '\udfff'
-                   or char == '\0' for char in value):
+            if any(
+                char > '\uffff' or '\ud800' <= char <= '\udfff' or char == '\0'
+                for char in value
+            ):
                 _refuse(column.name, 'it has characters that Zun cannot keep')
         elif isinstance(value, (dict, list)):
             size, limit = len(jsonutils.dumps(value)), _MAX_TEXT
         else:
             continue
         if size > (limit or _MAX_TEXT):
-            _refuse(column.name, 'it is too long by %d characters'
-                    % (size - (limit or _MAX_TEXT)))
+            _refuse(
+                column.name,
+                'it is too long by %d characters'
+                % (size - (limit or _MAX_TEXT)),
+            )
         total += size
     if total * count > MAX_ROWS_SIZE:
         raise exception.ValidationError(
-            detail='template: it is too large for %d containers' % count)
+            detail='template: it is too large for %d containers' % count
+        )
 
 
 def _check_names(context, rows):
@@ -302,7 +353,9 @@ def _check_names(context, rows):
         return
     existing = db_api.existing_container_names(
         [row['name'] for row in rows],
-        context.project_id if scope == 'project' else None)
+        context.project_id if scope == 'project' else None,
+    )
     if existing:
         raise exception.ContainerAlreadyExists(
-            field='name', value=min(existing))
+            field='name', value=min(existing)
+        )

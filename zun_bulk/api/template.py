@@ -42,8 +42,11 @@ def check(template, bulk_name, count):
     if template.get('exposed_ports'):
         # zun-compute makes a security group for them with the user's token,
         # and a member starts without one.
-        _refuse('exposed_ports', 'bulks do not support it; give '
-                'security_groups that open the ports')
+        _refuse(
+            'exposed_ports',
+            'bulks do not support it; give '
+            'security_groups that open the ports',
+        )
     pattern = member_name(template, bulk_name, count)
     for index in (count, 1):
         member = dict(template, name=expand(pattern, index))
@@ -53,24 +56,32 @@ def check(template, bulk_name, count):
         validation.check(
             {'template': member},
             {'properties': {'template': zun_schema.container_create_v140}},
-            'the request body')
+            'the request body',
+        )
     for label in template.get('labels') or {}:
         if label.startswith(LABEL_PREFIX):
-            _refuse('labels', 'names that begin with %s are reserved'
-                    % LABEL_PREFIX)
+            _refuse(
+                'labels',
+                'names that begin with %s are reserved' % LABEL_PREFIX,
+            )
     for number, net in enumerate(template.get('nets') or []):
         for key in ('port', 'v4-fixed-ip', 'v6-fixed-ip'):
             if net.get(key) and count > 1:
-                _refuse('nets[%d].%s' % (number, key),
-                        'one cannot serve %d containers' % count)
+                _refuse(
+                    'nets[%d].%s' % (number, key),
+                    'one cannot serve %d containers' % count,
+                )
     for number, mount in enumerate(template.get('mounts') or []):
         _check_mount('mounts[%d]' % number, mount)
 
 
 def _check_mount(path, mount):
     if mount.get('type', 'volume') != 'bind':
-        _refuse(path + '.type', 'bulks take mounts of the type bind only; '
-                'Cinder volumes are not supported')
+        _refuse(
+            path + '.type',
+            'bulks take mounts of the type bind only; '
+            'Cinder volumes are not supported',
+        )
     try:
         zun_utils.decode_file_data(mount.get('source', ''))
     except (exception.Base64Exception, ValueError):

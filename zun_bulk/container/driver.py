@@ -38,12 +38,10 @@ BULK_LABEL = 'org.openstack.zun_bulk.bulk'
 
 
 class ThrottledDockerDriver(docker_driver.DockerDriver):
-
     def __init__(self):
         super().__init__()
         db.configure()
-        self._agent = agent.HostAgent(CONF.host, self.inspect,
-                                      self.remove)
+        self._agent = agent.HostAgent(CONF.host, self.inspect, self.remove)
         self._serving = False
 
     def get_available_resources(self):
@@ -63,24 +61,32 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         with docker_utils.docker_client() as docker:
             try:
                 return docker.inspect_container(
-                    consts.NAME_PREFIX + container_uuid)
+                    consts.NAME_PREFIX + container_uuid
+                )
             except errors.NotFound:
                 return None
 
-    def create(self, context, container, image, requested_networks,
-               requested_volumes):
+    def create(
+        self, context, container, image, requested_networks, requested_volumes
+    ):
         """Create a container unless an earlier create of it took effect."""
         found = None
         if not self._agent.is_new(container.uuid):
             found = self.inspect(container.uuid)
         if found is not None and self._is_of_this_bulk(container, found):
-            container = self._adopt(context, container, found,
-                                    requested_networks)
+            container = self._adopt(
+                context, container, found, requested_networks
+            )
         else:
             if found is not None and not found['State']['Running']:
                 self.remove(container.uuid)
-            container = super().create(context, container, image,
-                                       requested_networks, requested_volumes)
+            container = super().create(
+                context,
+                container,
+                image,
+                requested_networks,
+                requested_volumes,
+            )
         self._agent.created(container.uuid)
         return container
 
@@ -91,12 +97,16 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         return ours is not None and ours == theirs
 
     def _adopt(self, context, container, found, requested_networks):
-        LOG.info('Container %s exists in Docker already and is taken over',
-                 container.uuid)
+        LOG.info(
+            'Container %s exists in Docker already and is taken over',
+            container.uuid,
+        )
         container.container_id = found['Id']
         container.addresses = {
             network['network']: network[ports.PORT]['addresses']
-            for network in requested_networks if ports.PORT in network}
+            for network in requested_networks
+            if ports.PORT in network
+        }
         config = found['Config']
         container.entrypoint = container.entrypoint or config['Entrypoint']
         container.command = container.command or config['Cmd']
@@ -123,7 +133,8 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         """Remove a container by its name, whether or not it is there."""
         with docker_utils.docker_client() as docker:
             try:
-                docker.remove_container(consts.NAME_PREFIX + container_uuid,
-                                        force=True)
+                docker.remove_container(
+                    consts.NAME_PREFIX + container_uuid, force=True
+                )
             except errors.NotFound:
                 return

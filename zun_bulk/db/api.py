@@ -47,19 +47,36 @@ class _Session:
 enginefacade.transaction_context_provider(_Session)
 
 retry = oslo_db_api.wrap_db_retry(
-    max_retries=8, retry_on_deadlock=True, retry_interval=0.1,
-    inc_retry_interval=True, max_retry_interval=2, jitter=True)
+    max_retries=8,
+    retry_on_deadlock=True,
+    retry_interval=0.1,
+    inc_retry_interval=True,
+    max_retry_interval=2,
+    jitter=True,
+)
 
 
 def configure():
     """Use Zun's ``[database]`` section. Called again, it changes nothing."""
     if CONTEXT_MANAGER.is_started:
         return
-    options = {key: value for key, value in dict(CONF.database).items()
-               if key in ('connection', 'slave_connection', 'max_pool_size',
-                          'max_overflow', 'pool_timeout', 'max_retries',
-                          'retry_interval', 'connection_recycle_time',
-                          'mysql_sql_mode', 'sqlite_synchronous')}
+    options = {
+        key: value
+        for key, value in dict(CONF.database).items()
+        if key
+        in (
+            'connection',
+            'slave_connection',
+            'max_pool_size',
+            'max_overflow',
+            'pool_timeout',
+            'max_retries',
+            'retry_interval',
+            'connection_recycle_time',
+            'mysql_sql_mode',
+            'sqlite_synchronous',
+        )
+    }
     CONTEXT_MANAGER.configure(**options)
 
 
@@ -81,10 +98,11 @@ def _parts(items):
     Of more, MariaDB reads the whole table instead of an index, and a write
     then locks all of it.
     """
-    return [items[start:start + 500] for start in range(0, len(items), 500)]
+    return [items[start : start + 500] for start in range(0, len(items), 500)]
 
 
 # ---------------------------------------------------------------- accepting
+
 
 @retry
 def accept_bulk(bulk, members, containers, actions):
@@ -105,15 +123,20 @@ def accept_bulk(bulk, members, containers, actions):
         session.flush()
         # Core inserts: executemany, one statement for all rows.
         session.execute(sa.insert(zun_models.Container.__table__), containers)
-        session.execute(sa.insert(zun_models.ContainerAction.__table__),
-                        actions)
+        session.execute(
+            sa.insert(zun_models.ContainerAction.__table__), actions
+        )
         session.execute(
             sa.insert(Member.__table__),
-            [dict(member, bulk_id=row.id, created_at=now)
-             for member in members])
+            [
+                dict(member, bulk_id=row.id, created_at=now)
+                for member in members
+            ],
+        )
 
 
 # ------------------------------------------------------------------ reading
+
 
 def get_bulk(ident, project_id=None):
     """Find a bulk by uuid or name.
@@ -132,12 +155,19 @@ def get_bulk(ident, project_id=None):
     if len(found) > 1:
         raise exception.Conflict(
             'Multiple bulks exist with the name %s. Please use the uuid '
-            'instead.' % ident)
+            'instead.' % ident
+        )
     return found[0]
 
 
-def list_bulks(project_id=None, filters=None, limit=None, marker=None,
-               sort_key='id', sort_dir='desc'):
+def list_bulks(
+    project_id=None,
+    filters=None,
+    limit=None,
+    marker=None,
+    sort_key='id',
+    sort_dir='desc',
+):
     """List bulks, the newest first.
 
     :param project_id: only this project's; None lists all.
@@ -151,8 +181,8 @@ def list_bulks(project_id=None, filters=None, limit=None, marker=None,
         query = query.where(getattr(Bulk, name) == value)
     marker = get_bulk(marker, project_id) if marker else None
     query = db_utils.paginate_query(
-        query, Bulk, limit, [sort_key, 'id'], marker=marker,
-        sort_dir=sort_dir)
+        query, Bulk, limit, [sort_key, 'id'], marker=marker, sort_dir=sort_dir
+    )
     with reader() as session:
         return session.scalars(query).all()
 
@@ -163,9 +193,11 @@ def count_members(bulk_ids):
     :returns: {bulk id: {state: number}} with states that have members only.
     """
     counts = collections.defaultdict(dict)
-    query = (sa.select(Member.bulk_id, Member.state, sa.func.count())
-             .where(Member.bulk_id.in_(bulk_ids))
-             .group_by(Member.bulk_id, Member.state))
+    query = (
+        sa.select(Member.bulk_id, Member.state, sa.func.count())
+        .where(Member.bulk_id.in_(bulk_ids))
+        .group_by(Member.bulk_id, Member.state)
+    )
     with reader() as session:
         for bulk_id, state, number in session.execute(query):
             counts[bulk_id][state] = number
@@ -175,9 +207,11 @@ def count_members(bulk_ids):
 def count_by_host(bulk_id):
     """:returns: {host: {state: number}} of the members that have a host."""
     counts = collections.defaultdict(dict)
-    query = (sa.select(Member.host, Member.state, sa.func.count())
-             .where(Member.bulk_id == bulk_id, Member.host.is_not(None))
-             .group_by(Member.host, Member.state))
+    query = (
+        sa.select(Member.host, Member.state, sa.func.count())
+        .where(Member.bulk_id == bulk_id, Member.host.is_not(None))
+        .group_by(Member.host, Member.state)
+    )
     with reader() as session:
         for host, state, number in session.execute(query):
             counts[host][state] = number
@@ -187,18 +221,20 @@ def count_by_host(bulk_id):
 def list_failures(bulk_id, limit):
     """:returns: [(reason class, reason, number)], the most common first."""
     number = sa.func.count().label('number')
-    query = (sa.select(Member.reason_class, Member.reason, number)
-             .where(Member.bulk_id == bulk_id,
-                    Member.state == MemberState.FAILED)
-             .group_by(Member.reason_class, Member.reason)
-             .order_by(number.desc(), Member.reason_class, Member.reason)
-             .limit(limit))
+    query = (
+        sa.select(Member.reason_class, Member.reason, number)
+        .where(Member.bulk_id == bulk_id, Member.state == MemberState.FAILED)
+        .group_by(Member.reason_class, Member.reason)
+        .order_by(number.desc(), Member.reason_class, Member.reason)
+        .limit(limit)
+    )
     with reader() as session:
         return [tuple(row) for row in session.execute(query)]
 
 
-def list_members(bulk_id, filters=None, limit=None, marker=None,
-                 sort_dir='asc'):
+def list_members(
+    bulk_id, filters=None, limit=None, marker=None, sort_dir='asc'
+):
     """List a bulk's members by index.
 
     :param filters: dict of column name to value, compared for equality.
@@ -209,10 +245,10 @@ def list_members(bulk_id, filters=None, limit=None, marker=None,
     for name, value in (filters or {}).items():
         query = query.where(getattr(Member, name) == value)
     if marker is not None:
-        query = query.where(order > marker if sort_dir == 'asc'
-                            else order < marker)
-    query = query.order_by(order.asc() if sort_dir == 'asc'
-                           else order.desc())
+        query = query.where(
+            order > marker if sort_dir == 'asc' else order < marker
+        )
+    query = query.order_by(order.asc() if sort_dir == 'asc' else order.desc())
     if limit is not None:
         query = query.limit(limit)
     with reader() as session:
@@ -230,20 +266,26 @@ def existing_container_names(names, project_id=None):
     with reader() as session:
         for start in range(0, len(wanted), 1000):
             query = sa.select(column).where(
-                column.in_(wanted[start:start + 1000]))
+                column.in_(wanted[start : start + 1000])
+            )
             if project_id is not None:
                 query = query.where(
-                    zun_models.Container.project_id == project_id)
+                    zun_models.Container.project_id == project_id
+                )
             found.update(session.scalars(query))
     return found
 
 
 # ------------------------------------------------------ a conductor's lease
 
+
 def list_bulks_with_work():
     """Bulks that a conductor has to look after, the oldest first."""
-    query = (sa.select(Bulk).where(Bulk.status.in_(BulkStatus.WORK))
-             .order_by(Bulk.id))
+    query = (
+        sa.select(Bulk)
+        .where(Bulk.status.in_(BulkStatus.WORK))
+        .order_by(Bulk.id)
+    )
     with reader() as session:
         return session.scalars(query).all()
 
@@ -259,12 +301,19 @@ def take_lease(bulk, owner):
     with writer() as session:
         taken = session.execute(
             sa.update(Bulk)
-            .where(Bulk.id == bulk.id, Bulk.epoch == bulk.epoch,
-                   Bulk.heartbeat == bulk.heartbeat)
-            .values(lease_owner=owner, epoch=Bulk.epoch + 1,
-                    heartbeat=Bulk.heartbeat + 1,
-                    updated_at=Bulk.updated_at)
-            .execution_options(synchronize_session=False)).rowcount
+            .where(
+                Bulk.id == bulk.id,
+                Bulk.epoch == bulk.epoch,
+                Bulk.heartbeat == bulk.heartbeat,
+            )
+            .values(
+                lease_owner=owner,
+                epoch=Bulk.epoch + 1,
+                heartbeat=Bulk.heartbeat + 1,
+                updated_at=Bulk.updated_at,
+            )
+            .execution_options(synchronize_session=False)
+        ).rowcount
     return bulk.epoch + 1 if taken else None
 
 
@@ -279,36 +328,55 @@ def renew_lease(bulk_id, epoch):
 def release_lease(bulk_id, epoch):
     with writer() as session:
         session.execute(
-            sa.update(Bulk).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
-            .values(lease_owner=None, heartbeat=Bulk.heartbeat + 1,
-                    updated_at=Bulk.updated_at)
-            .execution_options(synchronize_session=False))
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id, Bulk.epoch == epoch)
+            .values(
+                lease_owner=None,
+                heartbeat=Bulk.heartbeat + 1,
+                updated_at=Bulk.updated_at,
+            )
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _fence(session, bulk_id, epoch):
     """Lock the bulk's row for this transaction if the epoch still holds."""
-    return bool(session.execute(
-        sa.update(Bulk).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
-        .values(heartbeat=Bulk.heartbeat + 1,
-                    updated_at=Bulk.updated_at)
-        .execution_options(synchronize_session=False)).rowcount)
+    return bool(
+        session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id, Bulk.epoch == epoch)
+            .values(heartbeat=Bulk.heartbeat + 1, updated_at=Bulk.updated_at)
+            .execution_options(synchronize_session=False)
+        ).rowcount
+    )
 
 
 # ------------------------------------------------------- changes of state
 
+
 @retry
-def set_bulk_status(bulk_id, epoch, before, after, reason=None,
-                    finished=False):
+def set_bulk_status(
+    bulk_id, epoch, before, after, reason=None, finished=False
+):
     """Change a bulk's status as its conductor. Returns whether it did."""
     with writer() as session:
-        return bool(session.execute(
-            sa.update(Bulk)
-            .where(Bulk.id == bulk_id, Bulk.epoch == epoch,
-                   Bulk.status == before)
-            .values(status=after, status_reason=reason,
+        return bool(
+            session.execute(
+                sa.update(Bulk)
+                .where(
+                    Bulk.id == bulk_id,
+                    Bulk.epoch == epoch,
+                    Bulk.status == before,
+                )
+                .values(
+                    status=after,
+                    status_reason=reason,
                     updated_at=timeutils.utcnow(),
-                    finished_at=timeutils.utcnow() if finished else None)
-            .execution_options(synchronize_session=False)).rowcount)
+                    finished_at=timeutils.utcnow() if finished else None,
+                )
+                .execution_options(synchronize_session=False)
+            ).rowcount
+        )
 
 
 @retry
@@ -323,20 +391,32 @@ def mark_bulk_deleting(bulk_id):
     with writer() as session:
         changed = session.execute(
             sa.update(Bulk)
-            .where(Bulk.id == bulk_id,
-                   Bulk.status != BulkStatus.DELETING)
-            .values(status=BulkStatus.DELETING, status_reason=None,
-                    epoch=Bulk.epoch + 1, lease_owner=None, updated_at=now)
-            .execution_options(synchronize_session=False)).rowcount
+            .where(Bulk.id == bulk_id, Bulk.status != BulkStatus.DELETING)
+            .values(
+                status=BulkStatus.DELETING,
+                status_reason=None,
+                epoch=Bulk.epoch + 1,
+                lease_owner=None,
+                updated_at=now,
+            )
+            .execution_options(synchronize_session=False)
+        ).rowcount
         if changed:
             session.execute(
                 sa.update(Member)
-                .where(Member.bulk_id == bulk_id,
-                       Member.state.not_in((MemberState.DELETING,
-                                            MemberState.DELETED)))
-                .values(state=MemberState.DELETING, epoch=Member.epoch + 1,
-                        updated_at=now)
-                .execution_options(synchronize_session=False))
+                .where(
+                    Member.bulk_id == bulk_id,
+                    Member.state.not_in(
+                        (MemberState.DELETING, MemberState.DELETED)
+                    ),
+                )
+                .values(
+                    state=MemberState.DELETING,
+                    epoch=Member.epoch + 1,
+                    updated_at=now,
+                )
+                .execution_options(synchronize_session=False)
+            )
 
 
 @retry
@@ -351,30 +431,43 @@ def place_members(bulk_id, epoch, placements):
     with writer() as session:
         if not _fence(session, bulk_id, epoch):
             return None
-        if (not placements
-                or _place(session, placements, now) == len(placements)):
+        if not placements or _place(session, placements, now) == len(
+            placements
+        ):
             return [member.id for member, *_rest in placements]
         # The number does not tell which: once more, one by one.
         session.rollback()
         if not _fence(session, bulk_id, epoch):
             return None
-        return [placement[0].id for placement in placements
-                if _place(session, [placement], now)]
+        return [
+            placement[0].id
+            for placement in placements
+            if _place(session, [placement], now)
+        ]
 
 
 def _place(session, placements, now):
     members, hosts, networks, limits = zip(*placements, strict=True)
 
     def by_member(values, type_):
-        return sa.case({member.id: sa.literal(value, type_)
-                        for member, value in zip(members, values,
-                                                 strict=True)},
-                       value=Member.__table__.c.id)
+        return sa.case(
+            {
+                member.id: sa.literal(value, type_)
+                for member, value in zip(members, values, strict=True)
+            },
+            value=Member.__table__.c.id,
+        )
 
-    return _move(session, members, MemberState.PLACED, now, placed_at=now,
-                 host=by_member(hosts, sa.String()),
-                 networks=by_member(networks, models.Json()),
-                 limits=by_member(limits, models.Json()))
+    return _move(
+        session,
+        members,
+        MemberState.PLACED,
+        now,
+        placed_at=now,
+        host=by_member(hosts, sa.String()),
+        networks=by_member(networks, models.Json()),
+        limits=by_member(limits, models.Json()),
+    )
 
 
 def move_members(members, state, **values):
@@ -402,9 +495,12 @@ def start_members(members):
 
     :returns: the members that changed, brought up to date.
     """
-    moved = move_members(members, MemberState.STARTING,
-                         attempt=Member.attempt + 1,
-                         started_at=timeutils.utcnow())
+    moved = move_members(
+        members,
+        MemberState.STARTING,
+        attempt=Member.attempt + 1,
+        started_at=timeutils.utcnow(),
+    )
     for member in moved:
         member.attempt += 1
     return moved
@@ -419,8 +515,11 @@ def _move_part(members, state, now, **values):
             return {member.id for member in members}
         # The number does not tell which: once more, one by one.
         session.rollback()
-        return {member.id for member in members
-                if _move(session, [member], state, now, **values)}
+        return {
+            member.id
+            for member in members
+            if _move(session, [member], state, now, **values)
+        }
 
 
 def _move(session, members, state, now, **values):
@@ -431,12 +530,20 @@ def _move(session, members, state, now, **values):
         seen[member.state, member.epoch].append(member.id)
     return session.execute(
         sa.update(table)
-        .where(sa.or_(*[
-            sa.and_(table.c.id.in_(ids), table.c.state == before,
-                    table.c.epoch == epoch)
-            for (before, epoch), ids in seen.items()]))
-        .values(state=state, epoch=table.c.epoch + 1, updated_at=now,
-                **values)).rowcount
+        .where(
+            sa.or_(
+                *[
+                    sa.and_(
+                        table.c.id.in_(ids),
+                        table.c.state == before,
+                        table.c.epoch == epoch,
+                    )
+                    for (before, epoch), ids in seen.items()
+                ]
+            )
+        )
+        .values(state=state, epoch=table.c.epoch + 1, updated_at=now, **values)
+    ).rowcount
 
 
 def list_members_in(state, bulk_id=None, host=None, limit=None):
@@ -448,8 +555,9 @@ def list_members_in(state, bulk_id=None, host=None, limit=None):
     if bulk_id is not None:
         query = query.where(Member.bulk_id == bulk_id)
     if host is not None:
-        query = query.where(Member.host.is_(None) if host == ''
-                            else Member.host == host)
+        query = query.where(
+            Member.host.is_(None) if host == '' else Member.host == host
+        )
     query = query.order_by(Member.id)
     if limit is not None:
         query = query.limit(limit)
@@ -460,18 +568,27 @@ def list_members_in(state, bulk_id=None, host=None, limit=None):
 def get_bulks_by_id(ids):
     """:returns: {id: Bulk}."""
     with reader() as session:
-        return {bulk.id: bulk for bulk in session.scalars(
-            sa.select(Bulk).where(Bulk.id.in_(ids)))}
+        return {
+            bulk.id: bulk
+            for bulk in session.scalars(
+                sa.select(Bulk).where(Bulk.id.in_(ids))
+            )
+        }
 
 
 # ------------------------------------------------------------ Zun's own rows
 
+
 def container_states(uuids):
     """:returns: {uuid: (status, status_reason, task_state, host)}."""
     table = zun_models.Container.__table__
-    query = sa.select(table.c.uuid, table.c.status, table.c.status_reason,
-                      table.c.task_state, table.c.host).where(
-                          table.c.uuid.in_(uuids))
+    query = sa.select(
+        table.c.uuid,
+        table.c.status,
+        table.c.status_reason,
+        table.c.task_state,
+        table.c.host,
+    ).where(table.c.uuid.in_(uuids))
     with reader() as session:
         return {row[0]: tuple(row[1:]) for row in session.execute(query)}
 
@@ -482,8 +599,10 @@ def fail_containers(uuids, reason):
     table = zun_models.Container.__table__
     with writer() as session:
         session.execute(
-            sa.update(table).where(table.c.uuid.in_(uuids))
-            .values(status='Error', status_reason=models.storable(reason)))
+            sa.update(table)
+            .where(table.c.uuid.in_(uuids))
+            .values(status='Error', status_reason=models.storable(reason))
+        )
 
 
 @retry
@@ -492,9 +611,15 @@ def reset_containers(uuids):
     table = zun_models.Container.__table__
     with writer() as session:
         session.execute(
-            sa.update(table).where(table.c.uuid.in_(uuids))
-            .values(status='Creating', status_reason=None, task_state=None,
-                    host=None))
+            sa.update(table)
+            .where(table.c.uuid.in_(uuids))
+            .values(
+                status='Creating',
+                status_reason=None,
+                task_state=None,
+                host=None,
+            )
+        )
 
 
 def delete_containers(uuids):
@@ -508,10 +633,12 @@ def _delete_containers(uuids):
     actions = zun_models.ContainerAction.__table__
     containers = zun_models.Container.__table__
     with writer() as session:
-        session.execute(sa.delete(actions).where(
-            actions.c.container_uuid.in_(uuids)))
-        session.execute(sa.delete(containers).where(
-            containers.c.uuid.in_(uuids)))
+        session.execute(
+            sa.delete(actions).where(actions.c.container_uuid.in_(uuids))
+        )
+        session.execute(
+            sa.delete(containers).where(containers.c.uuid.in_(uuids))
+        )
 
 
 @retry
@@ -521,9 +648,12 @@ def destroy_bulk(bulk_id, epoch):
         if not _fence(session, bulk_id, epoch):
             return False
         left = session.scalar(
-            sa.select(sa.func.count()).select_from(Member)
-            .where(Member.bulk_id == bulk_id,
-                   Member.state != MemberState.DELETED))
+            sa.select(sa.func.count())
+            .select_from(Member)
+            .where(
+                Member.bulk_id == bulk_id, Member.state != MemberState.DELETED
+            )
+        )
         if left:
             return False
         session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))

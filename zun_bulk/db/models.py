@@ -37,8 +37,16 @@ class MemberState:
     DELETING = 'deleting'
     DELETED = 'deleted'
 
-    ALL = (QUEUED, PLACED, STARTING, RUNNING, FAILED, CANCELLED, DELETING,
-           DELETED)
+    ALL = (
+        QUEUED,
+        PLACED,
+        STARTING,
+        RUNNING,
+        FAILED,
+        CANCELLED,
+        DELETING,
+        DELETED,
+    )
     #: A bulk is finished once each of its members is in one of these.
     FINAL = (RUNNING, FAILED, CANCELLED)
 
@@ -148,10 +156,14 @@ class Member(Base):
 
     __tablename__ = 'zun_bulk_member'
     __table_args__ = (
-        sa.UniqueConstraint('bulk_id', 'member_index',
-                            name='uniq_zun_bulk_member0bulk_id0index'),
-        sa.UniqueConstraint('container_uuid',
-                            name='uniq_zun_bulk_member0container_uuid'),
+        sa.UniqueConstraint(
+            'bulk_id',
+            'member_index',
+            name='uniq_zun_bulk_member0bulk_id0index',
+        ),
+        sa.UniqueConstraint(
+            'container_uuid', name='uniq_zun_bulk_member0container_uuid'
+        ),
         sa.Index('zun_bulk_member_state_idx', 'bulk_id', 'state'),
         sa.Index('zun_bulk_member_host_idx', 'host', 'state'),
         TABLE_OPTIONS,
@@ -161,7 +173,8 @@ class Member(Base):
     bulk_id = sa.Column(
         sa.Integer,
         sa.ForeignKey('zun_bulk_bulk.id', ondelete='CASCADE'),
-        nullable=False)
+        nullable=False,
+    )
     #: 1 to the bulk's count.
     member_index = sa.Column(sa.Integer, nullable=False)
     #: Not a foreign key: Zun deletes its row and knows nothing of ours.

@@ -63,7 +63,6 @@ class Settling(collections.namedtuple('Settling', 'member due')):
 
 
 class HostAgent:
-
     def __init__(self, host, inspect, remove):
         """:param host: this host's name.
 
@@ -93,8 +92,9 @@ class HostAgent:
         self._checked = self._looked = 0.0
 
     def start(self):
-        threading.Thread(target=self._run, daemon=True,
-                         name='zun-bulk-agent').start()
+        threading.Thread(
+            target=self._run, daemon=True, name='zun-bulk-agent'
+        ).start()
         rpc.serve(rpc.HOST_TOPIC, self.wake)
 
     def wake(self):
@@ -135,8 +135,10 @@ class HostAgent:
                     recovered = True
                 self._turn(time.monotonic())
             except Exception:
-                LOG.exception('The agent of %s could not go on; it tries '
-                              'again', self._host)
+                LOG.exception(
+                    'The agent of %s could not go on; it tries again',
+                    self._host,
+                )
             self._woken.wait(self._patience(time.monotonic()))
             self._woken.clear()
 
@@ -167,17 +169,24 @@ class HostAgent:
             self._bulks.clear()
 
     def _is_busy(self):
-        return bool(self._starts or self._settling or self._ready
-                    or self._delayed or self._deletes)
+        return bool(
+            self._starts
+            or self._settling
+            or self._ready
+            or self._delayed
+            or self._deletes
+        )
 
     def _recover(self, now):
         """Take up what an earlier life of this process left in starting."""
-        for member in db.list_members_in(MemberState.STARTING,
-                                         host=self._host):
+        for member in db.list_members_in(
+            MemberState.STARTING, host=self._host
+        ):
             state = (self._inspect(member.container_uuid) or {}).get('State')
             if state and state.get('Running'):
                 self._settling.append(
-                    Settling(member, now + CONF.zun_bulk.settle_time))
+                    Settling(member, now + CONF.zun_bulk.settle_time)
+                )
             else:
                 self._again(member, 'zun-compute ended while it started')
 
@@ -190,8 +199,9 @@ class HostAgent:
         room = self._start_pacer.available(now)
         if len(self._ready) < room and self._more_to_start:
             self._read_ahead()
-        batch = [self._ready.popleft()
-                 for _ in range(min(room, len(self._ready)))]
+        batch = [
+            self._ready.popleft() for _ in range(min(room, len(self._ready)))
+        ]
         if batch:
             self._start_batch(batch, now)
 
@@ -199,26 +209,33 @@ class HostAgent:
         known = {member.id for member in self._ready}
         known.update(member.id for _when, member in self._delayed)
         limit = READ_AHEAD + len(known)
-        members = db.list_members_in(MemberState.PLACED, host=self._host,
-                                     limit=limit)
+        members = db.list_members_in(
+            MemberState.PLACED, host=self._host, limit=limit
+        )
         self._more_to_start = len(members) == limit
-        self._ready.extend(member for member in members
-                           if member.id not in known)
+        self._ready.extend(
+            member for member in members if member.id not in known
+        )
 
     def _start_batch(self, batch, now):
         self._know_bulks(batch)
         members = db.start_members(batch)
         # Zun's rows may still say how the last attempt ended.
-        again = [member.container_uuid for member in members
-                 if member.attempt > 1]
+        again = [
+            member.container_uuid for member in members if member.attempt > 1
+        ]
         if again:
             db.reset_containers(again)
         containers = self._containers(members)
         for member in members:
             container = containers.get(member.container_uuid)
             if container is None:
-                self._fail(member, 'the container was deleted outside its '
-                           'bulk before it started', 'deleted')
+                self._fail(
+                    member,
+                    'the container was deleted outside its '
+                    'bulk before it started',
+                    'deleted',
+                )
                 continue
             self._starts[member.container_uuid] = Cast(member, now)
             self._start_pacer.started(member.container_uuid, now)
@@ -227,47 +244,69 @@ class HostAgent:
     def _cast_create(self, member, container):
         bulk, api = self._bulks[member.bulk_id]
         api.container_create(
-            api._context, self._host, container, member.limits or {},
+            api._context,
+            self._host,
+            container,
+            member.limits or {},
             [dict(network) for network in member.networks],
             {container.uuid: self._volumes(api._context, bulk, container)},
-            bulk.run, None)
+            bulk.run,
+            None,
+        )
 
     @staticmethod
     def _volumes(context, bulk, container):
         """Zun's volume mappings for the bind mounts of a bulk."""
         mappings = []
         for mount in bulk.spec.get('mounts') or ():
-            values = {'cinder_volume_id': None, 'auto_remove': False,
-                      'volume_provider': 'local',
-                      'contents': mount.get('source', ''),
-                      'user_id': bulk.user_id, 'project_id': bulk.project_id}
+            values = {
+                'cinder_volume_id': None,
+                'auto_remove': False,
+                'volume_provider': 'local',
+                'contents': mount.get('source', ''),
+                'user_id': bulk.user_id,
+                'project_id': bulk.project_id,
+            }
             volume = objects.Volume(context, **values)
             volume.create(context)
-            mappings.append(objects.VolumeMapping(
-                context, volume_id=volume.id,
-                container_path=mount['destination'], **values))
+            mappings.append(
+                objects.VolumeMapping(
+                    context,
+                    volume_id=volume.id,
+                    container_path=mount['destination'],
+                    **values,
+                )
+            )
         return mappings
 
     def _know_bulks(self, members):
         """Read the bulks of members that are not known yet."""
         wanted = {member.bulk_id for member in members}
         for bulk_id, bulk in db.get_bulks_by_id(
-                wanted - set(self._bulks)).items():
+            wanted - set(self._bulks)
+        ).items():
             # Zun sends the context that its client was made with. It has no
             # token, so that it is good however long the member waited.
             context = zun_context.RequestContext(
-                is_admin=True, project_id=bulk.project_id,
-                user_id=bulk.user_id, request_id=bulk.request_id)
+                is_admin=True,
+                project_id=bulk.project_id,
+                user_id=bulk.user_id,
+                request_id=bulk.request_id,
+            )
             self._bulks[bulk_id] = bulk, rpc.ComputeAPI(context)
 
     def _containers(self, members):
         if not members:
             return {}
-        return {container.uuid: container
-                for container in objects.Container.list(
-                    self._context,
-                    filters={'uuid': [member.container_uuid
-                                      for member in members]})}
+        return {
+            container.uuid: container
+            for container in objects.Container.list(
+                self._context,
+                filters={
+                    'uuid': [member.container_uuid for member in members]
+                },
+            )
+        }
 
     # --------------------------------------------------------- verifying
 
@@ -277,8 +316,9 @@ class HostAgent:
             start = self._starts.pop(uuid, None)
             if start is not None:
                 self._start_pacer.finished(uuid, now, True)
-                self._settling.append(Settling(
-                    start.member, now + CONF.zun_bulk.settle_time))
+                self._settling.append(
+                    Settling(start.member, now + CONF.zun_bulk.settle_time)
+                )
 
     def _settle(self, now):
         """Decide on members that have been up for long enough."""
@@ -291,16 +331,22 @@ class HostAgent:
         for member in due:
             problem = verification.problem(
                 self._inspect(member.container_uuid),
-                self._bulks[member.bulk_id][0].run)
+                self._bulks[member.bulk_id][0].run,
+            )
             if problem:
-                self._fail(member, '%s: %s' % (self._host, problem),
-                           'application')
+                self._fail(
+                    member, '%s: %s' % (self._host, problem), 'application'
+                )
             else:
                 verified.append(member)
         if verified:
-            db.move_members(verified, MemberState.RUNNING, reason=None,
-                            reason_class=None,
-                            finished_at=timeutils.utcnow())
+            db.move_members(
+                verified,
+                MemberState.RUNNING,
+                reason=None,
+                reason_class=None,
+                finished_at=timeutils.utcnow(),
+            )
             self._wake_conductor_if_idle()
 
     # ------------------------------------------------------- what failed
@@ -314,8 +360,12 @@ class HostAgent:
             row = rows.get(uuid)
             if row is None:
                 self._ended(uuid, now)
-                self._fail(start.member, 'the container was deleted outside '
-                           'its bulk while it started', 'deleted')
+                self._fail(
+                    start.member,
+                    'the container was deleted outside '
+                    'its bulk while it started',
+                    'deleted',
+                )
                 continue
             status, reason, task_state, _host = row
             if status == consts.ERROR and task_state is None:
@@ -337,19 +387,28 @@ class HostAgent:
             self._fail(member, reason, 'transient')
         else:
             delay = min(RETRY_MAX, RETRY_BASE * 2 ** (member.attempt - 1))
-            LOG.info('%(host)s starts container %(uuid)s again in at most '
-                     '%(delay)d s, after attempt %(attempt)d: %(reason)s',
-                     {'host': self._host, 'uuid': member.container_uuid,
-                      'delay': delay, 'attempt': member.attempt,
-                      'reason': reason})
+            LOG.info(
+                '%(host)s starts container %(uuid)s again in at most '
+                '%(delay)d s, after attempt %(attempt)d: %(reason)s',
+                {
+                    'host': self._host,
+                    'uuid': member.container_uuid,
+                    'delay': delay,
+                    'attempt': member.attempt,
+                    'reason': reason,
+                },
+            )
             if self._again(member, reason):
-                self._delayed.append(
-                    (now + random.uniform(0, delay), member))
+                self._delayed.append((now + random.uniform(0, delay), member))
 
     def _again(self, member, reason):
         """Turn a starting member back to placed. Returns whether it was."""
-        moved = db.move_members([member], MemberState.PLACED, reason=reason,
-                                reason_class='transient')
+        moved = db.move_members(
+            [member],
+            MemberState.PLACED,
+            reason=reason,
+            reason_class='transient',
+        )
         if moved:
             db.reset_containers([member.container_uuid])
         return moved
@@ -365,20 +424,34 @@ class HostAgent:
             self._again(start.member, 'the create was lost')
             self._more_to_start = True
         else:
-            LOG.warning('Container %(uuid)s has been in %(task)s on %(host)s '
-                        'for %(seconds)d s',
-                        {'uuid': uuid, 'task': task_state or status,
-                         'host': self._host, 'seconds': now - start.since})
+            LOG.warning(
+                'Container %(uuid)s has been in %(task)s on %(host)s '
+                'for %(seconds)d s',
+                {
+                    'uuid': uuid,
+                    'task': task_state or status,
+                    'host': self._host,
+                    'seconds': now - start.since,
+                },
+            )
             start.since = now
 
     def _fail(self, member, reason, reason_class):
-        if db.move_members([member], MemberState.FAILED, reason=reason,
-                           reason_class=reason_class,
-                           finished_at=timeutils.utcnow()):
-            LOG.warning('Container %(uuid)s of bulk %(bulk)s failed: '
-                        '%(reason)s', {'uuid': member.container_uuid,
-                                       'bulk': member.bulk_id,
-                                       'reason': reason})
+        if db.move_members(
+            [member],
+            MemberState.FAILED,
+            reason=reason,
+            reason_class=reason_class,
+            finished_at=timeutils.utcnow(),
+        ):
+            LOG.warning(
+                'Container %(uuid)s of bulk %(bulk)s failed: %(reason)s',
+                {
+                    'uuid': member.container_uuid,
+                    'bulk': member.bulk_id,
+                    'reason': reason,
+                },
+            )
         self._wake_conductor_if_idle()
 
     # ---------------------------------------------------------- deleting
@@ -388,11 +461,15 @@ class HostAgent:
         if not room or not self._more_to_delete:
             return
         limit = room + len(self._deletes)
-        members = db.list_members_in(MemberState.DELETING, host=self._host,
-                                     limit=limit)
+        members = db.list_members_in(
+            MemberState.DELETING, host=self._host, limit=limit
+        )
         self._more_to_delete = len(members) == limit
-        members = [member for member in members
-                   if member.container_uuid not in self._deletes]
+        members = [
+            member
+            for member in members
+            if member.container_uuid not in self._deletes
+        ]
         self._know_bulks(members)
         containers = self._containers(members)
         for member in members:
@@ -410,8 +487,11 @@ class HostAgent:
         if not self._deletes:
             return
         rows = db.container_states(list(self._deletes))
-        gone = [delete.member for uuid, delete in self._deletes.items()
-                if uuid not in rows and self._leaves_docker(uuid)]
+        gone = [
+            delete.member
+            for uuid, delete in self._deletes.items()
+            if uuid not in rows and self._leaves_docker(uuid)
+        ]
         for member in gone:
             del self._deletes[member.container_uuid]
             self._delete_pacer.finished(member.container_uuid, now, True)
@@ -421,10 +501,15 @@ class HostAgent:
             self._wake_conductor_if_idle()
         for uuid, delete in list(self._deletes.items()):
             if now - delete.since > DELETE_RETRY:
-                LOG.warning('Container %(uuid)s is not deleted from %(host)s '
-                            'after %(seconds)d s; asking again',
-                            {'uuid': uuid, 'host': self._host,
-                             'seconds': DELETE_RETRY})
+                LOG.warning(
+                    'Container %(uuid)s is not deleted from %(host)s '
+                    'after %(seconds)d s; asking again',
+                    {
+                        'uuid': uuid,
+                        'host': self._host,
+                        'seconds': DELETE_RETRY,
+                    },
+                )
                 del self._deletes[uuid]
                 self._delete_pacer.finished(uuid, now, False)
                 self._more_to_delete = True
@@ -436,12 +521,14 @@ class HostAgent:
         """
         try:
             if self._inspect(uuid) is not None:
-                LOG.info('Container %s is left in Docker and is removed',
-                         uuid)
+                LOG.info('Container %s is left in Docker and is removed', uuid)
                 self._remove(uuid)
         except Exception as error:
-            LOG.warning('Could not remove container %(uuid)s, which is tried '
-                        'again: %(error)s', {'uuid': uuid, 'error': error})
+            LOG.warning(
+                'Could not remove container %(uuid)s, which is tried '
+                'again: %(error)s',
+                {'uuid': uuid, 'error': error},
+            )
             return False
         return True
 
@@ -452,5 +539,7 @@ class HostAgent:
         try:
             rpc.wake_conductors(self._context)
         except Exception as error:
-            LOG.warning('Could not wake a conductor, which will look by '
-                        'itself: %s', error)
+            LOG.warning(
+                'Could not wake a conductor, which will look by itself: %s',
+                error,
+            )

@@ -31,7 +31,8 @@ from zun_bulk.network import ports
 @functools.cache
 def _driver_class():
     return stevedore_driver.DriverManager(
-        'zun.network.driver', CONF.zun_bulk.network_driver).driver
+        'zun.network.driver', CONF.zun_bulk.network_driver
+    ).driver
 
 
 @functools.cache
@@ -52,15 +53,26 @@ class NeutronAPI:
     def __getattr__(self, name):
         return getattr(self._api, name)
 
-    def create_or_update_port(self, container, network_uuid,
-                              requested_network, device_owner,
-                              security_groups=None, set_binding_host=False):
+    def create_or_update_port(
+        self,
+        container,
+        network_uuid,
+        requested_network,
+        device_owner,
+        security_groups=None,
+        set_binding_host=False,
+    ):
         port = requested_network.get(ports.PORT)
         if port and (not set_binding_host or port['host'] == container.host):
             return port['addresses'], port
         return self._api.create_or_update_port(
-            container, network_uuid, requested_network, device_owner,
-            security_groups, set_binding_host)
+            container,
+            network_uuid,
+            requested_network,
+            device_owner,
+            security_groups,
+            set_binding_host,
+        )
 
 
 class BulkNetwork:

@@ -45,8 +45,10 @@ class Progress:
         self.began = time.monotonic()
 
     def __call__(self, text):
-        print('lab: %5.1f s  %s' % (time.monotonic() - self.began, text),
-              flush=True)
+        print(
+            'lab: %5.1f s  %s' % (time.monotonic() - self.began, text),
+            flush=True,
+        )
 
 
 def find_engine():
@@ -57,8 +59,9 @@ def find_engine():
         client.ping()
     except (errors.DockerException, OSError):
         if os.environ.get('DOCKER_HOST'):
-            raise embedded.LabError('no Docker Engine answers at '
-                                    'DOCKER_HOST, %s' % address) from None
+            raise embedded.LabError(
+                'no Docker Engine answers at DOCKER_HOST, %s' % address
+            ) from None
         return None
     return address
 
@@ -98,15 +101,17 @@ def is_static(path):
 
 def run_client(lab, *arguments, check=True):
     """Run the ``openstack`` of this virtual environment as admin."""
-    command = [str(pathlib.Path(sys.executable).with_name('openstack')),
-               'appcontainer', 'bulk', *arguments]
+    command = [
+        str(pathlib.Path(sys.executable).with_name('openstack')),
+        'appcontainer',
+        'bulk',
+        *arguments,
+    ]
     # Its reader sees the command as he would have to type it.
     print('$ openstack ' + shlex.join(command[1:]), flush=True)
-    result = subprocess.run(command, env={**os.environ,
-                                          **lab.credentials()})
+    result = subprocess.run(command, env={**os.environ, **lab.credentials()})
     if check and result.returncode:
-        raise embedded.LabError('openstack exited with %d'
-                                % result.returncode)
+        raise embedded.LabError('openstack exited with %d' % result.returncode)
 
 
 def create_arguments(lab):
@@ -125,8 +130,7 @@ def verify(lab, count):
     status, body = lab.request('GET', '/bulks/%s/members?limit=1000' % BULK)
     members = body['members']
     while body.get('next'):
-        status, body = lab.request(
-            'GET', body['next'].partition('/v1')[2])
+        status, body = lab.request('GET', body['next'].partition('/v1')[2])
         members += body['members']
     if status != 200 or len(members) != count:
         raise embedded.LabError('the bulk has %d members' % len(members))
@@ -134,13 +138,18 @@ def verify(lab, count):
     for member in members:
         try:
             state = engine.inspect_container(
-                'zun-' + member['container_uuid'])['State']
+                'zun-' + member['container_uuid']
+            )['State']
         except errors.NotFound:
             continue
         address = tuple(member['addresses'] or ())
-        if (state['Running'] and state['Pid'] > 0
-                and member['state'] == 'running'
-                and address and address not in addresses):
+        if (
+            state['Running']
+            and state['Pid'] > 0
+            and member['state'] == 'running'
+            and address
+            and address not in addresses
+        ):
             verified += 1
             addresses.add(address)
     return verified
@@ -150,27 +159,49 @@ def run_job(lab, count, say):
     """:returns: the line that says how it went, and whether it did."""
     base, each = PATIENCE
     began = time.monotonic()
-    run_client(lab, 'create', '--bulk-name', BULK, '--count', str(count),
-               '--wait', '--wait-timeout', str(base + each * count),
-               *create_arguments(lab), check=False)
+    run_client(
+        lab,
+        'create',
+        '--bulk-name',
+        BULK,
+        '--count',
+        str(count),
+        '--wait',
+        '--wait-timeout',
+        str(base + each * count),
+        *create_arguments(lab),
+        check=False,
+    )
     seconds = time.monotonic() - began
     verified = verify(lab, count)
     engine = lab.engine_name()
     if lab.emulated:
         engine = 'emulated'
-    return ('lab: %d of %d containers running and verified on 1 host in '
-            '%.1f s (engine: %s)' % (verified, count, seconds, engine),
-            verified == count)
+    return (
+        'lab: %d of %d containers running and verified on 1 host in '
+        '%.1f s (engine: %s)' % (verified, count, seconds, engine),
+        verified == count,
+    )
 
 
 def delete(lab, count, say):
     base, each = PATIENCE
-    run_client(lab, 'delete', '--wait', '--wait-timeout',
-               str(base + each * count), BULK)
+    run_client(
+        lab,
+        'delete',
+        '--wait',
+        '--wait-timeout',
+        str(base + each * count),
+        BULK,
+    )
     left = lab.leftovers()
     if left:
-        raise embedded.LabError('left behind: %s' % ', '.join(
-            '%d %s' % (number, kind) for kind, number in left.items()))
+        raise embedded.LabError(
+            'left behind: %s'
+            % ', '.join(
+                '%d %s' % (number, kind) for kind, number in left.items()
+            )
+        )
     say('nothing is left of them')
 
 
@@ -179,16 +210,23 @@ def explain(lab, root):
     print('\nThe lab goes on. To use it:\n')
     for name, value in lab.credentials().items():
         print('    export %s=%s' % (name, value))
-    print('    export PATH=%s:$PATH' % shlex.quote(
-        str(pathlib.Path(sys.executable).parent)))
+    print(
+        '    export PATH=%s:$PATH'
+        % shlex.quote(str(pathlib.Path(sys.executable).parent))
+    )
     print('    openstack appcontainer bulk show %s' % BULK)
-    print('    openstack appcontainer bulk create --count 10 --wait %s'
-          % shlex.join(create_arguments(lab)))
+    print(
+        '    openstack appcontainer bulk create --count 10 --wait %s'
+        % shlex.join(create_arguments(lab))
+    )
     print('\nusers     admin, demo, other; the password is the name')
-    for name, url in (('Zun', lab.zun_url), ('Keystone', lab.auth_url),
-                      ('Neutron', lab.neutron_url),
-                      ('Placement', lab.placement_url),
-                      ('engine', lab.engine_url.replace('http:', 'tcp:'))):
+    for name, url in (
+        ('Zun', lab.zun_url),
+        ('Keystone', lab.auth_url),
+        ('Neutron', lab.neutron_url),
+        ('Placement', lab.placement_url),
+        ('engine', lab.engine_url.replace('http:', 'tcp:')),
+    ):
         print('%-9s %s' % (name, url))
     print('logs      %s' % (root / 'log'))
     print('the end   ./run_lab.sh --down\n', flush=True)
@@ -209,8 +247,8 @@ def down(root, say):
                 os.kill(pid, number)
         deadline = time.monotonic() + embedded.STOP_TIMEOUT
         while time.monotonic() < deadline and any(
-                embedded.start_time(pid) == since
-                for pid, since in pids.values()):
+            embedded.start_time(pid) == since for pid, since in pids.values()
+        ):
             time.sleep(0.1)
     shutil.rmtree(root)
     say('down')
@@ -218,12 +256,14 @@ def down(root, say):
 
 def up_and_run(args, say):
     if (ROOT / 'state.json').exists():
-        raise embedded.LabError('a lab is up already, or did not end well: '
-                                './run_lab.sh --down')
+        raise embedded.LabError(
+            'a lab is up already, or did not end well: ./run_lab.sh --down'
+        )
     shutil.rmtree(ROOT, ignore_errors=True)
     engine_url = find_engine()
-    lab = embedded.Lab(ROOT, engine_url, capacity=args.count + 100,
-                       detached=args.keep)
+    lab = embedded.Lab(
+        ROOT, engine_url, capacity=args.count + 100, detached=args.keep
+    )
     fresh_image = kept = False
     try:
         lab.start(say)
@@ -233,8 +273,9 @@ def up_and_run(args, say):
         line, well = run_job(lab, args.count, say)
         if not well:
             print(line, flush=True)
-            raise embedded.LabError('not all containers run; the logs stay '
-                                    'in %s' % (ROOT / 'log'))
+            raise embedded.LabError(
+                'not all containers run; the logs stay in %s' % (ROOT / 'log')
+            )
         if args.keep:
             explain(lab, ROOT)
             kept = True

@@ -41,14 +41,28 @@ class ApiTestCase(base.BaseTestCase):
         self.log = self.useFixture(fixtures.FakeLogger())
         self.woken = []
         for name in ('wake_conductors', 'wake_host'):
-            self.useFixture(fixtures.MockPatch(
-                'zun_bulk.rpc.' + name,
-                side_effect=lambda context, *args, name=name:
-                self.woken.append((name,) + args)))
+            self.useFixture(
+                fixtures.MockPatch(
+                    'zun_bulk.rpc.' + name,
+                    side_effect=lambda context, *args, name=name: (
+                        self.woken.append((name,) + args)
+                    ),
+                )
+            )
 
-    def request(self, path, method='GET', body=None, project='project-1',
-                user='user-1', roles='member', headers=None, status=None,
-                environ=None, **kwargs):
+    def request(
+        self,
+        path,
+        method='GET',
+        body=None,
+        project='project-1',
+        user='user-1',
+        roles='member',
+        headers=None,
+        status=None,
+        environ=None,
+        **kwargs,
+    ):
         """Ask the filter as a user whom authtoken has let through.
 
         :param status: the status that has to come.
@@ -56,11 +70,20 @@ class ApiTestCase(base.BaseTestCase):
         req = webob.Request.blank(path, method=method, **kwargs)
         if body is not None:
             req.content_type = 'application/json'
-            req.body = (body if isinstance(body, bytes)
-                        else jsonutils.dump_as_bytes(body))
-        req.headers.update({
-            'X-Identity-Status': 'Confirmed', 'X-Project-Id': project,
-            'X-User-Id': user, 'X-Roles': roles, 'X-Auth-Token': 'token'})
+            req.body = (
+                body
+                if isinstance(body, bytes)
+                else jsonutils.dump_as_bytes(body)
+            )
+        req.headers.update(
+            {
+                'X-Identity-Status': 'Confirmed',
+                'X-Project-Id': project,
+                'X-User-Id': user,
+                'X-Roles': roles,
+                'X-Auth-Token': 'token',
+            }
+        )
         req.headers.update(headers or {})
         req.environ['keystone.token_info'] = {'token': {}}
         req.environ['openstack.request_id'] = 'req-' + 36 * '1'
@@ -74,8 +97,9 @@ class ApiTestCase(base.BaseTestCase):
         """Create a bulk; the template is an image unless it is given."""
         body.setdefault('count', 2)
         body.setdefault('template', {'image': 'busybox'})
-        response = self.request('/v1/bulks', 'POST', body, status=status,
-                                **request or {})
+        response = self.request(
+            '/v1/bulks', 'POST', body, status=status, **request or {}
+        )
         return response.json
 
     def refuse(self, *texts, status=400, **body):
@@ -95,5 +119,7 @@ class ApiTestCase(base.BaseTestCase):
         """All rows of a table, in the order of their making, as dicts."""
         table = model.__table__
         with db_api.reader() as session:
-            return [dict(row._mapping) for row in session.execute(
-                table.select().order_by(table.c.id))]
+            return [
+                dict(row._mapping)
+                for row in session.execute(table.select().order_by(table.c.id))
+            ]

@@ -63,8 +63,7 @@ RICH = {
     'runtime': 'runc',
     'hostname': 'web',
     'availability_zone': 'nova',
-    'healthcheck': {'cmd': 'true', 'interval': 10, 'retries': 2,
-                    'timeout': 5},
+    'healthcheck': {'cmd': 'true', 'interval': 10, 'retries': 2, 'timeout': 5},
     'registry': 'private',
     'host': 'host-1',
 }
@@ -75,50 +74,79 @@ def encode(text):
 
 
 def make_host(name='host-1'):
-    node = {'uuid': uuidutils.generate_uuid(), 'hostname': name,
-            'rp_uuid': uuidutils.generate_uuid(), 'numa_topology': {}}
+    node = {
+        'uuid': uuidutils.generate_uuid(),
+        'hostname': name,
+        'rp_uuid': uuidutils.generate_uuid(),
+        'numa_topology': {},
+    }
     with db_api.writer() as session:
         session.execute(sa.insert(zun_models.ComputeNode.__table__), [node])
 
 
 def make_registry(name='private', project='project-1'):
     context = zun_context.RequestContext(
-        is_admin=True, project_id=project, user_id='user-1')
+        is_admin=True, project_id=project, user_id='user-1'
+    )
     registry = objects.Registry(
-        context, name=name, domain='registry.example', username='u',
-        password='p', project_id=project, user_id='user-1')
+        context,
+        name=name,
+        domain='registry.example',
+        username='u',
+        password='p',
+        project_id=project,
+        user_id='user-1',
+    )
     registry.create(context)
     return registry
 
 
 class TestWritten(base.ApiTestCase):
-
     def test_answer(self):
         response = self.request(
-            '/v1/bulks', 'POST', status=202,
-            body={'count': 3, 'template': {'image': 'busybox', 'name': 'a-b'},
-                  'name': 'first', 'run': False, 'max_attempts': 5})
+            '/v1/bulks',
+            'POST',
+            status=202,
+            body={
+                'count': 3,
+                'template': {'image': 'busybox', 'name': 'a-b'},
+                'name': 'first',
+                'run': False,
+                'max_attempts': 5,
+            },
+        )
         bulk = response.json
         self.assertEqual(
-            'http://localhost/v1/bulks/' + bulk['uuid'], response.location)
+            'http://localhost/v1/bulks/' + bulk['uuid'], response.location
+        )
         self.assertEqual('application/json', response.content_type)
         expected = {
-            'name': 'first', 'project_id': 'project-1', 'user_id': 'user-1',
-            'status': 'building', 'status_reason': None, 'count': 3,
-            'run': False, 'max_attempts': 5,
+            'name': 'first',
+            'project_id': 'project-1',
+            'user_id': 'user-1',
+            'status': 'building',
+            'status_reason': None,
+            'count': 3,
+            'run': False,
+            'max_attempts': 5,
             'placement': {'policy': 'spread'},
             'template': {'image': 'busybox', 'name': 'a-b'},
-            'hosts': None, 'failures': [], 'updated_at': None,
+            'hosts': None,
+            'failures': [],
+            'updated_at': None,
             'finished_at': None,
-            'members': dict.fromkeys(models.MemberState.ALL, 0) | {
-                'queued': 3},
+            'members': dict.fromkeys(models.MemberState.ALL, 0)
+            | {'queued': 3},
             'links': [
                 {'rel': 'self', 'href': response.location},
-                {'rel': 'members', 'href': response.location + '/members'}],
+                {'rel': 'members', 'href': response.location + '/members'},
+            ],
         }
         self.assertEqual(
-            expected | {'uuid': bulk['uuid'],
-                        'created_at': bulk['created_at']}, bulk)
+            expected
+            | {'uuid': bulk['uuid'], 'created_at': bulk['created_at']},
+            bulk,
+        )
         self.assertRegex(bulk['created_at'], r'^\d{4}(-\d\d){2}T.{8}Z$')
         self.assertEqual([('wake_conductors',)], self.woken)
 
@@ -129,7 +157,7 @@ class TestWritten(base.ApiTestCase):
 
     def test_rows_point_at_each_other(self):
         bulk = self.create(count=3, template={'image': 'busybox'})
-        row, = self.rows(models.Bulk)
+        (row,) = self.rows(models.Bulk)
         self.assertEqual('req-' + 36 * '1', row['request_id'])
         members = self.rows(models.Member)
         containers = self.rows(zun_models.Container)
@@ -141,88 +169,144 @@ class TestWritten(base.ApiTestCase):
         self.assertEqual(uuids, [c['uuid'] for c in containers])
         self.assertEqual(uuids, [a['container_uuid'] for a in actions])
         self.assertEqual({'create'}, {a['action'] for a in actions})
-        self.assertEqual({row['request_id']},
-                         {a['request_id'] for a in actions})
-        self.assertEqual([m['name'] for m in members],
-                         [c['name'] for c in containers])
+        self.assertEqual(
+            {row['request_id']}, {a['request_id'] for a in actions}
+        )
+        self.assertEqual(
+            [m['name'] for m in members], [c['name'] for c in containers]
+        )
         for index, container in enumerate(containers, 1):
             self.assertEqual(
-                {'org.openstack.zun_bulk.bulk': bulk['uuid'],
-                 'org.openstack.zun_bulk.index': str(index)},
-                container['labels'])
+                {
+                    'org.openstack.zun_bulk.bulk': bulk['uuid'],
+                    'org.openstack.zun_bulk.index': str(index),
+                },
+                container['labels'],
+            )
 
     def test_index_is_put_in(self):
-        self.create(count=2, template={
-            'image': 'busybox', 'name': 'web-{index}-{index}',
-            'hostname': 'h{index}',
-            'command': ['echo', '{index}'],
-            'environment': {'N{index}': 'no {index}', 'OTHER': 'same'}})
+        self.create(
+            count=2,
+            template={
+                'image': 'busybox',
+                'name': 'web-{index}-{index}',
+                'hostname': 'h{index}',
+                'command': ['echo', '{index}'],
+                'environment': {'N{index}': 'no {index}', 'OTHER': 'same'},
+            },
+        )
         first, second = self.rows(zun_models.Container)
-        self.assertEqual(('web-1-1', 'h1'),
-                         (first['name'], first['hostname']))
-        self.assertEqual(('web-2-2', 'h2'),
-                         (second['name'], second['hostname']))
-        self.assertEqual({'N{index}': 'no 2', 'OTHER': 'same'},
-                         second['environment'])
+        self.assertEqual(('web-1-1', 'h1'), (first['name'], first['hostname']))
+        self.assertEqual(
+            ('web-2-2', 'h2'), (second['name'], second['hostname'])
+        )
+        self.assertEqual(
+            {'N{index}': 'no 2', 'OTHER': 'same'}, second['environment']
+        )
         self.assertEqual(['echo', '{index}'], second['command'])
 
     def test_one_hostname_for_all(self):
-        self.create(count=2, template={'image': 'busybox',
-                                       'hostname': 'same'})
-        self.assertEqual(['same', 'same'], [
-            row['hostname'] for row in self.rows(zun_models.Container)])
+        self.create(count=2, template={'image': 'busybox', 'hostname': 'same'})
+        self.assertEqual(
+            ['same', 'same'],
+            [row['hostname'] for row in self.rows(zun_models.Container)],
+        )
 
     def test_spec(self):
-        self.policy.set_rules(container__create__image_pull_policy='@',
-                              container__create__runtime='@',
-                              container__create__requested_destination='@')
-        self.neutron.security_groups.append(
-            zun_fixtures.security_group('web'))
+        self.policy.set_rules(
+            container__create__image_pull_policy='@',
+            container__create__runtime='@',
+            container__create__requested_destination='@',
+        )
+        self.neutron.security_groups.append(zun_fixtures.security_group('web'))
         make_host()
         make_registry()
-        mounts = [{'type': 'bind', 'source': encode('text'),
-                   'destination': '/etc/motd'}]
+        mounts = [
+            {
+                'type': 'bind',
+                'source': encode('text'),
+                'destination': '/etc/motd',
+            }
+        ]
         self.create(template=dict(RICH, mounts=mounts))
-        row, = self.rows(models.Bulk)
+        (row,) = self.rows(models.Bulk)
         net_a, net_b = (network['id'] for network in self.neutron.networks)
-        common = {'port': '', 'router:external': False, 'shared': False,
-                  'fixed_ip': '', 'preserve_on_delete': False,
-                  'pci_request_id': None}
-        self.assertEqual({
-            'requested_networks': [dict(common, network=net_a),
-                                   dict(common, network=net_b, shared=True)],
-            'security_groups': [self.neutron.security_groups[0]['id']],
-            'mounts': mounts,
-            'availability_zone': 'nova',
-            'hints': {'group': 'a'},
-            'requested_host': 'host-1',
-            'cpu': 0.5, 'memory': 128, 'disk': 2, 'cpu_policy': 'shared',
-        }, row['spec'])
-        self.assertEqual({None}, {
-            container['host'] for container in
-            self.rows(zun_models.Container)})
+        common = {
+            'port': '',
+            'router:external': False,
+            'shared': False,
+            'fixed_ip': '',
+            'preserve_on_delete': False,
+            'pci_request_id': None,
+        }
+        self.assertEqual(
+            {
+                'requested_networks': [
+                    dict(common, network=net_a),
+                    dict(common, network=net_b, shared=True),
+                ],
+                'security_groups': [self.neutron.security_groups[0]['id']],
+                'mounts': mounts,
+                'availability_zone': 'nova',
+                'hints': {'group': 'a'},
+                'requested_host': 'host-1',
+                'cpu': 0.5,
+                'memory': 128,
+                'disk': 2,
+                'cpu_policy': 'shared',
+            },
+            row['spec'],
+        )
+        self.assertEqual(
+            {None},
+            {
+                container['host']
+                for container in self.rows(zun_models.Container)
+            },
+        )
 
     def test_spec_of_a_bare_template(self):
-        self.create(template={'image': 'busybox', 'cpu': None, 'nets': None,
-                              'memory': None, 'mounts': None, 'labels': None,
-                              'security_groups': None, 'healthcheck': None,
-                              'environment': None, 'restart_policy': None,
-                              'hints': None, 'availability_zone': None})
-        row, = self.rows(models.Bulk)
+        self.create(
+            template={
+                'image': 'busybox',
+                'cpu': None,
+                'nets': None,
+                'memory': None,
+                'mounts': None,
+                'labels': None,
+                'security_groups': None,
+                'healthcheck': None,
+                'environment': None,
+                'restart_policy': None,
+                'hints': None,
+                'availability_zone': None,
+            }
+        )
+        (row,) = self.rows(models.Bulk)
         # Zun's own default: the first network of the project.
-        self.assertEqual([self.neutron.networks[0]['id']], [
-            network['network'] for network in
-            row['spec']['requested_networks']])
-        self.assertEqual((1.0, 512, None, None), tuple(
-            row['spec'][key] for key in ('cpu', 'memory', 'disk',
-                                         'cpu_policy')))
+        self.assertEqual(
+            [self.neutron.networks[0]['id']],
+            [
+                network['network']
+                for network in row['spec']['requested_networks']
+            ],
+        )
+        self.assertEqual(
+            (1.0, 512, None, None),
+            tuple(
+                row['spec'][key]
+                for key in ('cpu', 'memory', 'disk', 'cpu_policy')
+            ),
+        )
         self.assertEqual([], row['spec']['mounts'])
 
     def test_a_port_for_one(self):
         self.neutron.ports.append(zun_fixtures.port('port-1'))
-        self.create(count=1, template={
-            'image': 'busybox', 'nets': [{'port': 'port-1'}]})
-        network, = self.rows(models.Bulk)[0]['spec']['requested_networks']
+        self.create(
+            count=1,
+            template={'image': 'busybox', 'nets': [{'port': 'port-1'}]},
+        )
+        (network,) = self.rows(models.Bulk)[0]['spec']['requested_networks']
         self.assertEqual(self.neutron.ports[0]['id'], network['port'])
         self.assertTrue(network['preserve_on_delete'])
 
@@ -245,8 +329,10 @@ class TestWritten(base.ApiTestCase):
         small = count_for(2)
         calls = dict(self.neutron.calls)
         self.assertEqual(small, count_for(500))
-        self.assertEqual({name: 2 * number for name, number in calls.items()},
-                         self.neutron.calls)
+        self.assertEqual(
+            {name: 2 * number for name, number in calls.items()},
+            self.neutron.calls,
+        )
 
     def test_most_members_by_default(self):
         self.create(count=10000)
@@ -260,8 +346,10 @@ class TestWritten(base.ApiTestCase):
         self.assertIn('No wake-up was sent', self.log.output)
 
     def test_lost_message_loses_nothing(self):
-        with mock.patch('zun_bulk.rpc.wake_conductors',
-                        side_effect=RuntimeError('no broker')):
+        with mock.patch(
+            'zun_bulk.rpc.wake_conductors',
+            side_effect=RuntimeError('no broker'),
+        ):
             self.create()
         self.assertEqual(2, len(self.rows(models.Member)))
 
@@ -272,34 +360,48 @@ class TestLikeStock(base.ApiTestCase):
     def setUp(self):
         super().setUp()
         self.app = middleware.filter_factory({})(zun_app.setup_app())
-        self.useFixture(fixtures.MockPatch(
-            'zun.scheduler.client.query.SchedulerClient'))
+        self.useFixture(
+            fixtures.MockPatch('zun.scheduler.client.query.SchedulerClient')
+        )
         self.useFixture(fixtures.MockPatch('zun.compute.rpcapi.API'))
-        self.policy.set_rules(container__create__image_pull_policy='@',
-                              container__create__runtime='@',
-                              container__create__privileged='@',
-                              container__create__requested_destination='@')
-        self.neutron.security_groups.append(
-            zun_fixtures.security_group('web'))
+        self.policy.set_rules(
+            container__create__image_pull_policy='@',
+            container__create__runtime='@',
+            container__create__privileged='@',
+            container__create__requested_destination='@',
+        )
+        self.neutron.security_groups.append(zun_fixtures.security_group('web'))
         make_host()
         make_registry()
 
     def _compare(self, template):
-        self.request('/v1/containers', 'POST', template, status=202,
-                     headers={'OpenStack-API-Version': 'container 1.40'})
-        stock, = self.rows(zun_models.Container)
-        stock_action, = self.rows(zun_models.ContainerAction)
+        self.request(
+            '/v1/containers',
+            'POST',
+            template,
+            status=202,
+            headers={'OpenStack-API-Version': 'container 1.40'},
+        )
+        (stock,) = self.rows(zun_models.Container)
+        (stock_action,) = self.rows(zun_models.ContainerAction)
         bulk = self.create(count=1, template=template)
         ours = self.rows(zun_models.Container)[-1]
         our_action = self.rows(zun_models.ContainerAction)[-1]
 
-        self.assertEqual(bulk['uuid'],
-                         ours['labels'].pop('org.openstack.zun_bulk.bulk'))
-        self.assertEqual('1',
-                         ours['labels'].pop('org.openstack.zun_bulk.index'))
+        self.assertEqual(
+            bulk['uuid'], ours['labels'].pop('org.openstack.zun_bulk.bulk')
+        )
+        self.assertEqual(
+            '1', ours['labels'].pop('org.openstack.zun_bulk.index')
+        )
         for mine, theirs in ((ours, stock), (our_action, stock_action)):
-            for column in ('id', 'uuid', 'container_uuid', 'created_at',
-                           'start_time'):
+            for column in (
+                'id',
+                'uuid',
+                'container_uuid',
+                'created_at',
+                'start_time',
+            ):
                 if column in theirs:
                     self.assertIs(type(theirs[column]), type(mine[column]))
                     mine[column] = theirs[column]
@@ -307,7 +409,8 @@ class TestLikeStock(base.ApiTestCase):
         # NULL and an empty document are not the same to Zun.
         with db_api.reader() as session:
             raw = session.execute(
-                sa.text('SELECT * FROM container ORDER BY id')).mappings()
+                sa.text('SELECT * FROM container ORDER BY id')
+            ).mappings()
             stock, ours = (dict(row) for row in raw)
         for row in (stock, ours):
             for column in ('id', 'uuid', 'created_at', 'labels'):
@@ -321,28 +424,46 @@ class TestLikeStock(base.ApiTestCase):
         self._compare({'image': 'busybox', 'name': 'bare'})
 
     def test_other_values(self):
-        self._compare({
-            'image': 'busybox', 'name': 'other', 'cpu': '2', 'memory': 64,
-            'cpu_policy': 'dedicated', 'privileged': True,
-            'exposed_ports': {}, 'disk': '3',
-            'restart_policy': {'Name': 'always'}, 'image_driver': 'None',
-            'auto_remove': True, 'interactive': 'true',
-            'labels': {'number': 1}, 'command': ['echo', 1]})
+        self._compare(
+            {
+                'image': 'busybox',
+                'name': 'other',
+                'cpu': '2',
+                'memory': 64,
+                'cpu_policy': 'dedicated',
+                'privileged': True,
+                'exposed_ports': {},
+                'disk': '3',
+                'restart_policy': {'Name': 'always'},
+                'image_driver': 'None',
+                'auto_remove': True,
+                'interactive': 'true',
+                'labels': {'number': 1},
+                'command': ['echo', 1],
+            }
+        )
 
     def test_other_requests_reach_zun(self):
         stock = {'image': 'busybox', 'name': 'mine'}
-        self.request('/v1/containers', 'POST', stock, status=202,
-                     headers={'OpenStack-API-Version': 'container 1.40'})
+        self.request(
+            '/v1/containers',
+            'POST',
+            stock,
+            status=202,
+            headers={'OpenStack-API-Version': 'container 1.40'},
+        )
         listed = self.request(
-            '/v1/containers', status=200,
-            headers={'OpenStack-API-Version': 'container 1.40'}).json
-        self.assertEqual(['mine'], [
-            container['name'] for container in listed['containers']])
+            '/v1/containers',
+            status=200,
+            headers={'OpenStack-API-Version': 'container 1.40'},
+        ).json
+        self.assertEqual(
+            ['mine'], [container['name'] for container in listed['containers']]
+        )
 
 
 @ddt.ddt
 class TestNames(base.ApiTestCase):
-
     @ddt.data(
         # template, bulk, count, first member's, last member's, bulk's
         ('web-{index}', None, 2, 'web-1', 'web-2', 'web'),
@@ -357,11 +478,15 @@ class TestNames(base.ApiTestCase):
     @ddt.unpack
     def test_name(self, template, name, count, first, last, bulk_name):
         body = {'name': name} if name else {}
-        bulk = self.create(count=count, template={
-            'image': 'busybox', 'name': template}, **body)
+        bulk = self.create(
+            count=count,
+            template={'image': 'busybox', 'name': template},
+            **body,
+        )
         members = self.rows(models.Member)
-        self.assertEqual((first, last),
-                         (members[0]['name'], members[-1]['name']))
+        self.assertEqual(
+            (first, last), (members[0]['name'], members[-1]['name'])
+        )
         if bulk_name:
             self.assertEqual(bulk_name, bulk['name'])
         else:
@@ -370,13 +495,17 @@ class TestNames(base.ApiTestCase):
     def test_no_name_at_all(self):
         bulk = self.create(count=1)
         self.assertRegex(bulk['name'], '^bulk-[0-9a-f]{8}$')
-        self.assertEqual(bulk['name'] + '-1',
-                         self.rows(models.Member)[0]['name'])
+        self.assertEqual(
+            bulk['name'] + '-1', self.rows(models.Member)[0]['name']
+        )
 
     def test_the_last_name_is_too_long(self):
         name = 'n' * 254 + '{index}'
-        self.refuse('template.name', count=10,
-                    template={'image': 'busybox', 'name': name})
+        self.refuse(
+            'template.name',
+            count=10,
+            template={'image': 'busybox', 'name': name},
+        )
         self.create(count=9, template={'image': 'busybox', 'name': name})
 
     def test_unique_in_project(self):
@@ -384,24 +513,27 @@ class TestNames(base.ApiTestCase):
         template = {'image': 'busybox', 'name': 'Web-{index}'}
         self.create(count=2, template=template)
         error = self.create(
-            count=3, status=409,
-            template={'image': 'busybox', 'name': 'web-{index}'})['errors'][0]
+            count=3,
+            status=409,
+            template={'image': 'busybox', 'name': 'web-{index}'},
+        )['errors'][0]
         self.assertIn('name web-1 already exists', error['detail'])
         self.assertEqual('container.container-already-exists', error['code'])
-        self.create(count=2, template=template,
-                    request={'project': 'project-2'})
+        self.create(
+            count=2, template=template, request={'project': 'project-2'}
+        )
 
     def test_unique_everywhere(self):
         self.config(group='compute', unique_container_name_scope='global')
         template = {'image': 'busybox', 'name': 'web-{index}'}
         self.create(template=template)
-        self.create(template=template, status=409,
-                    request={'project': 'project-2'})
+        self.create(
+            template=template, status=409, request={'project': 'project-2'}
+        )
 
 
 @ddt.ddt
 class TestRefused(base.ApiTestCase):
-
     @ddt.data(
         ({'count': 0}, 'count'),
         ({'count': -1}, 'count'),
@@ -410,7 +542,7 @@ class TestRefused(base.ApiTestCase):
         ({'count': 1.5}, 'count'),
         ({'count': None}, 'count'),
         ({'count': 10001}, 'count'),
-        ({'count': 10 ** 30}, 'count'),
+        ({'count': 10**30}, 'count'),
         ({'name': 'x'}, 'name'),
         ({'name': 'x' * 256}, 'name'),
         ({'name': '-x'}, 'name'),
@@ -457,16 +589,25 @@ class TestRefused(base.ApiTestCase):
         ({'healthcheck': {'cmd': 1}}, 'template.healthcheck.cmd'),
         ({'healthcheck': {'interval': 'x'}}, 'template.healthcheck.interval'),
         ({'restart_policy': {}}, 'template.restart_policy'),
-        ({'restart_policy': {'Name': 'sometimes'}},
-         'template.restart_policy.Name'),
-        ({'restart_policy': {'Name': 'always', 'MaximumRetryCount': 3}},
-         'template.restart_policy'),
-        ({'restart_policy': {'Name': 'on-failure',
-                             'MaximumRetryCount': '9' * 5000}},
-         'template.restart_policy.MaximumRetryCount'),
+        (
+            {'restart_policy': {'Name': 'sometimes'}},
+            'template.restart_policy.Name',
+        ),
+        (
+            {'restart_policy': {'Name': 'always', 'MaximumRetryCount': 3}},
+            'template.restart_policy',
+        ),
+        (
+            {
+                'restart_policy': {
+                    'Name': 'on-failure',
+                    'MaximumRetryCount': '9' * 5000,
+                }
+            },
+            'template.restart_policy.MaximumRetryCount',
+        ),
         ({'exposed_ports': {'80/tcp': {}}}, 'template.exposed_ports'),
-        ({'exposed_ports': {}, 'security_groups': ['a']},
-         "'exposed_ports'"),
+        ({'exposed_ports': {}, 'security_groups': ['a']}, "'exposed_ports'"),
         ({'security_groups': ['none']}, 'template.security_groups'),
         ({'security_groups': ['%d']}, 'template.security_groups'),
         ({'security_groups': ['a'] * 65}, 'template.security_groups'),
@@ -476,33 +617,61 @@ class TestRefused(base.ApiTestCase):
         ({'nets': [{}]}, 'template.nets[0]'),
         ({'nets': [{'network': 'net-a'}] * 65}, 'template.nets'),
         ({'nets': [{'port': 'port-1'}]}, 'template.nets[0].port'),
-        ({'nets': [{'network': 'net-a'},
-                   {'network': 'net-a', 'v4-fixed-ip': '10.0.0.3'}]},
-         'template.nets[1].v4-fixed-ip'),
-        ({'nets': [{'network': 'net-a', 'v6-fixed-ip': '::3'}]},
-         'template.nets[0].v6-fixed-ip'),
+        (
+            {
+                'nets': [
+                    {'network': 'net-a'},
+                    {'network': 'net-a', 'v4-fixed-ip': '10.0.0.3'},
+                ]
+            },
+            'template.nets[1].v4-fixed-ip',
+        ),
+        (
+            {'nets': [{'network': 'net-a', 'v6-fixed-ip': '::3'}]},
+            'template.nets[0].v6-fixed-ip',
+        ),
         ({'registry': 'none'}, 'template.registry'),
-        ({'mounts': [{'source': 'vol', 'destination': '/a'}]},
-         'template.mounts[0].type'),
-        ({'mounts': [{'type': 'volume', 'size': 1, 'destination': '/a'}]},
-         'template.mounts[0].type'),
-        ({'mounts': [{'type': 'bind', 'source': 'x', 'destination': '/a'}]},
-         'template.mounts[0].source'),
-        ({'mounts': [{'type': 'bind', 'source': 'é', 'destination': '/a'}]},
-         'template.mounts[0].source'),
-        ({'mounts': [{'type': 'bind', 'source': '',
-                      'destination': '/' * 256}]},
-         'template.mounts[0].destination'),
-        ({'mounts': [{'type': 'bind', 'source': '',
-                      'destination': '/a'}] * 65}, 'template.mounts'),
+        (
+            {'mounts': [{'source': 'vol', 'destination': '/a'}]},
+            'template.mounts[0].type',
+        ),
+        (
+            {'mounts': [{'type': 'volume', 'size': 1, 'destination': '/a'}]},
+            'template.mounts[0].type',
+        ),
+        (
+            {'mounts': [{'type': 'bind', 'source': 'x', 'destination': '/a'}]},
+            'template.mounts[0].source',
+        ),
+        (
+            {'mounts': [{'type': 'bind', 'source': 'é', 'destination': '/a'}]},
+            'template.mounts[0].source',
+        ),
+        (
+            {
+                'mounts': [
+                    {'type': 'bind', 'source': '', 'destination': '/' * 256}
+                ]
+            },
+            'template.mounts[0].destination',
+        ),
+        (
+            {
+                'mounts': [{'type': 'bind', 'source': '', 'destination': '/a'}]
+                * 65
+            },
+            'template.mounts',
+        ),
     )
     @ddt.unpack
     def test_template(self, template, field):
         self.neutron.security_groups += [
             dict(zun_fixtures.security_group('twice'), id=ident)
-            for ident in ('1', '2')]
+            for ident in ('1', '2')
+        ]
         self.neutron.networks += [
-            zun_fixtures.network('twice', id=ident) for ident in ('1', '2')]
+            zun_fixtures.network('twice', id=ident) for ident in ('1', '2')
+        ]
         self.policy.set_rules(container__create__runtime='@')
         self.refuse(field, template=dict({'image': 'busybox'}, **template))
 
@@ -511,8 +680,9 @@ class TestRefused(base.ApiTestCase):
 
     def test_unknown_host(self):
         self.policy.set_rules(container__create__requested_destination='@')
-        self.refuse('template.host', template={'image': 'busybox',
-                                               'host': 'host-9'})
+        self.refuse(
+            'template.host', template={'image': 'busybox', 'host': 'host-9'}
+        )
 
     def test_too_large_together(self):
         template = {'image': 'busybox', 'environment': {'A': 'x' * 60000}}
@@ -520,61 +690,89 @@ class TestRefused(base.ApiTestCase):
         self.create(count=10, template=template)
 
     def test_fixed_address_for_one_is_taken(self):
-        self.create(count=1, template={'image': 'busybox', 'nets': [
-            {'network': 'net-a', 'v4-fixed-ip': '10.0.0.3'}]})
-        network, = self.rows(models.Bulk)[0]['spec']['requested_networks']
+        self.create(
+            count=1,
+            template={
+                'image': 'busybox',
+                'nets': [{'network': 'net-a', 'v4-fixed-ip': '10.0.0.3'}],
+            },
+        )
+        (network,) = self.rows(models.Bulk)[0]['spec']['requested_networks']
         self.assertEqual('10.0.0.3', network['fixed_ip'])
 
     def test_sriov_port(self):
-        self.neutron.networks.append(zun_fixtures.network(
-            'net-p', **{'provider:physical_network': 'physnet'}))
-        self.neutron.ports.append(zun_fixtures.port(
-            'port-1', 'net-p', **{'binding:vnic_type': 'direct'}))
-        self.refuse('template.nets', 'SR-IOV', count=1, template={
-            'image': 'busybox', 'nets': [{'port': 'port-1'}]})
+        self.neutron.networks.append(
+            zun_fixtures.network(
+                'net-p', **{'provider:physical_network': 'physnet'}
+            )
+        )
+        self.neutron.ports.append(
+            zun_fixtures.port(
+                'port-1', 'net-p', **{'binding:vnic_type': 'direct'}
+            )
+        )
+        self.refuse(
+            'template.nets',
+            'SR-IOV',
+            count=1,
+            template={'image': 'busybox', 'nets': [{'port': 'port-1'}]},
+        )
 
     def test_port_in_use(self):
-        self.neutron.ports.append(zun_fixtures.port(
-            'port-1', device_id='other'))
-        self.refuse('template.nets', count=1, template={
-            'image': 'busybox', 'nets': [{'port': 'port-1'}]})
+        self.neutron.ports.append(
+            zun_fixtures.port('port-1', device_id='other')
+        )
+        self.refuse(
+            'template.nets',
+            count=1,
+            template={'image': 'busybox', 'nets': [{'port': 'port-1'}]},
+        )
 
     def test_no_network_at_all(self):
         del self.neutron.networks[:]
         self.refuse('template.nets')
 
     def test_external_network(self):
-        self.neutron.networks.append(zun_fixtures.network(
-            'net-x', **{'router:external': True}))
-        self.refuse(status=403, template={
-            'image': 'busybox', 'nets': [{'network': 'net-x'}]})
+        self.neutron.networks.append(
+            zun_fixtures.network('net-x', **{'router:external': True})
+        )
+        self.refuse(
+            status=403,
+            template={'image': 'busybox', 'nets': [{'network': 'net-x'}]},
+        )
 
     def test_neutron_is_down(self):
-        with mock.patch.object(self.neutron, 'list_networks',
-                               side_effect=OSError('secret place')):
+        with mock.patch.object(
+            self.neutron, 'list_networks', side_effect=OSError('secret place')
+        ):
             error = self.refuse(status=500)
         self.assertNotIn('secret', str(error))
         self.assertEqual([], self.woken)
 
     def test_database_fails_midway(self):
-        with mock.patch.object(accept.templates, 'LABEL_PREFIX', 'x'), \
-                mock.patch('oslo_utils.uuidutils.generate_uuid',
-                           return_value='same'):
+        with (
+            mock.patch.object(accept.templates, 'LABEL_PREFIX', 'x'),
+            mock.patch(
+                'oslo_utils.uuidutils.generate_uuid', return_value='same'
+            ),
+        ):
             error = self.refuse(status=500)
         self.assertNotIn('UNIQUE', str(error))
         self.assertEqual([], self.woken)
 
     def test_registry_of_another_project(self):
         make_registry('foreign', 'project-2')
-        self.refuse('template.registry', template={
-            'image': 'busybox', 'registry': 'foreign'})
-        self.create(template={'image': 'busybox', 'registry': 'foreign'},
-                    request=ADMIN)
+        self.refuse(
+            'template.registry',
+            template={'image': 'busybox', 'registry': 'foreign'},
+        )
+        self.create(
+            template={'image': 'busybox', 'registry': 'foreign'}, request=ADMIN
+        )
 
 
 @ddt.ddt
 class TestPolicies(base.ApiTestCase):
-
     @ddt.data(
         ('image_pull_policy', 'never', ''),
         ('runtime', 'runc', ''),
@@ -584,15 +782,22 @@ class TestPolicies(base.ApiTestCase):
     def test_for_admins(self, field, value, rule):
         make_host()
         template = {'image': 'busybox', field: value}
-        self.refuse(rule or 'container:create:' + field, status=403,
-                    template=template)
+        self.refuse(
+            rule or 'container:create:' + field, status=403, template=template
+        )
         self.create(template=template, request=ADMIN)
 
     def test_for_nobody(self):
-        self.refuse('container:create:privileged', status=403,
-                    template={'image': 'busybox', 'privileged': True})
-        self.create(template={'image': 'busybox', 'privileged': True},
-                    status=403, request=ADMIN)
+        self.refuse(
+            'container:create:privileged',
+            status=403,
+            template={'image': 'busybox', 'privileged': True},
+        )
+        self.create(
+            template={'image': 'busybox', 'privileged': True},
+            status=403,
+            request=ADMIN,
+        )
 
     @ddt.data('bulk:create', 'container:create')
     def test_overridden(self, rule):
@@ -603,7 +808,6 @@ class TestPolicies(base.ApiTestCase):
 
 @ddt.ddt
 class TestQuotas(base.ApiTestCase):
-
     @ddt.data(
         ({'containers': 5}, {}, 5),
         ({'cpu': 4}, {'cpu': 1}, 4),
@@ -620,14 +824,16 @@ class TestQuotas(base.ApiTestCase):
     def test_limit(self, quotas, template, fits):
         self.config(group='quota', **quotas)
         template = dict({'image': 'busybox'}, **template)
-        error = self.refuse(list(quotas)[0], status=403, count=fits + 1,
-                            template=template)
+        error = self.refuse(
+            list(quotas)[0], status=403, count=fits + 1, template=template
+        )
         self.assertEqual('container.over-quota', error['code'])
         self.create(count=fits, template=template)
         # What is there counts too; other projects have their own.
         self.create(count=fits, template=template, status=403)
-        self.create(count=fits, template=template,
-                    request={'project': 'project-2'})
+        self.create(
+            count=fits, template=template, request={'project': 'project-2'}
+        )
 
     def test_without_limits(self):
         self.config(group='quota', driver='zun.common.quota.NoopQuotaDriver')
@@ -636,13 +842,21 @@ class TestQuotas(base.ApiTestCase):
 
 @ddt.ddt
 class TestBody(base.ApiTestCase):
-
-    @ddt.data(b'', b'{', b'[]', b'"x"', b'1', b'null', b'\xff',
-              b'{"count": NaN, "template": {"image": "busybox"}}',
-              b'{"count": 1e999, "template": {"image": "busybox"}}',
-              b'{"template": {"image": "busybox"}}',
-              b'{"count": 2}',
-              b'[' * 100000, b'{"count":' + b'1' * 5000 + b'}')
+    @ddt.data(
+        b'',
+        b'{',
+        b'[]',
+        b'"x"',
+        b'1',
+        b'null',
+        b'\xff',
+        b'{"count": NaN, "template": {"image": "busybox"}}',
+        b'{"count": 1e999, "template": {"image": "busybox"}}',
+        b'{"template": {"image": "busybox"}}',
+        b'{"count": 2}',
+        b'[' * 100000,
+        b'{"count":' + b'1' * 5000 + b'}',
+    )
     def test_not_a_bulk(self, body):
         response = self.request('/v1/bulks', 'POST', body, status=400)
         error = response.json['errors'][0]
@@ -653,23 +867,37 @@ class TestBody(base.ApiTestCase):
     @ddt.data('text/plain', 'application/x-www-form-urlencoded', '')
     def test_content_type(self, content_type):
         response = self.request(
-            '/v1/bulks', 'POST', b'{}', status=415,
-            environ={'CONTENT_TYPE': content_type})
+            '/v1/bulks',
+            'POST',
+            b'{}',
+            status=415,
+            environ={'CONTENT_TYPE': content_type},
+        )
         self.assertIn('Content-Type', response.json['errors'][0]['detail'])
 
     def test_charset_is_no_other_type(self):
-        self.request('/v1/bulks', 'POST', {
-            'count': 1, 'template': {'image': 'busybox'}}, status=202,
-            environ={'CONTENT_TYPE': 'application/json; charset=utf-8'})
+        self.request(
+            '/v1/bulks',
+            'POST',
+            {'count': 1, 'template': {'image': 'busybox'}},
+            status=202,
+            environ={'CONTENT_TYPE': 'application/json; charset=utf-8'},
+        )
 
     def test_too_large(self):
         body = b' ' * (validation.MAX_BODY_SIZE + 1)
         self.request('/v1/bulks', 'POST', body, status=413)
-        self.request('/v1/bulks', 'POST', body, status=413, environ={
-            'CONTENT_LENGTH': '', 'wsgi.input_terminated': True})
+        self.request(
+            '/v1/bulks',
+            'POST',
+            body,
+            status=413,
+            environ={'CONTENT_LENGTH': '', 'wsgi.input_terminated': True},
+        )
         self.request('/v1/bulks', 'POST', body[1:], status=400)
 
     def test_no_query(self):
-        error = self.request('/v1/bulks?run=1', 'POST', b'{}',
-                             status=400).json['errors'][0]
+        error = self.request(
+            '/v1/bulks?run=1', 'POST', b'{}', status=400
+        ).json['errors'][0]
         self.assertIn("'run'", error['detail'])

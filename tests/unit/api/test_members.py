@@ -23,48 +23,79 @@ from zun_bulk.network import ports
 
 @ddt.ddt
 class TestMembers(base.ApiTestCase):
-
     def setUp(self):
         super().setUp()
         self.create(name='other', count=1)
-        self.create(name='web', count=5, template={
-            'image': 'busybox', 'name': 'web-{index}'})
+        self.create(
+            name='web',
+            count=5,
+            template={'image': 'busybox', 'name': 'web-{index}'},
+        )
         with db_api.writer() as session:
             session.execute(
                 sa.update(models.Member)
                 .where(models.Member.name.in_(('web-2', 'web-4')))
-                .values(state='running', host='host-1', attempt=1, networks=[
-                    {'network': 'n', ports.PORT: {
-                        'addresses': [{'addr': '10.0.0.4'}]}},
-                    {'network': 'm'}]))
+                .values(
+                    state='running',
+                    host='host-1',
+                    attempt=1,
+                    networks=[
+                        {
+                            'network': 'n',
+                            ports.PORT: {'addresses': [{'addr': '10.0.0.4'}]},
+                        },
+                        {'network': 'm'},
+                    ],
+                )
+            )
 
     def _list(self, query='', **kwargs):
-        return self.request('/v1/bulks/web/members' + query, status=200,
-                            **kwargs).json
+        return self.request(
+            '/v1/bulks/web/members' + query, status=200, **kwargs
+        ).json
 
     def _indexes(self, query='', **kwargs):
-        return [member['index']
-                for member in self._list(query, **kwargs)['members']]
+        return [
+            member['index']
+            for member in self._list(query, **kwargs)['members']
+        ]
 
     def test_view(self):
         queued, running = self._list('?limit=2', roles='admin')['members']
-        containers = [row['container_uuid']
-                      for row in self.rows(models.Member)]
-        self.assertEqual({
-            'index': 1, 'name': 'web-1', 'container_uuid': containers[1],
-            'state': 'queued', 'host': None, 'attempt': 0,
-            'reason_class': None, 'reason': None, 'addresses': None,
-            'created_at': queued['created_at'],
-            'updated_at': queued['updated_at'],
-            'started_at': None, 'finished_at': None}, queued)
+        containers = [
+            row['container_uuid'] for row in self.rows(models.Member)
+        ]
+        self.assertEqual(
+            {
+                'index': 1,
+                'name': 'web-1',
+                'container_uuid': containers[1],
+                'state': 'queued',
+                'host': None,
+                'attempt': 0,
+                'reason_class': None,
+                'reason': None,
+                'addresses': None,
+                'created_at': queued['created_at'],
+                'updated_at': queued['updated_at'],
+                'started_at': None,
+                'finished_at': None,
+            },
+            queued,
+        )
         self.assertEqual(
             ('host-1', 1, ['10.0.0.4'], 'running'),
-            tuple(running[key] for key in ('host', 'attempt', 'addresses',
-                                           'state')))
+            tuple(
+                running[key]
+                for key in ('host', 'attempt', 'addresses', 'state')
+            ),
+        )
 
     def test_pages(self):
-        for direction, expected in (('asc', [[1, 2], [3, 4], [5]]),
-                                    ('desc', [[5, 4], [3, 2], [1]])):
+        for direction, expected in (
+            ('asc', [[1, 2], [3, 4], [5]]),
+            ('desc', [[5, 4], [3, 2], [1]]),
+        ):
             path = '/v1/bulks/web/members?limit=2&sort_dir=' + direction
             pages = []
             while path:
@@ -86,18 +117,25 @@ class TestMembers(base.ApiTestCase):
         self.assertEqual([], self._indexes('?host=host-2', roles='admin'))
 
     def test_host_is_for_admins(self):
-        self.assertEqual({None}, {member['host'] for member in
-                                  self._list()['members']})
+        self.assertEqual(
+            {None}, {member['host'] for member in self._list()['members']}
+        )
         self.request('/v1/bulks/web/members?host=host-1', status=403)
 
-    @ddt.data(('limit=0', 'limit'), ('marker=-1', 'marker'),
-              ('marker=x', 'marker'), ('state=done', 'state'),
-              ('sort_dir=up', 'sort_dir'), ('host=', 'host'),
-              ('sort_key=index', "'sort_key'"))
+    @ddt.data(
+        ('limit=0', 'limit'),
+        ('marker=-1', 'marker'),
+        ('marker=x', 'marker'),
+        ('state=done', 'state'),
+        ('sort_dir=up', 'sort_dir'),
+        ('host=', 'host'),
+        ('sort_key=index', "'sort_key'"),
+    )
     @ddt.unpack
     def test_bad_query(self, query, field):
-        response = self.request('/v1/bulks/web/members?' + query, status=400,
-                                roles='admin')
+        response = self.request(
+            '/v1/bulks/web/members?' + query, status=400, roles='admin'
+        )
         self.assertIn(field, response.json['errors'][0]['detail'])
 
     def test_policy(self):

@@ -26,7 +26,6 @@ from tests.emulators import server
 
 
 class DockerEngineTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         folder = self.useFixture(fixtures.TempDir()).path
@@ -43,33 +42,37 @@ class DockerEngineTestCase(base.BaseTestCase):
         self.addCleanup(client.close)
         return client
 
-    def create(self, name, command=('sleep', '1000'), image='busybox',
-               **kwargs):
+    def create(
+        self, name, command=('sleep', '1000'), image='busybox', **kwargs
+    ):
         return self.client.create_container(
-            image, list(command), name=name, **kwargs)['Id']
+            image, list(command), name=name, **kwargs
+        )['Id']
 
     def state(self, ident):
         return self.client.inspect_container(ident)['State']
 
     def control(self, method, path, body=None):
         status, answer, _headers = server.call(
-            self.url, method, '/_emulator' + path, body)
+            self.url, method, '/_emulator' + path, body
+        )
         self.assertLess(status, 300, answer)
         return answer
 
     def order(self, operation, kind, **fault):
-        self.control('POST', '/faults',
-                     {'operation': operation, 'kind': kind, **fault})
+        self.control(
+            'POST', '/faults', {'operation': operation, 'kind': kind, **fault}
+        )
 
 
 class TestContainers(DockerEngineTestCase):
-
     def test_life_of_a_container(self):
         ident = self.create('zun-1')
         created = self.state(ident)
-        self.assertEqual(('created', False, 0),
-                         (created['Status'], created['Running'],
-                          created['Pid']))
+        self.assertEqual(
+            ('created', False, 0),
+            (created['Status'], created['Running'], created['Pid']),
+        )
         self.assertEqual('0001-01-01T00:00:00Z', created['StartedAt'])
 
         self.client.start(ident)
@@ -80,14 +83,15 @@ class TestContainers(DockerEngineTestCase):
 
         self.client.stop(ident)
         stopped = self.state(ident)
-        self.assertEqual(('exited', 137, 0),
-                         (stopped['Status'], stopped['ExitCode'],
-                          stopped['Pid']))
+        self.assertEqual(
+            ('exited', 137, 0),
+            (stopped['Status'], stopped['ExitCode'], stopped['Pid']),
+        )
         self.client.remove_container(ident)
-        problem = self.assertRaises(errors.NotFound,
-                                    self.client.inspect_container, ident)
-        self.assertEqual('No such container: %s' % ident,
-                         problem.explanation)
+        problem = self.assertRaises(
+            errors.NotFound, self.client.inspect_container, ident
+        )
+        self.assertEqual('No such container: %s' % ident, problem.explanation)
 
     def test_starting_and_stopping_twice_is_not_modified(self):
         ident = self.create('zun-1')
@@ -96,8 +100,11 @@ class TestContainers(DockerEngineTestCase):
         url = '/v1.40/containers/zun-1/'
         self.assertEqual(
             [204, 304, 204, 304],
-            [server.call(self.url, 'POST', url + operation)[0]
-             for operation in ('start', 'start', 'stop', 'stop')])
+            [
+                server.call(self.url, 'POST', url + operation)[0]
+                for operation in ('start', 'start', 'stop', 'stop')
+            ],
+        )
 
     def test_a_name_in_use(self):
         ident = self.create('zun-1')
@@ -106,13 +113,16 @@ class TestContainers(DockerEngineTestCase):
         self.assertEqual(
             'Conflict. The container name "/zun-1" is already in use by '
             'container "%s". You have to remove (or rename) that container '
-            'to be able to reuse that name.' % ident, problem.explanation)
+            'to be able to reuse that name.' % ident,
+            problem.explanation,
+        )
 
     def test_a_running_container_wants_force(self):
         ident = self.create('zun-1')
         self.client.start(ident)
         problem = self.assertRaises(
-            errors.APIError, self.client.remove_container, ident)
+            errors.APIError, self.client.remove_container, ident
+        )
         self.assertEqual(409, problem.status_code)
         self.client.remove_container(ident, force=True)
         self.assertEqual([], self.client.containers(all=True))
@@ -124,18 +134,24 @@ class TestContainers(DockerEngineTestCase):
         self.client.start(first)
 
         def found(**kwargs):
-            return sorted(entry['Names'][0]
-                          for entry in self.client.containers(**kwargs))
+            return sorted(
+                entry['Names'][0] for entry in self.client.containers(**kwargs)
+            )
 
         self.assertEqual(['/zun-1'], found())
-        self.assertEqual(['/zun-1', '/zun-2'],
-                         found(all=True, filters={'name': 'zun-'}))
-        self.assertEqual(['/other', '/zun-1'],
-                         found(all=True, filters={'label': 'bulk=a'}))
-        self.assertEqual(['/zun-1'], found(
-            all=True, filters={'label': 'bulk=a', 'name': 'zun-'}))
-        self.assertEqual(['/other', '/zun-2'],
-                         found(filters={'status': 'created'}))
+        self.assertEqual(
+            ['/zun-1', '/zun-2'], found(all=True, filters={'name': 'zun-'})
+        )
+        self.assertEqual(
+            ['/other', '/zun-1'], found(all=True, filters={'label': 'bulk=a'})
+        )
+        self.assertEqual(
+            ['/zun-1'],
+            found(all=True, filters={'label': 'bulk=a', 'name': 'zun-'}),
+        )
+        self.assertEqual(
+            ['/other', '/zun-2'], found(filters={'status': 'created'})
+        )
         self.assertEqual([], found(all=True, filters={'id': second[::-1]}))
 
     def test_commands_that_end(self):
@@ -143,8 +159,9 @@ class TestContainers(DockerEngineTestCase):
             ident = self.create('zun-' + command[0], command)
             self.client.start(ident)
             state = self.state(ident)
-            self.assertEqual(('exited', code),
-                             (state['Status'], state['ExitCode']))
+            self.assertEqual(
+                ('exited', code), (state['Status'], state['ExitCode'])
+            )
         ident = self.create('zun-sleep', ('sleep', '0.1'))
         self.client.start(ident)
         self.assertTrue(self.state(ident)['Running'])
@@ -152,8 +169,10 @@ class TestContainers(DockerEngineTestCase):
         self.assertEqual('exited', self.state(ident)['Status'])
 
     def test_a_container_with_auto_remove_goes_when_it_ends(self):
-        ident = self.create('zun-1', host_config=self.client
-                            .create_host_config(auto_remove=True))
+        ident = self.create(
+            'zun-1',
+            host_config=self.client.create_host_config(auto_remove=True),
+        )
         self.client.start(ident)
         self.client.kill(ident)
         self.assertEqual([], self.client.containers(all=True))
@@ -197,8 +216,7 @@ class TestContainers(DockerEngineTestCase):
     def test_events(self):
         ident = self.create('zun-1')
         seen = []
-        stream = self.client.events(decode=True,
-                                    until=int(time.time()) + 3)
+        stream = self.client.events(decode=True, until=int(time.time()) + 3)
 
         def read():
             seen.extend(event['Action'] for event in stream)
@@ -213,98 +231,129 @@ class TestContainers(DockerEngineTestCase):
 
 
 class TestSystemImagesNetworks(DockerEngineTestCase):
-
     def test_versions(self):
         self.assertTrue(self.client.ping())
         self.assertEqual('1.41', self.connect('auto').api_version)
-        problem = self.assertRaises(errors.APIError,
-                                    self.connect('1.50').containers)
-        self.assertEqual('client version 1.50 is too new. Maximum supported '
-                         'API version is 1.41', problem.explanation)
+        problem = self.assertRaises(
+            errors.APIError, self.connect('1.50').containers
+        )
+        self.assertEqual(
+            'client version 1.50 is too new. Maximum supported '
+            'API version is 1.41',
+            problem.explanation,
+        )
 
     def test_info_counts_containers(self):
         self.client.start(self.create('zun-1'))
         self.create('zun-2')
         info = self.client.info()
-        self.assertEqual((2, 1, 1),
-                         (info['Containers'], info['ContainersRunning'],
-                          info['ContainersStopped']))
+        self.assertEqual(
+            (2, 1, 1),
+            (
+                info['Containers'],
+                info['ContainersRunning'],
+                info['ContainersStopped'],
+            ),
+        )
 
     def test_images(self):
-        problem = self.assertRaises(errors.ImageNotFound,
-                                    self.client.inspect_image, 'alpine')
-        self.assertEqual('No such image: alpine:latest',
-                         problem.explanation)
-        problem = self.assertRaises(errors.ImageNotFound, self.create,
-                                    'zun-1', image='alpine')
+        problem = self.assertRaises(
+            errors.ImageNotFound, self.client.inspect_image, 'alpine'
+        )
+        self.assertEqual('No such image: alpine:latest', problem.explanation)
+        problem = self.assertRaises(
+            errors.ImageNotFound, self.create, 'zun-1', image='alpine'
+        )
         self.assertEqual(404, problem.status_code)
 
-        self.assertIn('Downloaded newer image',
-                      self.client.pull('alpine', tag='latest'))
-        self.assertIn('Image is up to date',
-                      self.client.pull('alpine', tag='latest'))
+        self.assertIn(
+            'Downloaded newer image', self.client.pull('alpine', tag='latest')
+        )
+        self.assertIn(
+            'Image is up to date', self.client.pull('alpine', tag='latest')
+        )
         self.create('zun-1', image='alpine')
-        problem = self.assertRaises(errors.NotFound, self.client.pull,
-                                    'nosuch', tag='latest')
+        problem = self.assertRaises(
+            errors.NotFound, self.client.pull, 'nosuch', tag='latest'
+        )
         self.assertIn('pull access denied for nosuch', problem.explanation)
-        problem = self.assertRaises(errors.NotFound, self.client.pull,
-                                    'alpine', tag='9')
-        self.assertIn('manifest for alpine:9 not found',
-                      problem.explanation)
+        problem = self.assertRaises(
+            errors.NotFound, self.client.pull, 'alpine', tag='9'
+        )
+        self.assertIn('manifest for alpine:9 not found', problem.explanation)
 
     def test_networks(self):
         network = self.client.create_network('lab', 'kuryr')['Id']
-        problem = self.assertRaises(errors.APIError,
-                                    self.client.create_network, 'lab')
+        problem = self.assertRaises(
+            errors.APIError, self.client.create_network, 'lab'
+        )
         self.assertEqual(409, problem.status_code)
-        self.assertEqual([network], [
-            entry['Id'] for entry in self.client.networks(names=['lab'])])
+        self.assertEqual(
+            [network],
+            [entry['Id'] for entry in self.client.networks(names=['lab'])],
+        )
 
-        config = self.client.create_networking_config({
-            'lab': self.client.create_endpoint_config(
-                ipv4_address='10.77.0.9')})
-        ident = self.create('zun-1', networking_config=config, host_config=(
-            self.client.create_host_config(network_mode='lab')))
+        config = self.client.create_networking_config(
+            {
+                'lab': self.client.create_endpoint_config(
+                    ipv4_address='10.77.0.9'
+                )
+            }
+        )
+        ident = self.create(
+            'zun-1',
+            networking_config=config,
+            host_config=(self.client.create_host_config(network_mode='lab')),
+        )
         self.client.start(ident)
         seen = self.client.inspect_container(ident)['NetworkSettings']
-        self.assertEqual('10.77.0.9',
-                         seen['Networks']['lab']['IPAddress'])
-        problem = self.assertRaises(errors.APIError,
-                                    self.client.remove_network, 'lab')
+        self.assertEqual('10.77.0.9', seen['Networks']['lab']['IPAddress'])
+        problem = self.assertRaises(
+            errors.APIError, self.client.remove_network, 'lab'
+        )
         self.assertEqual(403, problem.status_code)
 
         self.client.disconnect_container_from_network(ident, 'lab')
         problem = self.assertRaises(
-            errors.APIError, self.client.disconnect_container_from_network,
-            ident, 'lab')
-        self.assertIn(' is not connected to the network ',
-                      problem.explanation)
+            errors.APIError,
+            self.client.disconnect_container_from_network,
+            ident,
+            'lab',
+        )
+        self.assertIn(' is not connected to the network ', problem.explanation)
         self.client.connect_container_to_network(ident, 'lab')
         self.client.remove_container(ident, force=True)
         self.client.remove_network('lab')
-        self.assertRaises(errors.NotFound, self.client.inspect_network,
-                          'lab')
+        self.assertRaises(errors.NotFound, self.client.inspect_network, 'lab')
 
     def test_start_on_a_network_that_is_not_there(self):
-        ident = self.create('zun-1', host_config=(
-            self.client.create_host_config(network_mode='gone')))
-        problem = self.assertRaises(errors.NotFound, self.client.start,
-                                    ident)
+        ident = self.create(
+            'zun-1',
+            host_config=(self.client.create_host_config(network_mode='gone')),
+        )
+        problem = self.assertRaises(errors.NotFound, self.client.start, ident)
         self.assertEqual('network gone not found', problem.explanation)
         self.assertEqual('created', self.state(ident)['Status'])
 
 
 class TestFaults(DockerEngineTestCase):
-
     def test_errors_for_the_next_starts(self):
-        self.order('container_start', 'error', count=2, status=500,
-                   message='context deadline exceeded')
+        self.order(
+            'container_start',
+            'error',
+            count=2,
+            status=500,
+            message='context deadline exceeded',
+        )
         ident = self.create('zun-1')
         for _attempt in range(2):
-            problem = self.assertRaises(errors.APIError, self.client.start,
-                                        ident)
-            self.assertEqual((500, 'context deadline exceeded'),
-                             (problem.status_code, problem.explanation))
+            problem = self.assertRaises(
+                errors.APIError, self.client.start, ident
+            )
+            self.assertEqual(
+                (500, 'context deadline exceeded'),
+                (problem.status_code, problem.explanation),
+            )
         self.assertFalse(self.state(ident)['Running'])
         self.client.start(ident)
         self.assertTrue(self.state(ident)['Running'])
@@ -325,14 +374,20 @@ class TestFaults(DockerEngineTestCase):
         ident = self.create('zun-1')
         self.client.start(ident)
         state = self.state(ident)
-        self.assertEqual(('exited', 3, 0), (
-            state['Status'], state['ExitCode'], state['Pid']))
+        self.assertEqual(
+            ('exited', 3, 0),
+            (state['Status'], state['ExitCode'], state['Pid']),
+        )
 
     def test_a_delay_past_the_clients_patience(self):
         self.order('container_create', 'delay', seconds=0.6)
         impatient = self.connect(timeout=0.2)
-        self.assertRaises(requests.ReadTimeout, impatient.create_container,
-                          'busybox', name='zun-1')
+        self.assertRaises(
+            requests.ReadTimeout,
+            impatient.create_container,
+            'busybox',
+            name='zun-1',
+        )
         self.assertRaises(errors.NotFound, self.state, 'zun-1')
         time.sleep(0.8)
         self.assertEqual('created', self.state('zun-1')['Status'])
@@ -340,23 +395,32 @@ class TestFaults(DockerEngineTestCase):
     def test_refused_connections(self):
         self.control('POST', '/refuse', {'seconds': 0.5})
         time.sleep(0.2)
-        self.assertRaises((ConnectionRefusedError, FileNotFoundError),
-                          server.call, self.url, 'GET', '/_ping')
+        self.assertRaises(
+            (ConnectionRefusedError, FileNotFoundError),
+            server.call,
+            self.url,
+            'GET',
+            '/_ping',
+        )
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
                 status, _answer, _headers = server.call(
-                    self.url, 'GET', '/_ping')
+                    self.url, 'GET', '/_ping'
+                )
                 break
             except OSError:
                 time.sleep(0.1)
         self.assertEqual(200, status)
 
     def test_an_unknown_fault_is_refused(self):
-        for fault in ({'operation': 'container_start', 'kind': 'magic'},
-                      {'nonsense': 1}):
+        for fault in (
+            {'operation': 'container_start', 'kind': 'magic'},
+            {'nonsense': 1},
+        ):
             status, _answer, _headers = server.call(
-                self.url, 'POST', '/_emulator/faults', fault)
+                self.url, 'POST', '/_emulator/faults', fault
+            )
             self.assertEqual(400, status)
 
     def test_control(self):
@@ -378,15 +442,13 @@ class TestFaults(DockerEngineTestCase):
 
 
 class TestLoad(base.BaseTestCase):
-
     def test_speed_falls_beyond_the_knee(self):
         load = docker_engine.Load(knee=4, penalty=0.1, degradation=0)
         throughput = []
         for load.in_flight in (1, 2, 4, 8, 16):
             throughput.append(load.in_flight * load.speed())
         self.assertEqual([1, 2, 4], throughput[:3])
-        self.assertEqual(sorted(throughput[2:], reverse=True),
-                         throughput[2:])
+        self.assertEqual(sorted(throughput[2:], reverse=True), throughput[2:])
         self.assertLess(throughput[3], 4)
 
     def test_every_container_slows_it(self):
@@ -397,8 +459,10 @@ class TestLoad(base.BaseTestCase):
     def test_operations_share(self):
         load = docker_engine.Load(knee=1, penalty=0, degradation=0)
         began = time.monotonic()
-        threads = [threading.Thread(target=load.work, args=(0.1,))
-                   for _number in range(4)]
+        threads = [
+            threading.Thread(target=load.work, args=(0.1,))
+            for _number in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

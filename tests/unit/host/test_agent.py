@@ -25,9 +25,13 @@ from zun_bulk.host import agent
 
 
 def running(restarts=0, **state):
-    return {'State': dict({'Running': True, 'Pid': 1, 'Status': 'running',
-                           'ExitCode': 0}, **state),
-            'RestartCount': restarts}
+    return {
+        'State': dict(
+            {'Running': True, 'Pid': 1, 'Status': 'running', 'ExitCode': 0},
+            **state,
+        ),
+        'RestartCount': restarts,
+    }
 
 
 class FakeCompute:
@@ -39,8 +43,17 @@ class FakeCompute:
         self.deleted = []
         self.limits = None
 
-    def container_create(self, context, host, container, limits, networks,
-                         volumes, run, pci_requests):
+    def container_create(
+        self,
+        context,
+        host,
+        container,
+        limits,
+        networks,
+        volumes,
+        run,
+        pci_requests,
+    ):
         self.created.append(container.uuid)
         self.limits = limits
         self.networks = networks
@@ -51,7 +64,6 @@ class FakeCompute:
 
 
 class AgentTestCase(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
         self.useFixture(database.Database())
@@ -62,12 +74,19 @@ class AgentTestCase(base.BaseTestCase):
         self.docker = {}
         self.stuck = False
         self.compute = FakeCompute(mock.sentinel.context)
-        self.useFixture(fixtures.MockPatch(
-            'zun_bulk.rpc.ComputeAPI', side_effect=self.compute_for))
-        self.wake = self.useFixture(fixtures.MockPatch(
-            'zun_bulk.rpc.wake_conductors')).mock
-        self.useFixture(fixtures.MockPatch(
-            'zun.objects.Container.list', side_effect=self.containers))
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun_bulk.rpc.ComputeAPI', side_effect=self.compute_for
+            )
+        )
+        self.wake = self.useFixture(
+            fixtures.MockPatch('zun_bulk.rpc.wake_conductors')
+        ).mock
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.objects.Container.list', side_effect=self.containers
+            )
+        )
         self.now = 1000.0
         self.agent = self.new_agent()
 
@@ -76,8 +95,10 @@ class AgentTestCase(base.BaseTestCase):
         return self.compute
 
     def containers(self, context, filters):
-        return [types.SimpleNamespace(uuid=uuid)
-                for uuid in db.container_states(filters['uuid'])]
+        return [
+            types.SimpleNamespace(uuid=uuid)
+            for uuid in db.container_states(filters['uuid'])
+        ]
 
     def new_agent(self):
         return agent.HostAgent('host-1', self.docker.get, self.remove)
@@ -90,9 +111,14 @@ class AgentTestCase(base.BaseTestCase):
     def accept(self, count, host='host-1', **values):
         self.bulk, members = database.accept(count, **values)
         epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
-        db.place_members(self.bulk.id, epoch, [
-            (member, host, [{'network': 'net', 'port': 'p'}], {'cpu': 4})
-            for member in members])
+        db.place_members(
+            self.bulk.id,
+            epoch,
+            [
+                (member, host, [{'network': 'net', 'port': 'p'}], {'cpu': 4})
+                for member in members
+            ],
+        )
         return [member.container_uuid for member in members]
 
     def turn(self, seconds=1.0):
@@ -109,19 +135,26 @@ class AgentTestCase(base.BaseTestCase):
         """Play zun-compute: it gives a container up."""
         with db.writer() as session:
             table = db.zun_models.Container.__table__
-            session.execute(table.update().where(table.c.uuid == uuid).values(
-                status='Error', status_reason=reason, task_state=task_state))
+            session.execute(
+                table.update()
+                .where(table.c.uuid == uuid)
+                .values(
+                    status='Error', status_reason=reason, task_state=task_state
+                )
+            )
 
     def states(self):
         return db.count_members([self.bulk.id])[self.bulk.id]
 
     def member(self, uuid):
-        return next(member for member in db.list_members(self.bulk.id)
-                    if member.container_uuid == uuid)
+        return next(
+            member
+            for member in db.list_members(self.bulk.id)
+            if member.container_uuid == uuid
+        )
 
 
 class TestStart(AgentTestCase):
-
     def test_at_most_max_in_flight(self):
         uuids = self.accept(10)
         self.turn()
@@ -141,8 +174,14 @@ class TestStart(AgentTestCase):
         context = self.compute.context
         self.assertEqual(
             ('req-7', 'project-1', 'user-7', True, None),
-            (context.request_id, context.project_id, context.user_id,
-             context.is_admin, context.auth_token))
+            (
+                context.request_id,
+                context.project_id,
+                context.user_id,
+                context.is_admin,
+                context.auth_token,
+            ),
+        )
 
     def test_runs_once_it_has_settled(self):
         uuids = self.accept(3)
@@ -169,21 +208,24 @@ class TestStart(AgentTestCase):
         self.assertEqual([], self.compute.created)
 
     def test_exits_while_it_settles(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.start([uuid])
         self.turn()
-        self.docker[uuid] = running(Running=False, Status='exited',
-                                    ExitCode=3, Pid=0)
+        self.docker[uuid] = running(
+            Running=False, Status='exited', ExitCode=3, Pid=0
+        )
         self.turn(6.0)
         member = self.member(uuid)
-        self.assertEqual(('failed', 'application'),
-                         (member.state, member.reason_class))
-        self.assertEqual('host-1: the container exited with code 3',
-                         member.reason)
+        self.assertEqual(
+            ('failed', 'application'), (member.state, member.reason_class)
+        )
+        self.assertEqual(
+            'host-1: the container exited with code 3', member.reason
+        )
 
     def test_is_restarted_by_docker_while_it_settles(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.start([uuid])
         self.turn()
@@ -192,7 +234,7 @@ class TestStart(AgentTestCase):
         self.assertEqual({'failed': 1}, self.states())
 
     def test_one_that_is_only_to_be_created(self):
-        uuid, = self.accept(1, run=False)
+        (uuid,) = self.accept(1, run=False)
         self.turn()
         self.docker[uuid] = running(Running=False, Status='created', Pid=0)
         self.agent.created(uuid)
@@ -201,7 +243,7 @@ class TestStart(AgentTestCase):
         self.assertEqual({'running': 1}, self.states())
 
     def test_a_created_one_that_is_to_run_is_not_done(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.docker[uuid] = running(Running=False, Status='created', Pid=0)
         self.agent.created(uuid)
@@ -210,7 +252,7 @@ class TestStart(AgentTestCase):
         self.assertEqual({'starting': 1}, self.states())
 
     def test_only_the_first_try_needs_no_look(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.assertFalse(self.agent.is_new(uuid))
         self.turn()
         self.assertTrue(self.agent.is_new(uuid))
@@ -229,15 +271,15 @@ class TestStart(AgentTestCase):
 
 
 class TestFailures(AgentTestCase):
-
     def test_is_tried_again_and_then_fails(self):
-        uuid, = self.accept(1, max_attempts=2)
+        (uuid,) = self.accept(1, max_attempts=2)
         self.turn()
         self.break_row(uuid, 'Docker timed out')
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
-        self.assertEqual(('Creating', None, None, None),
-                         db.container_states([uuid])[uuid])
+        self.assertEqual(
+            ('Creating', None, None, None), db.container_states([uuid])[uuid]
+        )
         self.turn(5.0)
         self.assertEqual({'starting': 1}, self.states())
         self.break_row(uuid, 'Docker timed out')
@@ -245,24 +287,26 @@ class TestFailures(AgentTestCase):
         member = self.member(uuid)
         self.assertEqual(
             ('failed', 2, 'transient', 'host-1: Docker timed out'),
-            (member.state, member.attempt, member.reason_class,
-             member.reason))
+            (member.state, member.attempt, member.reason_class, member.reason),
+        )
 
     def test_waits_until_zun_compute_has_let_go(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.break_row(uuid, 'Docker timed out', 'container_creating')
         self.turn()
         self.assertEqual({'starting': 1}, self.states())
 
     def test_a_permanent_failure_is_tried_once(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.break_row(uuid, '404 ("No such image: nothing:1")')
         self.turn()
         member = self.member(uuid)
-        self.assertEqual(('failed', 1, 'permanent'), (
-            member.state, member.attempt, member.reason_class))
+        self.assertEqual(
+            ('failed', 1, 'permanent'),
+            (member.state, member.attempt, member.reason_class),
+        )
         self.assertIn('No such image: nothing:1', member.reason)
 
     def test_a_failure_makes_room(self):
@@ -281,30 +325,32 @@ class TestFailures(AgentTestCase):
         self.turn()
         self.assertEqual(
             [('deleted', 'failed')] * 2,
-            [(self.member(uuid).reason_class, self.member(uuid).state)
-             for uuid in uuids])
+            [
+                (self.member(uuid).reason_class, self.member(uuid).state)
+                for uuid in uuids
+            ],
+        )
 
     def test_a_create_that_was_lost(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.turn(CONF.zun_bulk.create_timeout + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.created)
 
     def test_a_slow_create_is_not_started_twice(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         with db.writer() as session:
             table = db.zun_models.Container.__table__
-            session.execute(table.update().values(
-                task_state='image_pulling'))
+            session.execute(table.update().values(task_state='image_pulling'))
         for _time in range(3):
             self.turn(CONF.zun_bulk.create_timeout + 1)
         self.assertEqual([uuid], self.compute.created)
         self.assertEqual({'starting': 1}, self.states())
 
     def test_a_start_whose_answer_was_lost(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.turn()
         self.docker[uuid] = running()
         self.turn(CONF.zun_bulk.create_timeout + 1)
@@ -315,7 +361,6 @@ class TestFailures(AgentTestCase):
 
 
 class TestRecovery(AgentTestCase):
-
     def test_takes_up_what_the_last_life_left(self):
         uuids = self.accept(3)
         self.turn()
@@ -331,7 +376,6 @@ class TestRecovery(AgentTestCase):
 
 
 class TestDelete(AgentTestCase):
-
     def delete(self):
         db.mark_bulk_deleting(self.bulk.id)
         self.agent.wake()
@@ -350,7 +394,7 @@ class TestDelete(AgentTestCase):
         self.wake.assert_called()
 
     def test_asks_again_for_one_that_stays(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.delete()
         self.turn()
         self.turn(agent.DELETE_RETRY + 1)
@@ -358,7 +402,7 @@ class TestDelete(AgentTestCase):
         self.assertEqual([uuid] * 2, self.compute.deleted)
 
     def test_one_that_zun_forgot_and_docker_did_not(self):
-        uuid, = self.accept(1)
+        (uuid,) = self.accept(1)
         self.docker[uuid] = running()
         self.delete()
         self.turn()

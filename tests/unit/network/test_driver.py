@@ -31,25 +31,39 @@ class FakeNetwork:
 
 
 class TestBulkNetwork(base.BaseTestCase):
-
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.MockPatchObject(
-            driver, '_driver_class', return_value=FakeNetwork))
+        self.useFixture(
+            fixtures.MockPatchObject(
+                driver, '_driver_class', return_value=FakeNetwork
+            )
+        )
         self.admin = mock.sentinel.admin_client
-        self.useFixture(fixtures.MockPatchObject(
-            driver, '_admin_client', return_value=self.admin))
+        self.useFixture(
+            fixtures.MockPatchObject(
+                driver, '_admin_client', return_value=self.admin
+            )
+        )
 
     def network(self, token=None):
         network = driver.BulkNetwork()
-        network.init(mock.Mock(auth_token=token, auth_token_info=None),
-                     docker_api='docker')
+        network.init(
+            mock.Mock(auth_token=token, auth_token_info=None),
+            docker_api='docker',
+        )
         return network
 
     def make_port(self, network, port, host='host-1', bind=True):
         return network.neutron_api.create_or_update_port(
-            mock.Mock(host=host), 'net', {'network': 'net', ports.PORT: port}
-            if port else {'network': 'net'}, 'owner', ['group'], bind)
+            mock.Mock(host=host),
+            'net',
+            {'network': 'net', ports.PORT: port}
+            if port
+            else {'network': 'net'},
+            'owner',
+            ['group'],
+            bind,
+        )
 
     def test_the_rest_is_the_other_drivers(self):
         network = self.network()
@@ -58,8 +72,9 @@ class TestBulkNetwork(base.BaseTestCase):
 
     def test_one_session_for_all_without_a_token(self):
         api = self.network().neutron_api
-        self.assertEqual((self.admin, self.admin),
-                         (api.client, api.admin_client))
+        self.assertEqual(
+            (self.admin, self.admin), (api.client, api.admin_client)
+        )
 
     def test_a_users_token_stays_his(self):
         api = self.network(token='token').neutron_api
@@ -69,8 +84,7 @@ class TestBulkNetwork(base.BaseTestCase):
     def test_a_port_of_a_bulk_is_taken_as_it_is(self):
         network = self.network()
         port = {'host': 'host-1', 'addresses': ['address']}
-        self.assertEqual((['address'], port),
-                         self.make_port(network, port))
+        self.assertEqual((['address'], port), self.make_port(network, port))
         # The other networks' ports are bound by nobody here.
         self.make_port(network, dict(port, host=None), bind=False)
         network.neutron_api._api.create_or_update_port.assert_not_called()
@@ -80,8 +94,10 @@ class TestBulkNetwork(base.BaseTestCase):
         port = {'host': 'host-2', 'addresses': ['address']}
         self.make_port(network, port)
         stock = network.neutron_api._api.create_or_update_port
-        self.assertEqual(('net', 'owner', ['group'], True), (
-            stock.call_args.args[1], *stock.call_args.args[3:]))
+        self.assertEqual(
+            ('net', 'owner', ['group'], True),
+            (stock.call_args.args[1], *stock.call_args.args[3:]),
+        )
 
     def test_a_single_container_has_no_port_yet(self):
         network = self.network()

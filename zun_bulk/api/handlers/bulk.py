@@ -52,11 +52,15 @@ def list_bulks(req):
     limit = util.page_size(query)
     try:
         bulks = db_api.list_bulks(
-            project_id, filters={key: query[key] for key in ('status', 'name')
-                                 if key in query},
-            limit=limit + 1, marker=query.get('marker'),
+            project_id,
+            filters={
+                key: query[key] for key in ('status', 'name') if key in query
+            },
+            limit=limit + 1,
+            marker=query.get('marker'),
             sort_key=query.get('sort_key', 'created_at'),
-            sort_dir=query.get('sort_dir', 'desc'))
+            sort_dir=query.get('sort_dir', 'desc'),
+        )
     except exception.ResourceNotFound as exc:
         raise exception.ValidationError(detail='marker: %s' % exc) from exc
     following = None
@@ -64,9 +68,14 @@ def list_bulks(req):
         bulks = bulks[:limit]
         following = view.next_url(req, query, bulks[-1].uuid)
     counts = db_api.count_members([bulk.id for bulk in bulks])
-    return util.json_response({
-        'bulks': [view.summary(req, bulk, counts[bulk.id]) for bulk in bulks],
-        'next': following})
+    return util.json_response(
+        {
+            'bulks': [
+                view.summary(req, bulk, counts[bulk.id]) for bulk in bulks
+            ],
+            'next': following,
+        }
+    )
 
 
 def get_bulk(req, ident):
@@ -90,9 +99,13 @@ def _detail(req, bulk):
     hosts = None
     if util.may_see_hosts(req.context):
         hosts = db_api.count_by_host(bulk.id)
-    return view.detail(req, bulk, db_api.count_members([bulk.id])[bulk.id],
-                       hosts, db_api.list_failures(bulk.id,
-                                                   view.MAX_FAILURES))
+    return view.detail(
+        req,
+        bulk,
+        db_api.count_members([bulk.id])[bulk.id],
+        hosts,
+        db_api.list_failures(bulk.id, view.MAX_FAILURES),
+    )
 
 
 def _wake(context, hosts=()):
@@ -106,5 +119,8 @@ def _wake(context, hosts=()):
         for host in hosts:
             rpc.wake_host(context, host)
     except Exception:
-        LOG.warning('No wake-up was sent; the database will be looked into '
-                    'at the next poll.', exc_info=True)
+        LOG.warning(
+            'No wake-up was sent; the database will be looked into '
+            'at the next poll.',
+            exc_info=True,
+        )
