@@ -53,6 +53,9 @@ def shared_lab():
 class FunctionalTestCase(base.BaseTestCase):
     """After each test nothing may be left of what it made."""
 
+    # The first test of a process waits for the lab, too.
+    TIMEOUT_SCALING_FACTOR = 6
+
     def setUp(self):
         super().setUp()
         self.lab = shared_lab()
