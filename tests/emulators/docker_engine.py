@@ -104,8 +104,11 @@ class Load:
         """How fast each operation goes, as a part of its speed alone."""
         beyond = max(0, self.in_flight - self.knee)
         share = self.knee / max(self.knee, self.in_flight)
-        return (share / (1 + self.penalty * beyond)
-                / (1 + self.degradation * self.containers))
+        return (
+            share
+            / (1 + self.penalty * beyond)
+            / (1 + self.degradation * self.containers)
+        )
 
     def work(self, seconds, paced=True):
         """Take the time of an operation that takes so long alone."""
@@ -129,7 +132,6 @@ class Load:
 
 
 class Container:
-
     def __init__(self, name, body, image):
         self.id = secrets.token_hex(32)
         self.name = name
@@ -151,8 +153,11 @@ class Container:
 
     @property
     def command(self):
-        entry = (self.config.get('Entrypoint')
-                 or self.image['Config']['Entrypoint'] or [])
+        entry = (
+            self.config.get('Entrypoint')
+            or self.image['Config']['Entrypoint']
+            or []
+        )
         command = self.config.get('Cmd') or self.image['Config']['Cmd'] or []
         return list(entry) + list(command)
 
@@ -175,8 +180,11 @@ class Container:
 
     def catch_up(self):
         """Let what should have happened by now be so."""
-        if (self.state == 'running' and self.ends_at is not None
-                and self.ends_at <= time.time()):
+        if (
+            self.state == 'running'
+            and self.ends_at is not None
+            and self.ends_at <= time.time()
+        ):
             self.end(self.ends_with, self.ends_at)
 
     @property
@@ -233,8 +241,14 @@ class DockerEngine(server.Emulator):
         ('POST', '/networks/([^/]+)/disconnect', 'network_disconnect'),
     )
 
-    def __init__(self, load=None, name='emulated', cpus=64,
-                 images=('busybox:latest',), registry=('alpine:latest',)):
+    def __init__(
+        self,
+        load=None,
+        name='emulated',
+        cpus=64,
+        images=('busybox:latest',),
+        registry=('alpine:latest',),
+    ):
         super().__init__()
         self.load = load or Load()
         self.name = name
@@ -247,8 +261,11 @@ class DockerEngine(server.Emulator):
         self._addresses = itertools.count(2)
         self.networks = {}
         self._clear()
-        for name, driver in (('bridge', 'bridge'), ('host', 'host'),
-                             ('none', 'null')):
+        for name, driver in (
+            ('bridge', 'bridge'),
+            ('host', 'host'),
+            ('none', 'null'),
+        ):
             self._add_network({'Name': name, 'Driver': driver})
 
     def _clear(self):
@@ -268,10 +285,12 @@ class DockerEngine(server.Emulator):
         if match:
             asked = tuple(map(int, match.groups()))
             if asked > tuple(map(int, API_VERSION.split('.'))):
-                raise error(400, 'client version %d.%d is too new. Maximum '
-                            'supported API version is %s'
-                            % (*asked, API_VERSION))
-            request.path = request.path[match.end():]
+                raise error(
+                    400,
+                    'client version %d.%d is too new. Maximum '
+                    'supported API version is %s' % (*asked, API_VERSION),
+                )
+            request.path = request.path[match.end() :]
         return request
 
     def subject(self, name, request, groups):
@@ -300,9 +319,11 @@ class DockerEngine(server.Emulator):
 
     def status(self, request):
         status = super().status(request)
-        status.body.update(in_flight=self.load.in_flight,
-                           peak=self.load.peak,
-                           containers=len(self.containers))
+        status.body.update(
+            in_flight=self.load.in_flight,
+            peak=self.load.peak,
+            containers=len(self.containers),
+        )
         return status
 
     def set_load(self, request):
@@ -326,40 +347,64 @@ class DockerEngine(server.Emulator):
     # ---------------------------------------------------------------- system
 
     def ping(self, _request):
-        return server.Response(200, 'OK', {'API-Version': API_VERSION,
-                                           'OSType': 'linux'})
+        return server.Response(
+            200, 'OK', {'API-Version': API_VERSION, 'OSType': 'linux'}
+        )
 
     def version(self, _request):
-        return server.Response(200, {
-            'Version': VERSION, 'ApiVersion': API_VERSION,
-            'MinAPIVersion': '1.12', 'Os': 'linux', 'Arch': 'amd64',
-            'KernelVersion': 'emulated', 'GitCommit': 'emulated',
-            'GoVersion': 'none', 'Platform': {'Name': self.NAME},
-            'Components': []})
+        return server.Response(
+            200,
+            {
+                'Version': VERSION,
+                'ApiVersion': API_VERSION,
+                'MinAPIVersion': '1.12',
+                'Os': 'linux',
+                'Arch': 'amd64',
+                'KernelVersion': 'emulated',
+                'GitCommit': 'emulated',
+                'GoVersion': 'none',
+                'Platform': {'Name': self.NAME},
+                'Components': [],
+            },
+        )
 
     def info(self, _request):
         states = [container.state for container in self.containers.values()]
-        return server.Response(200, {
-            'ID': 'EMULATED', 'Name': self.name, 'ServerVersion': VERSION,
-            'Containers': len(states),
-            'ContainersRunning': states.count('running'),
-            'ContainersPaused': states.count('paused'),
-            'ContainersStopped': (states.count('exited')
-                                  + states.count('created')),
-            'Images': len(self.images), 'Driver': 'overlay2',
-            'DriverStatus': [['Backing Filesystem', 'extfs']],
-            'NCPU': self.cpus, 'MemTotal': 64 << 30,
-            'Architecture': 'x86_64', 'OSType': 'linux',
-            'OperatingSystem': self.NAME, 'KernelVersion': 'emulated',
-            'Labels': [], 'Runtimes': {'runc': {'path': 'runc'}},
-            'DefaultRuntime': 'runc', 'DockerRootDir': '/',
-            'Warnings': None})
+        return server.Response(
+            200,
+            {
+                'ID': 'EMULATED',
+                'Name': self.name,
+                'ServerVersion': VERSION,
+                'Containers': len(states),
+                'ContainersRunning': states.count('running'),
+                'ContainersPaused': states.count('paused'),
+                'ContainersStopped': (
+                    states.count('exited') + states.count('created')
+                ),
+                'Images': len(self.images),
+                'Driver': 'overlay2',
+                'DriverStatus': [['Backing Filesystem', 'extfs']],
+                'NCPU': self.cpus,
+                'MemTotal': 64 << 30,
+                'Architecture': 'x86_64',
+                'OSType': 'linux',
+                'OperatingSystem': self.NAME,
+                'KernelVersion': 'emulated',
+                'Labels': [],
+                'Runtimes': {'runc': {'path': 'runc'}},
+                'DefaultRuntime': 'runc',
+                'DockerRootDir': '/',
+                'Warnings': None,
+            },
+        )
 
     def events(self, request):
         until = request.argument('until')
         filters = self._filters(request)
-        return server.Response(200, self._stream_events(
-            filters, float(until) if until else None))
+        return server.Response(
+            200, self._stream_events(filters, float(until) if until else None)
+        )
 
     def _stream_events(self, filters, until):
         with self.lock:
@@ -371,19 +416,31 @@ class DockerEngine(server.Emulator):
                 new = self.happened[position:]
                 position += len(new)
             for event in new:
-                if event['Action'] in filters.get('event',
-                                                  [event['Action']]):
+                if event['Action'] in filters.get('event', [event['Action']]):
                     yield json.dumps(event).encode() + b'\n'
 
     def _note(self, action, container):
         now = time.time()
-        self.happened.append({
-            'Type': 'container', 'Action': action, 'status': action,
-            'id': container.id, 'from': container.config.get('Image'),
-            'scope': 'local', 'time': int(now), 'timeNano': int(now * 1e9),
-            'Actor': {'ID': container.id, 'Attributes': {
-                'name': container.name, 'exitCode': str(container.exit_code),
-                **(container.config.get('Labels') or {})}}})
+        self.happened.append(
+            {
+                'Type': 'container',
+                'Action': action,
+                'status': action,
+                'id': container.id,
+                'from': container.config.get('Image'),
+                'scope': 'local',
+                'time': int(now),
+                'timeNano': int(now * 1e9),
+                'Actor': {
+                    'ID': container.id,
+                    'Attributes': {
+                        'name': container.name,
+                        'exitCode': str(container.exit_code),
+                        **(container.config.get('Labels') or {}),
+                    },
+                },
+            }
+        )
         self._event.notify_all()
 
     # ---------------------------------------------------------------- images
@@ -396,12 +453,22 @@ class DockerEngine(server.Emulator):
 
     def _add_image(self, name):
         self.images[name] = {
-            'Id': 'sha256:' + secrets.token_hex(32), 'RepoTags': [name],
-            'RepoDigests': [], 'Created': timestamp(time.time()),
-            'Size': 4 << 20, 'VirtualSize': 4 << 20, 'Os': 'linux',
+            'Id': 'sha256:' + secrets.token_hex(32),
+            'RepoTags': [name],
+            'RepoDigests': [],
+            'Created': timestamp(time.time()),
+            'Size': 4 << 20,
+            'VirtualSize': 4 << 20,
+            'Os': 'linux',
             'Architecture': 'amd64',
-            'Config': {'Cmd': ['sh'], 'Entrypoint': None, 'Env': [],
-                       'Labels': None, 'ExposedPorts': None}}
+            'Config': {
+                'Cmd': ['sh'],
+                'Entrypoint': None,
+                'Env': [],
+                'Labels': None,
+                'ExposedPorts': None,
+            },
+        }
 
     def _image(self, name):
         found = self.images.get(self._full(name))
@@ -413,10 +480,20 @@ class DockerEngine(server.Emulator):
         return found
 
     def image_list(self, _request):
-        return server.Response(200, [
-            {**image, 'Created': int(time.time()), 'Containers': -1,
-             'ParentId': '', 'SharedSize': -1, 'Labels': None}
-            for image in self.images.values()])
+        return server.Response(
+            200,
+            [
+                {
+                    **image,
+                    'Created': int(time.time()),
+                    'Containers': -1,
+                    'ParentId': '',
+                    'SharedSize': -1,
+                    'Labels': None,
+                }
+                for image in self.images.values()
+            ],
+        )
 
     def image_inspect(self, _request, name):
         return server.Response(200, self._image(name))
@@ -428,28 +505,44 @@ class DockerEngine(server.Emulator):
         known = {image.rpartition(':')[0] for image in self.registry}
         if name not in self.registry:
             if name.rpartition(':')[0] in known:
-                raise error(404, 'manifest for %s not found: manifest '
-                            'unknown: manifest unknown' % name)
-            raise error(404, 'pull access denied for %s, repository does '
-                        "not exist or may require 'docker login': denied: "
-                        'requested access to the resource is denied'
-                        % name.rpartition(':')[0])
+                raise error(
+                    404,
+                    'manifest for %s not found: manifest '
+                    'unknown: manifest unknown' % name,
+                )
+            raise error(
+                404,
+                'pull access denied for %s, repository does '
+                "not exist or may require 'docker login': denied: "
+                'requested access to the resource is denied'
+                % name.rpartition(':')[0],
+            )
         fresh = name in self.images
         if not fresh:
             self._add_image(name)
-        status = ('Image is up to date for %s' if fresh else
-                  'Downloaded newer image for %s') % name
-        return server.Response(200, b''.join(
-            json.dumps({'status': line}).encode() + b'\r\n'
-            for line in ('Pulling from library/' + repository,
-                         'Status: ' + status)))
+        status = (
+            'Image is up to date for %s'
+            if fresh
+            else 'Downloaded newer image for %s'
+        ) % name
+        return server.Response(
+            200,
+            b''.join(
+                json.dumps({'status': line}).encode() + b'\r\n'
+                for line in (
+                    'Pulling from library/' + repository,
+                    'Status: ' + status,
+                )
+            ),
+        )
 
     def image_remove(self, _request, name):
         image = self._image(name)
         tag = image['RepoTags'][0]
         del self.images[tag]
-        return server.Response(200, [{'Untagged': tag},
-                                     {'Deleted': image['Id']}])
+        return server.Response(
+            200, [{'Untagged': tag}, {'Deleted': image['Id']}]
+        )
 
     # ------------------------------------------------------------ containers
 
@@ -460,7 +553,8 @@ class DockerEngine(server.Emulator):
             return found
         for container in self.containers.values():
             if container.name == ident or (
-                    len(ident) >= 4 and container.id.startswith(ident)):
+                len(ident) >= 4 and container.id.startswith(ident)
+            ):
                 return container
 
     def _get(self, ident):
@@ -477,10 +571,12 @@ class DockerEngine(server.Emulator):
 
     def container_list(self, request):
         filters, everything = self._filters(request), request.flag('all')
-        found = [self._summary(container)
-                 for container in self.containers.values()
-                 if (everything or container.running or 'status' in filters)
-                 and self._passes(container, filters)]
+        found = [
+            self._summary(container)
+            for container in self.containers.values()
+            if (everything or container.running or 'status' in filters)
+            and self._passes(container, filters)
+        ]
         found.sort(key=lambda entry: entry['Created'], reverse=True)
         limit = int(request.argument('limit', '-1'))
         return server.Response(200, found if limit < 0 else found[:limit])
@@ -494,31 +590,38 @@ class DockerEngine(server.Emulator):
             return name in labels and (not equal or labels[name] == value)
 
         tests = {
-            'name': lambda value: re.search(value.removeprefix('/'),
-                                            container.name),
+            'name': lambda value: re.search(
+                value.removeprefix('/'), container.name
+            ),
             'id': container.id.startswith,
             'status': lambda value: container.state == value,
             'network': lambda value: value in container.networks,
         }
-        return (all(any(map(tests[name], values))
-                    for name, values in filters.items() if name in tests)
-                and all(map(has_label, filters.get('label', ()))))
+        return all(
+            any(map(tests[name], values))
+            for name, values in filters.items()
+            if name in tests
+        ) and all(map(has_label, filters.get('label', ())))
 
     def _summary(self, container):
-        up = {'running': 'Up', 'paused': 'Up (Paused)',
-              'created': 'Created'}
+        up = {'running': 'Up', 'paused': 'Up (Paused)', 'created': 'Created'}
         return {
-            'Id': container.id, 'Names': ['/' + container.name],
+            'Id': container.id,
+            'Names': ['/' + container.name],
             'Image': container.config['Image'],
             'ImageID': container.image['Id'],
             'Command': ' '.join(container.command),
-            'Created': int(container.created), 'Ports': [], 'Mounts': [],
+            'Created': int(container.created),
+            'Ports': [],
+            'Mounts': [],
             'Labels': container.config.get('Labels') or {},
             'State': container.state,
-            'Status': up.get(container.state,
-                             'Exited (%d)' % container.exit_code),
+            'Status': up.get(
+                container.state, 'Exited (%d)' % container.exit_code
+            ),
             'HostConfig': {'NetworkMode': self._mode(container)},
-            'NetworkSettings': {'Networks': container.networks}}
+            'NetworkSettings': {'Networks': container.networks},
+        }
 
     @staticmethod
     def _mode(container):
@@ -530,23 +633,30 @@ class DockerEngine(server.Emulator):
         name = request.argument('name') or 'emulated_' + secrets.token_hex(4)
         name = name.removeprefix('/')
         if not re.fullmatch(r'[a-zA-Z0-9][a-zA-Z0-9_.-]+', name):
-            raise error(400, 'Invalid container name (%s), only '
-                        '[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed' % name)
+            raise error(
+                400,
+                'Invalid container name (%s), only '
+                '[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed' % name,
+            )
         image = self._image(body['Image'])
         for other in self.containers.values():
             if other.name == name:
-                raise error(409, 'Conflict. The container name "/%s" is '
-                            'already in use by container "%s". You have to '
-                            'remove (or rename) that container to be able '
-                            'to reuse that name.' % (name, other.id))
-        endpoints = (body.pop('NetworkingConfig', None)
-                     or {}).get('EndpointsConfig') or {}
+                raise error(
+                    409,
+                    'Conflict. The container name "/%s" is '
+                    'already in use by container "%s". You have to '
+                    'remove (or rename) that container to be able '
+                    'to reuse that name.' % (name, other.id),
+                )
+        endpoints = (body.pop('NetworkingConfig', None) or {}).get(
+            'EndpointsConfig'
+        ) or {}
         container = Container(name, body, image)
         container.config.setdefault('Hostname', container.id[:12])
         container.networks = {
-            'bridge' if network == 'default' else network:
-                dict(endpoint or {})
-            for network, endpoint in endpoints.items()}
+            'bridge' if network == 'default' else network: dict(endpoint or {})
+            for network, endpoint in endpoints.items()
+        }
         container.networks.setdefault(self._mode(container), {})
         self.containers[container.id] = container
         self._note('create', container)
@@ -556,42 +666,73 @@ class DockerEngine(server.Emulator):
         container = self._get(ident)
         command = container.command
         state = container.state
-        return server.Response(200, {
-            'Id': container.id, 'Name': '/' + container.name,
-            'Created': timestamp(container.created),
-            'Path': command[0] if command else '', 'Args': command[1:],
-            'Image': container.image['Id'], 'Driver': 'overlay2',
-            'Platform': 'linux', 'RestartCount': container.restart_count,
-            'State': {
-                'Status': state, 'Running': container.running,
-                'Paused': state == 'paused', 'Restarting': False,
-                'OOMKilled': False, 'Dead': False, 'Pid': container.pid,
-                'ExitCode': container.exit_code, 'Error': container.error,
-                'StartedAt': timestamp(container.started),
-                'FinishedAt': timestamp(container.finished)},
-            'Config': self._config(container),
-            'HostConfig': {'Runtime': 'runc', **container.host_config,
-                           'NetworkMode': self._mode(container)},
-            'NetworkSettings': {
-                'SandboxID': container.id[::-1],
-                'IPAddress': '', 'Ports': {},
-                'Networks': container.networks},
-            'Mounts': []})
+        return server.Response(
+            200,
+            {
+                'Id': container.id,
+                'Name': '/' + container.name,
+                'Created': timestamp(container.created),
+                'Path': command[0] if command else '',
+                'Args': command[1:],
+                'Image': container.image['Id'],
+                'Driver': 'overlay2',
+                'Platform': 'linux',
+                'RestartCount': container.restart_count,
+                'State': {
+                    'Status': state,
+                    'Running': container.running,
+                    'Paused': state == 'paused',
+                    'Restarting': False,
+                    'OOMKilled': False,
+                    'Dead': False,
+                    'Pid': container.pid,
+                    'ExitCode': container.exit_code,
+                    'Error': container.error,
+                    'StartedAt': timestamp(container.started),
+                    'FinishedAt': timestamp(container.finished),
+                },
+                'Config': self._config(container),
+                'HostConfig': {
+                    'Runtime': 'runc',
+                    **container.host_config,
+                    'NetworkMode': self._mode(container),
+                },
+                'NetworkSettings': {
+                    'SandboxID': container.id[::-1],
+                    'IPAddress': '',
+                    'Ports': {},
+                    'Networks': container.networks,
+                },
+                'Mounts': [],
+            },
+        )
 
     @staticmethod
     def _config(container):
         """What was asked for, and the image's where nothing was."""
-        asked = {name: value for name, value in container.config.items()
-                 if value is not None}
-        return {'Hostname': '', 'Tty': False, 'OpenStdin': False,
-                'WorkingDir': '', 'User': '', 'Volumes': None,
-                **container.image['Config'], 'Labels': {}, **asked}
+        asked = {
+            name: value
+            for name, value in container.config.items()
+            if value is not None
+        }
+        return {
+            'Hostname': '',
+            'Tty': False,
+            'OpenStdin': False,
+            'WorkingDir': '',
+            'User': '',
+            'Volumes': None,
+            **container.image['Config'],
+            'Labels': {},
+            **asked,
+        }
 
     def container_start(self, _request, ident):
         container = self._get(ident)
         if container.state == 'paused':
-            raise error(409, 'cannot start a paused container, try unpause '
-                        'instead')
+            raise error(
+                409, 'cannot start a paused container, try unpause instead'
+            )
         if container.running:
             raise server.Response(304)
         self._begin(container)
@@ -624,8 +765,11 @@ class DockerEngine(server.Emulator):
     def container_kill(self, _request, ident):
         container = self._get(ident)
         if not container.running:
-            raise error(409, 'Cannot kill container: %s: Container %s is not '
-                        'running' % (ident, container.id))
+            raise error(
+                409,
+                'Cannot kill container: %s: Container %s is not '
+                'running' % (ident, container.id),
+            )
         container.end(137)
         self._note('die', container)
         self._auto_remove(container)
@@ -664,8 +808,10 @@ class DockerEngine(server.Emulator):
             with self._event:
                 container.catch_up()
                 ended = container.id not in self.containers or (
-                    not container.running and container.started
-                    and container.finished != seen)
+                    not container.running
+                    and container.started
+                    and container.finished != seen
+                )
                 if not ended:
                     self._event.wait(0.1)
         yield json.dumps({'StatusCode': container.exit_code}).encode()
@@ -685,23 +831,33 @@ class DockerEngine(server.Emulator):
         text = b'started\n'
         if not container.config.get('Tty'):
             text = bytes([1, 0, 0, 0]) + len(text).to_bytes(4) + text
-        return server.Response(200, text, {
-            'Content-Type': 'application/octet-stream'})
+        return server.Response(
+            200, text, {'Content-Type': 'application/octet-stream'}
+        )
 
     def container_top(self, _request, ident):
         container = self._get(ident)
         if not container.running:
             raise error(409, 'Container %s is not running' % container.id)
-        return server.Response(200, {
-            'Titles': ['PID', 'CMD'],
-            'Processes': [[str(container.pid), ' '.join(container.command)]]})
+        return server.Response(
+            200,
+            {
+                'Titles': ['PID', 'CMD'],
+                'Processes': [
+                    [str(container.pid), ' '.join(container.command)]
+                ],
+            },
+        )
 
     def container_remove(self, request, ident):
         container = self._get(ident)
         if container.running and not request.flag('force'):
-            raise error(409, 'You cannot remove a running container %s. Stop '
-                        'the container before attempting removal or force '
-                        'remove' % container.id)
+            raise error(
+                409,
+                'You cannot remove a running container %s. Stop '
+                'the container before attempting removal or force '
+                'remove' % container.id,
+            )
         self.containers.pop(container.id, None)
         self._note('destroy', container)
         return server.Response(204)
@@ -711,14 +867,19 @@ class DockerEngine(server.Emulator):
     def _add_network(self, body):
         ident = secrets.token_hex(32)
         self.networks[ident] = {
-            'Id': ident, 'Name': body['Name'],
-            'Driver': body.get('Driver') or 'bridge', 'Scope': 'local',
+            'Id': ident,
+            'Name': body['Name'],
+            'Driver': body.get('Driver') or 'bridge',
+            'Scope': 'local',
             'Created': timestamp(time.time()),
             'EnableIPv6': bool(body.get('EnableIPv6')),
             'IPAM': body.get('IPAM') or {'Driver': 'default', 'Config': []},
-            'Internal': False, 'Attachable': False, 'Ingress': False,
+            'Internal': False,
+            'Attachable': False,
+            'Ingress': False,
             'Options': body.get('Options') or {},
-            'Labels': body.get('Labels') or {}}
+            'Labels': body.get('Labels') or {},
+        }
         return ident
 
     def _find_network(self, ident):
@@ -740,44 +901,62 @@ class DockerEngine(server.Emulator):
         if network['Driver'] != 'null' and not endpoint.get('IPAddress'):
             number = next(self._addresses)
             endpoint['IPAddress'] = address or '172.17.%d.%d' % (
-                number // 256, number % 256)
-        endpoint.update(NetworkID=network['Id'],
-                        EndpointID=secrets.token_hex(32))
+                number // 256,
+                number % 256,
+            )
+        endpoint.update(
+            NetworkID=network['Id'], EndpointID=secrets.token_hex(32)
+        )
 
     def _members(self, network):
-        return {container.id: {'Name': container.name}
-                for container in self.containers.values()
-                if network['Name'] in container.networks
-                and container.running}
+        return {
+            container.id: {'Name': container.name}
+            for container in self.containers.values()
+            if network['Name'] in container.networks and container.running
+        }
 
     def network_list(self, request):
         filters = self._filters(request)
-        return server.Response(200, [
-            network for network in self.networks.values()
-            if any(name in network['Name']
-                   for name in filters.get('name', ['']))
-            and any(network['Id'].startswith(ident)
-                    for ident in filters.get('id', ['']))])
+        return server.Response(
+            200,
+            [
+                network
+                for network in self.networks.values()
+                if any(
+                    name in network['Name']
+                    for name in filters.get('name', [''])
+                )
+                and any(
+                    network['Id'].startswith(ident)
+                    for ident in filters.get('id', [''])
+                )
+            ],
+        )
 
     def network_create(self, request):
         body = request.json()
         if self._find_network(body['Name']):
-            raise error(409, 'network with name %s already exists'
-                        % body['Name'])
-        return server.Response(201, {'Id': self._add_network(body),
-                                     'Warning': ''})
+            raise error(
+                409, 'network with name %s already exists' % body['Name']
+            )
+        return server.Response(
+            201, {'Id': self._add_network(body), 'Warning': ''}
+        )
 
     def network_inspect(self, _request, ident):
         network = self._network(ident)
-        return server.Response(200, {**network,
-                                     'Containers': self._members(network)})
+        return server.Response(
+            200, {**network, 'Containers': self._members(network)}
+        )
 
     def network_remove(self, _request, ident):
         network = self._network(ident)
         if self._members(network):
-            raise error(403, 'error while removing network: network %s id %s '
-                        'has active endpoints'
-                        % (network['Name'], network['Id']))
+            raise error(
+                403,
+                'error while removing network: network %s id %s '
+                'has active endpoints' % (network['Name'], network['Id']),
+            )
         del self.networks[network['Id']]
         return server.Response(204)
 
@@ -785,7 +964,8 @@ class DockerEngine(server.Emulator):
         body, network = request.json(), self._network(ident)
         container = self._get(body['Container'])
         container.networks[network['Name']] = dict(
-            body.get('EndpointConfig') or {})
+            body.get('EndpointConfig') or {}
+        )
         if container.running:
             self._attach(container, network)
         return server.Response(200)
@@ -794,24 +974,38 @@ class DockerEngine(server.Emulator):
         body, network = request.json(), self._network(ident)
         container = self._get(body['Container'])
         if network['Name'] not in container.networks:
-            raise error(500, 'container %s is not connected to the network %s'
-                        % (container.id, network['Name']))
+            raise error(
+                500,
+                'container %s is not connected to the network %s'
+                % (container.id, network['Name']),
+            )
         del container.networks[network['Name']]
         return server.Response(200)
 
 
 def main():
     parser = server.argument_parser(__doc__)
-    parser.add_argument('--name', default='emulated',
-                        help="the engine's host name")
-    parser.add_argument('--image', action='append', dest='images',
-                        help='an image that is there from the start')
-    parser.add_argument('--scale', type=float, default=1.0,
-                        help='factor on all service times')
+    parser.add_argument(
+        '--name', default='emulated', help="the engine's host name"
+    )
+    parser.add_argument(
+        '--image',
+        action='append',
+        dest='images',
+        help='an image that is there from the start',
+    )
+    parser.add_argument(
+        '--scale', type=float, default=1.0, help='factor on all service times'
+    )
     args = parser.parse_args()
-    server.run(DockerEngine(Load(scale=args.scale), args.name,
-                            images=args.images or ('busybox:latest',)),
-               args.listen)
+    server.run(
+        DockerEngine(
+            Load(scale=args.scale),
+            args.name,
+            images=args.images or ('busybox:latest',),
+        ),
+        args.listen,
+    )
 
 
 if __name__ == '__main__':
