@@ -115,7 +115,15 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         return container
 
     def start(self, context, container):
-        container = super().start(context, container)
+        try:
+            container = super().start(context, container)
+        except exception.Conflict as error:
+            # Zun takes an error for "not found" wherever 404 is in its text,
+            # in an id for one, and drops what Docker has said.
+            said = error.__context__
+            if isinstance(said, exception.DockerError):
+                raise said from None
+            raise
         if container.status == consts.RUNNING:
             self._agent.started(container.uuid)
         elif self._agent.is_starting(container.uuid):

@@ -161,6 +161,19 @@ class TestStart(DriverTestCase):
         self.assertIn('failed to configure network', str(error))
         self.agent.started.assert_not_called()
 
+    def test_docker_keeps_its_words(self):
+        said = exception.DockerError(error_msg='containers/d404e/start: busy')
+        refused = exception.Conflict("Cannot act on container in 'Error'")
+        refused.__context__ = said
+        self.zun_start.side_effect = refused
+        self.assertIs(
+            said, self.assertRaises(exception.DockerError, self.start, 'Error')
+        )
+
+    def test_another_conflict(self):
+        self.zun_start.side_effect = exception.Conflict('paused')
+        self.assertRaises(exception.Conflict, self.start, 'Error')
+
     def test_of_a_single_container_it_stays_zuns_way(self):
         self.assertEqual(
             self.container, self.start('Stopped', is_starting=False)
