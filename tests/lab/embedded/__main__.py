@@ -328,8 +328,10 @@ def main():
         else:
             up_and_run(args, say)
     except KeyboardInterrupt:
-        print('lab: interrupted; logs, if any, stay in %s' % (ROOT / 'log'),
-              file=sys.stderr)
+        print(
+            'lab: interrupted; logs, if any, stay in %s' % (ROOT / 'log'),
+            file=sys.stderr,
+        )
         return 130
     except (embedded.LabError, errors.DockerException, OSError) as error:
         print('lab: %s' % error, file=sys.stderr)

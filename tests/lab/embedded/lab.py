@@ -101,8 +101,15 @@ class Lab:
     :param detached: whether the processes go on when this one ends.
     """
 
-    def __init__(self, root, engine_url=None, conf=None, capacity=1000,
-                 scale=1.0, detached=False):
+    def __init__(
+        self,
+        root,
+        engine_url=None,
+        conf=None,
+        capacity=1000,
+        scale=1.0,
+        detached=False,
+    ):
         self.root = pathlib.Path(root)
         self.conf = conf or {}
         self.capacity = capacity
@@ -142,36 +149,69 @@ class Lab:
         if self.emulated:
             # The path of a unix socket has room for 107 characters only.
             self.engine_url = 'http://127.0.0.1:%d' % free_ports(1)[0]
-            self._start('docker-engine', 'tests.emulators.docker_engine',
-                        '--listen', self.engine_url, '--image', IMAGE,
-                        '--name', HOST, '--scale', str(self.scale))
-        services = {'network': self.neutron_url,
-                    'placement': self.placement_url,
-                    'container': self.zun_url}
-        self._start('keystone', 'tests.emulators.keystone', '--listen',
-                    self.auth_url.removesuffix('/v3'),
-                    *('--service=%s=%s' % pair for pair in services.items()))
-        self._start('neutron', 'tests.emulators.neutron', '--listen',
-                    self.neutron_url, '--auth-url', self.auth_url,
-                    '--cidr', '10.77.0.0/16')
+            self._start(
+                'docker-engine',
+                'tests.emulators.docker_engine',
+                '--listen',
+                self.engine_url,
+                '--image',
+                IMAGE,
+                '--name',
+                HOST,
+                '--scale',
+                str(self.scale),
+            )
+        services = {
+            'network': self.neutron_url,
+            'placement': self.placement_url,
+            'container': self.zun_url,
+        }
+        self._start(
+            'keystone',
+            'tests.emulators.keystone',
+            '--listen',
+            self.auth_url.removesuffix('/v3'),
+            *('--service=%s=%s' % pair for pair in services.items()),
+        )
+        self._start(
+            'neutron',
+            'tests.emulators.neutron',
+            '--listen',
+            self.neutron_url,
+            '--auth-url',
+            self.auth_url,
+            '--cidr',
+            '10.77.0.0/16',
+        )
         self._wait_for_answer('keystone', self.auth_url, '')
         self._wait_for_answer('neutron', self.neutron_url)
         if self.emulated:
             self._wait_for_answer('docker-engine', self.engine_url, '/_ping')
 
     def _start_placement(self, port):
-        self._write('placement.conf', {
-            'DEFAULT': {'log_dir': self.root / 'log',
-                        'log_file': 'placement.log'},
-            'api': {'auth_strategy': 'keystone'},
-            'placement_database': {
-                'connection': self._database('placement'),
-                'sync_on_startup': True, 'sqlite_synchronous': False},
-            'keystone_authtoken': self._authtoken('placement'),
-        })
-        self._start('placement', 'tests.lab.embedded.placement_service',
-                    '--port', str(port),
-                    OS_PLACEMENT_CONFIG_DIR=str(self.root / 'etc'))
+        self._write(
+            'placement.conf',
+            {
+                'DEFAULT': {
+                    'log_dir': self.root / 'log',
+                    'log_file': 'placement.log',
+                },
+                'api': {'auth_strategy': 'keystone'},
+                'placement_database': {
+                    'connection': self._database('placement'),
+                    'sync_on_startup': True,
+                    'sqlite_synchronous': False,
+                },
+                'keystone_authtoken': self._authtoken('placement'),
+            },
+        )
+        self._start(
+            'placement',
+            'tests.lab.embedded.placement_service',
+            '--port',
+            str(port),
+            OS_PLACEMENT_CONFIG_DIR=str(self.root / 'etc'),
+        )
         self._wait_for_answer('placement', self.placement_url)
 
     def _database(self, name):
@@ -183,14 +223,22 @@ class Lab:
         return 'sqlite:///%s' % path
 
     def _authtoken(self, user):
-        return {'www_authenticate_uri': self.auth_url,
-                'service_token_roles_required': True, **self._login(user)}
+        return {
+            'www_authenticate_uri': self.auth_url,
+            'service_token_roles_required': True,
+            **self._login(user),
+        }
 
     def _login(self, user):
-        return {'auth_type': 'password', 'auth_url': self.auth_url,
-                'username': user, 'password': user,
-                'project_name': 'service', 'user_domain_id': 'default',
-                'project_domain_id': 'default'}
+        return {
+            'auth_type': 'password',
+            'auth_url': self.auth_url,
+            'username': user,
+            'password': user,
+            'project_name': 'service',
+            'user_domain_id': 'default',
+            'project_domain_id': 'default',
+        }
 
     def _write_zun_conf(self, port):
         data = self.root / 'data'
@@ -198,32 +246,49 @@ class Lab:
             'DEFAULT': {
                 # Zun has no node where its engine has another name.
                 'host': self.engine().info()['Name'],
-                'my_ip': '127.0.0.1', 'state_path': data,
+                'my_ip': '127.0.0.1',
+                'state_path': data,
                 'log_file': self.root / 'log' / 'zun.log',
-                'transport_url': 'fake://', 'container_driver': 'zun_bulk',
+                'transport_url': 'fake://',
+                'container_driver': 'zun_bulk',
                 # The default, cri, wants a container runtime.
-                'capsule_driver': 'fake', 'image_driver_list': 'docker',
-                'default_image_driver': 'docker', 'default_memory': 32,
-                'default_cpu': 0.1},
-            'api': {'host_ip': '127.0.0.1', 'port': port, 'workers': 1,
-                    'api_paste_config': PASTE},
-            'database': {'connection': self._database('zun'),
-                         'sqlite_synchronous': False},
+                'capsule_driver': 'fake',
+                'image_driver_list': 'docker',
+                'default_image_driver': 'docker',
+                'default_memory': 32,
+                'default_cpu': 0.1,
+            },
+            'api': {
+                'host_ip': '127.0.0.1',
+                'port': port,
+                'workers': 1,
+                'api_paste_config': PASTE,
+            },
+            'database': {
+                'connection': self._database('zun'),
+                'sqlite_synchronous': False,
+            },
             # A container claims one VCPU at least.
             'compute': {
                 'cpu_allocation_ratio': max(
-                    16, 2.0 * self.capacity / (os.cpu_count() or 1)),
-                'initial_ram_allocation_ratio': 64},
-            'docker': {'api_url': self.engine_url,
-                       'docker_remote_api_version': self._api_version(),
-                       'docker_remote_api_host': '127.0.0.1'},
+                    16, 2.0 * self.capacity / (os.cpu_count() or 1)
+                ),
+                'initial_ram_allocation_ratio': 64,
+            },
+            'docker': {
+                'api_url': self.engine_url,
+                'docker_remote_api_version': self._api_version(),
+                'docker_remote_api_host': '127.0.0.1',
+            },
             'network': {'driver': 'zun_bulk', 'driver_name': 'kuryr'},
             # The emulated engine takes kuryr's networks; of a real one no
             # network is wanted.
-            'zun_bulk': {'network_driver': 'kuryr' if self.emulated
-                         else 'labnet'},
+            'zun_bulk': {
+                'network_driver': 'kuryr' if self.emulated else 'labnet'
+            },
             'quota': dict.fromkeys(
-                ('containers', 'cpu', 'memory', 'disk'), -1),
+                ('containers', 'cpu', 'memory', 'disk'), -1
+            ),
             'oslo_concurrency': {'lock_path': data / 'locks'},
             'keystone_auth': self._login('zun'),
             'keystone_authtoken': self._authtoken('zun'),
@@ -236,8 +301,11 @@ class Lab:
         """The API version to speak: Zun's default, where it is served."""
         version = self.engine().version()
         lowest = version.get('MinAPIVersion', '1.12')
-        return max('1.40', lowest,
-                   key=lambda text: [int(part) for part in text.split('.')])
+        return max(
+            '1.40',
+            lowest,
+            key=lambda text: [int(part) for part in text.split('.')],
+        )
 
     def _write(self, name, settings):
         parser = configparser.RawConfigParser()
@@ -247,8 +315,12 @@ class Lab:
 
     def start_zun(self):
         """Start zun-api and zun-compute and wait until they take work."""
-        self._start('zun', 'tests.lab.embedded.zun_service', '--config-file',
-                    str(self.root / 'etc' / 'zun.conf'))
+        self._start(
+            'zun',
+            'tests.lab.embedded.zun_service',
+            '--config-file',
+            str(self.root / 'etc' / 'zun.conf'),
+        )
         self._wait('zun', self._zun_is_up)
 
     def _zun_is_up(self):
@@ -257,16 +329,22 @@ class Lab:
         except (OSError, server.http.client.HTTPException):
             return False
         up = status == 200 and any(
-            service['state'] == 'up' for service in body['services'])
+            service['state'] == 'up' for service in body['services']
+        )
         return up and bool(self._inventory())
 
     def _inventory(self):
-        headers = {'X-Auth-Token': self.token(),
-                   'OpenStack-API-Version': 'placement 1.28'}
+        headers = {
+            'X-Auth-Token': self.token(),
+            'OpenStack-API-Version': 'placement 1.28',
+        }
         for provider in self.providers():
             status, body, _headers = server.call(
-                self.placement_url, 'GET', '/resource_providers/%s/'
-                'inventories' % provider, headers=headers)
+                self.placement_url,
+                'GET',
+                '/resource_providers/%s/inventories' % provider,
+                headers=headers,
+            )
             if status == 200 and body['inventories']:
                 return body['inventories']
 
@@ -277,10 +355,14 @@ class Lab:
         with log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, '-m', module, *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=REPOSITORY, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=REPOSITORY,
+                start_new_session=True,
                 preexec_fn=None if self.detached else _end_with_parent,
-                env={**os.environ, **self._environment(), **environment})
+                env={**os.environ, **self._environment(), **environment},
+            )
 
     def _environment(self):
         """A stand-in for lspci, for a machine without PCI devices.
@@ -290,8 +372,10 @@ class Lab:
         stand_in = self.root / 'bin' / 'lspci'
         stand_in.write_text('#!/bin/sh\n')
         stand_in.chmod(0o755)
-        return {'PATH': '%s:%s' % (stand_in.parent, os.environ['PATH']),
-                'PYTHONUNBUFFERED': '1'}
+        return {
+            'PATH': '%s:%s' % (stand_in.parent, os.environ['PATH']),
+            'PYTHONUNBUFFERED': '1',
+        }
 
     def _wait(self, name, check):
         process = self.processes[name]
@@ -305,8 +389,9 @@ class Lab:
             return wait_for(name, ended_or_ready)
         except LabError as error:
             if process.poll() is None:
-                raise LabError('%s\n%s' % (error, self.log_tail(name))) \
-                    from error
+                raise LabError(
+                    '%s\n%s' % (error, self.log_tail(name))
+                ) from error
             raise
 
     def _wait_for_answer(self, name, url, path='/'):
@@ -319,8 +404,13 @@ class Lab:
             path = self.root / 'log' / (name + suffix)
             if path.exists():
                 text += path.read_text(errors='replace')
-        found = [line for line in text.splitlines() if not re.search(
-            'eventlet.wsgi.server|requestlog|zun.compute.claims', line)]
+        found = [
+            line
+            for line in text.splitlines()
+            if not re.search(
+                'eventlet.wsgi.server|requestlog|zun.compute.claims', line
+            )
+        ]
         return '\n'.join(found[-lines:])
 
     def kill(self, name, number=signal.SIGKILL):
@@ -339,8 +429,7 @@ class Lab:
             self.kill(name, signal.SIGTERM)
 
     def pids(self):
-        return {name: process.pid
-                for name, process in self.processes.items()}
+        return {name: process.pid for name, process in self.processes.items()}
 
     # ------------------------------------------------------------ using it
 
@@ -350,27 +439,44 @@ class Lab:
 
     def engine_name(self):
         version = self.engine().version()['Version']
-        return ('emulated Docker Engine' if self.emulated
-                else 'docker ' + version)
+        return (
+            'emulated Docker Engine' if self.emulated else 'docker ' + version
+        )
 
     def credentials(self, user='admin'):
         """:returns: {variable: value} for OpenStack's command line."""
-        return {'OS_AUTH_URL': self.auth_url, 'OS_USERNAME': user,
-                'OS_PASSWORD': user, 'OS_PROJECT_NAME': user,
-                'OS_USER_DOMAIN_ID': 'default',
-                'OS_PROJECT_DOMAIN_ID': 'default',
-                'OS_IDENTITY_API_VERSION': '3'}
+        return {
+            'OS_AUTH_URL': self.auth_url,
+            'OS_USERNAME': user,
+            'OS_PASSWORD': user,
+            'OS_PROJECT_NAME': user,
+            'OS_USER_DOMAIN_ID': 'default',
+            'OS_PROJECT_DOMAIN_ID': 'default',
+            'OS_IDENTITY_API_VERSION': '3',
+        }
 
     def token(self, user='admin'):
         if user not in self._tokens:
-            body = {'auth': {
-                'identity': {'methods': ['password'], 'password': {'user': {
-                    'name': user, 'password': user,
-                    'domain': {'id': 'default'}}}},
-                'scope': {'project': {'name': user,
-                                      'domain': {'id': 'default'}}}}}
+            body = {
+                'auth': {
+                    'identity': {
+                        'methods': ['password'],
+                        'password': {
+                            'user': {
+                                'name': user,
+                                'password': user,
+                                'domain': {'id': 'default'},
+                            }
+                        },
+                    },
+                    'scope': {
+                        'project': {'name': user, 'domain': {'id': 'default'}}
+                    },
+                }
+            }
             _status, _body, headers = server.call(
-                self.auth_url, 'POST', '/auth/tokens', body)
+                self.auth_url, 'POST', '/auth/tokens', body
+            )
             self._tokens[user] = headers['X-Subject-Token']
         return self._tokens[user]
 
@@ -380,16 +486,24 @@ class Lab:
         :returns: (status, answer).
         """
         status, answer, _headers = server.call(
-            self.zun_url, method, path, body, {
+            self.zun_url,
+            method,
+            path,
+            body,
+            {
                 'X-Auth-Token': self.token(user),
                 'OpenStack-API-Version': 'container 1.40',
-                **(headers or {})}, timeout=300)
+                **(headers or {}),
+            },
+            timeout=300,
+        )
         return status, answer
 
     def control(self, method, path, body=None):
         """Ask the emulated engine's control."""
         status, answer, _headers = server.call(
-            self.engine_url, method, '/_emulator' + path, body)
+            self.engine_url, method, '/_emulator' + path, body
+        )
         if status >= 300:
             raise LabError('%s %s: %d %s' % (method, path, status, answer))
         return answer
@@ -407,8 +521,11 @@ class Lab:
 
     def providers(self):
         status, body, _headers = server.call(
-            self.placement_url, 'GET', '/resource_providers',
-            headers={'X-Auth-Token': self.token()})
+            self.placement_url,
+            'GET',
+            '/resource_providers',
+            headers={'X-Auth-Token': self.token()},
+        )
         if status != 200:
             raise LabError('Placement answered %d: %s' % (status, body))
         return [provider['uuid'] for provider in body['resource_providers']]
@@ -418,45 +535,61 @@ class Lab:
         found = set()
         for provider in self.providers():
             _status, body, _headers = server.call(
-                self.placement_url, 'GET',
+                self.placement_url,
+                'GET',
                 '/resource_providers/%s/allocations' % provider,
-                headers={'X-Auth-Token': self.token()})
+                headers={'X-Auth-Token': self.token()},
+            )
             found.update(body['allocations'])
         return found
 
     def ports(self):
         """:returns: {port id: device id} of all of Neutron's ports."""
         _status, body, _headers = server.call(
-            self.neutron_url, 'GET', '/v2.0/ports',
-            headers={'X-Auth-Token': self.token()})
+            self.neutron_url,
+            'GET',
+            '/v2.0/ports',
+            headers={'X-Auth-Token': self.token()},
+        )
         return {port['id']: port['device_id'] for port in body['ports']}
 
     def network_id(self, name='lab'):
         _status, body, _headers = server.call(
-            self.neutron_url, 'GET', '/v2.0/networks?name=' + name,
-            headers={'X-Auth-Token': self.token()})
+            self.neutron_url,
+            'GET',
+            '/v2.0/networks?name=' + name,
+            headers={'X-Auth-Token': self.token()},
+        )
         return body['networks'][0]['id']
 
     def zun_containers(self):
         """:returns: {name: id} of the engine's containers that are Zun's."""
-        return {entry['Names'][0].lstrip('/'): entry['Id']
-                for entry in self.engine().containers(
-                    all=True, filters={'name': '^/?zun-'})}
+        return {
+            entry['Names'][0].lstrip('/'): entry['Id']
+            for entry in self.engine().containers(
+                all=True, filters={'name': '^/?zun-'}
+            )
+        }
 
     def leftovers(self):
         """:returns: {kind: number} of what no container should leave."""
-        owned = {'zun-' + uuid for uuid, in
-                 self.rows('SELECT uuid FROM container')}
+        owned = {
+            'zun-' + uuid
+            for (uuid,) in self.rows('SELECT uuid FROM container')
+        }
         names = self.zun_containers()
         if not self.emulated:
             # Another's containers may live on the same engine.
             names = owned & set(names)
-        found = {'containers at the engine': len(names),
-                 'ports': len(self.ports()),
-                 'allocations': len(self.allocations())}
+        found = {
+            'containers at the engine': len(names),
+            'ports': len(self.ports()),
+            'allocations': len(self.allocations()),
+        }
         for table in ('container', 'zun_bulk_bulk', 'zun_bulk_member'):
             found['rows in ' + table] = self.rows(
-                'SELECT count(*) FROM %s' % table)[0][0]
+                'SELECT count(*) FROM %s' % table
+            )[0][0]
         return {kind: number for kind, number in found.items() if number}
 
     def remove_containers(self):
@@ -465,7 +598,7 @@ class Lab:
         For the case that Zun itself can no longer be asked.
         """
         engine, names = self.engine(), self.zun_containers()
-        for uuid, in self.rows('SELECT uuid FROM container'):
+        for (uuid,) in self.rows('SELECT uuid FROM container'):
             if 'zun-' + uuid in names:
                 try:
                     engine.remove_container('zun-' + uuid, force=True)
@@ -476,11 +609,20 @@ class Lab:
 
     def save(self):
         """Write what ``load`` needs."""
-        state = {name: getattr(self, name) for name in (
-            'engine_url', 'emulated', 'auth_url', 'zun_url', 'neutron_url',
-            'placement_url')}
-        state['pids'] = {name: [pid, start_time(pid)]
-                         for name, pid in self.pids().items()}
+        state = {
+            name: getattr(self, name)
+            for name in (
+                'engine_url',
+                'emulated',
+                'auth_url',
+                'zun_url',
+                'neutron_url',
+                'placement_url',
+            )
+        }
+        state['pids'] = {
+            name: [pid, start_time(pid)] for name, pid in self.pids().items()
+        }
         (self.root / 'state.json').write_text(json.dumps(state, indent=1))
 
     def load(self):
