@@ -19,6 +19,7 @@ reported to the agent, and a delete finds a container that Zun lost sight of.
 
 from docker import errors
 from oslo_log import log as logging
+import requests
 from zun.common import consts
 from zun.common import exception
 from zun.container.docker import driver as docker_driver
@@ -124,6 +125,13 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             if isinstance(said, exception.DockerError):
                 raise said from None
             raise
+        except requests.exceptions.RequestException:
+            # No answer is not a failure: Docker may have started it.
+            found = self.inspect(container.uuid)
+            if found is None or not found['State']['Running']:
+                raise
+            container.status = consts.RUNNING
+            container.status_reason = None
         if container.status == consts.RUNNING:
             self._agent.started(container.uuid)
         elif self._agent.is_starting(container.uuid):

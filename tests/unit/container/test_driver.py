@@ -16,6 +16,7 @@ from unittest import mock
 from docker import errors
 import fixtures
 from oslotest import base
+import requests
 from zun.common import exception
 from zun.container.docker import driver as docker_driver
 
@@ -173,6 +174,20 @@ class TestStart(DriverTestCase):
     def test_another_conflict(self):
         self.zun_start.side_effect = exception.Conflict('paused')
         self.assertRaises(exception.Conflict, self.start, 'Error')
+
+    def test_an_answer_that_did_not_come(self):
+        self.zun_start.side_effect = requests.exceptions.ReadTimeout()
+        self.assertRaises(
+            requests.exceptions.ReadTimeout, self.start, 'Created'
+        )
+        self.exists()
+        self.assertRaises(
+            requests.exceptions.ReadTimeout, self.start, 'Created'
+        )
+        self.agent.started.assert_not_called()
+        self.exists(running=True)
+        self.assertEqual('Running', self.start('Created').status)
+        self.agent.started.assert_called_once_with('uuid-1')
 
     def test_of_a_single_container_it_stays_zuns_way(self):
         self.assertEqual(
