@@ -40,6 +40,9 @@ from zun_bulk.scheduler import placement
 
 LOG = logging.getLogger(__name__)
 
+CONTAINER_GONE = (
+    'the container was deleted outside its bulk before it was placed'
+)
 NO_ROOM = (
     'There are not enough hosts available: no host that passes the '
     'enabled filters has room left in Placement for this container.'
@@ -174,6 +177,9 @@ class Conductor:
 
     def _place(self, bulk, epoch, members):
         """Choose hosts for queued members, claim, make ports, hand over."""
+        members = self._with_container(bulk, members)
+        if not members:
+            return
         chosen, left = self._claim(bulk, members)
         if left:
             self._fail(bulk, left, NO_ROOM, 'capacity')
@@ -190,6 +196,17 @@ class Conductor:
                 lambda part: self._hand_over(bulk, epoch, part, known), parts
             ):
                 pass
+
+    def _with_container(self, bulk, members):
+        """Fail the members whose container was deleted outside the bulk.
+
+        :returns: the others.
+        """
+        rows = db.container_states([m.container_uuid for m in members])
+        gone = [m for m in members if m.container_uuid not in rows]
+        if gone:
+            self._fail(bulk, gone, CONTAINER_GONE, 'deleted')
+        return [m for m in members if m.container_uuid in rows]
 
     def _hand_over(self, bulk, epoch, chosen, known):
         """Make the ports of claimed members and give them to their hosts."""

@@ -15,6 +15,8 @@ from unittest import mock
 
 import fixtures
 from oslotest import base
+import sqlalchemy as sa
+from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.conductor import conductor
@@ -215,6 +217,19 @@ class TestBuild(ConductorTestCase):
             (BulkStatus.ERROR, '2 of 2 members failed'),
             (bulk.status, bulk.status_reason),
         )
+
+    def test_a_container_deleted_before_it_is_placed(self):
+        first = self.accept(3)[0].container_uuid
+        table = zun_models.Container.__table__
+        with db.writer() as session:
+            session.execute(sa.delete(table).where(table.c.uuid == first))
+        self.turn()
+        self.assertEqual({'placed': 2, 'failed': 1}, self.states())
+        self.assertEqual(
+            [('deleted', conductor.CONTAINER_GONE, 1)],
+            db.list_failures(self.bulk.id, 9),
+        )
+        self.assertNotIn(first, self.placement.claimed)
 
     def test_ports_that_neutron_refuses(self):
         self.accept(2)
