@@ -148,7 +148,9 @@ class HostAgent:
         if self._starts or self._deletes:
             patience = min(patience, CHECK_INTERVAL)
         if self._settling:
-            patience = min(patience, self._settling[0].due - now)
+            patience = min(
+                patience, min(item.due for item in self._settling) - now
+            )
         if self._delayed:
             patience = min(patience, min(self._delayed)[0] - now)
         return max(0.01, patience)
@@ -325,13 +327,23 @@ class HostAgent:
         due = [item.member for item in self._settling if item.due <= now]
         if not due:
             return
-        self._settling = [item for item in self._settling if item.due > now]
         self._know_bulks(due)
+        self._settling = [item for item in self._settling if item.due > now]
         verified = []
         for member in due:
+            try:
+                found = self._inspect(member.container_uuid)
+            except Exception as error:
+                # The engine does not answer, which says nothing of the
+                # container.
+                LOG.warning(
+                    'Could not look at container %(uuid)s: %(error)s',
+                    {'uuid': member.container_uuid, 'error': error},
+                )
+                self._settling.append(Settling(member, now + CHECK_INTERVAL))
+                continue
             problem = verification.problem(
-                self._inspect(member.container_uuid),
-                self._bulks[member.bulk_id][0].run,
+                found, self._bulks[member.bulk_id][0].run
             )
             if problem:
                 self._fail(

@@ -224,6 +224,19 @@ class TestStart(AgentTestCase):
             'host-1: the container exited with code 3', member.reason
         )
 
+    def test_engine_is_down_when_it_has_settled(self):
+        uuid = self.accept(1)[0]
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        inspect = self.agent._inspect
+        self.agent._inspect = mock.Mock(side_effect=OSError('refused'))
+        self.turn(5)
+        self.assertEqual({'starting': 1}, self.states())
+        self.agent._inspect = inspect
+        self.turn()
+        self.assertEqual({'running': 1}, self.states())
+
     def test_is_restarted_by_docker_while_it_settles(self):
         (uuid,) = self.accept(1)
         self.turn()
