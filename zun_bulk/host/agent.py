@@ -134,12 +134,16 @@ class HostAgent:
                     self._recover(time.monotonic())
                     recovered = True
                 self._turn(time.monotonic())
+                patience = self._patience(time.monotonic())
             except Exception:
                 LOG.exception(
                     'The agent of %s could not go on; it tries again',
                     self._host,
                 )
-            self._woken.wait(self._patience(time.monotonic()))
+                # What that turn had in hand is known to the database only.
+                recovered = False
+                patience = CHECK_INTERVAL
+            self._woken.wait(patience)
             self._woken.clear()
 
     def _patience(self, now):
@@ -180,17 +184,24 @@ class HostAgent:
         )
 
     def _recover(self, now):
-        """Take up what an earlier life of this process left in starting."""
+        """Take up members in starting that this process does not know of.
+
+        An earlier life of it left them, or a turn that was cut short.
+        """
+        known = {cast.member.id for cast in self._starts.values()}
+        known.update(item.member.id for item in self._settling)
         for member in db.list_members_in(
             MemberState.STARTING, host=self._host
         ):
+            if member.id in known:
+                continue
             state = (self._inspect(member.container_uuid) or {}).get('State')
             if state and state.get('Running'):
                 self._settling.append(
                     Settling(member, now + CONF.zun_bulk.settle_time)
                 )
             else:
-                self._again(member, 'zun-compute ended while it started')
+                self._again(member, 'its start was cut short')
 
     # ---------------------------------------------------------- starting
 

@@ -388,6 +388,21 @@ class TestRecovery(AgentTestCase):
         self.assertEqual({'running': 1, 'starting': 2}, self.states())
 
 
+    def test_takes_up_what_a_turn_that_failed_had_in_hand(self):
+        uuids = self.accept(3)
+        self.turn()
+        self.start(uuids[:2])
+        self.turn()
+        with mock.patch(
+            'zun_bulk.db.api.move_members', side_effect=OSError('no database')
+        ):
+            self.assertRaises(OSError, self.turn, 6.0)
+        self.agent._recover(self.now)
+        self.turn(6.0)
+        self.assertEqual({'running': 2, 'starting': 1}, self.states())
+        self.assertEqual(uuids, self.compute.created)
+
+
 class TestDelete(AgentTestCase):
     def delete(self):
         db.mark_bulk_deleting(self.bulk.id)
