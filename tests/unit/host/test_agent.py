@@ -387,7 +387,6 @@ class TestRecovery(AgentTestCase):
         self.turn(6.0)
         self.assertEqual({'running': 1, 'starting': 2}, self.states())
 
-
     def test_takes_up_what_a_turn_that_failed_had_in_hand(self):
         uuids = self.accept(3)
         self.turn()
