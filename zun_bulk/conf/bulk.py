@@ -32,15 +32,16 @@ transaction (10 000 members are about 30 000 rows).
     ),
     cfg.IntOpt(
         'max_in_flight',
-        default=4,
+        default=2,
         min=1,
         max=64,
         help="""
 How many containers of bulks a host creates and starts at the same time.
 
-A Docker Engine has a knee: on a host with two cores it starts most containers
-a second at about 4 at once, and fewer beyond. Raise it on hosts with more
-cores, lower it when the engine's own commands become slow.
+A Docker Engine has a knee: with two cores to itself it starts most containers
+a second at about 4 at once, and fewer beyond; where other services share the
+cores, 2 at once start as many for a tenth less CPU. Raise it on hosts with
+more cores, lower it when the engine's own commands become slow.
 """,
     ),
     cfg.FloatOpt(
@@ -116,7 +117,7 @@ than 200 holds its rows for seconds.
     ),
     cfg.IntOpt(
         'port_batch',
-        default=10,
+        default=20,
         min=1,
         max=200,
         help="""
@@ -128,7 +129,7 @@ batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port.
     ),
     cfg.IntOpt(
         'port_calls',
-        default=2,
+        default=1,
         min=1,
         max=16,
         help="""
