@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Benchmarks on the real lab: ``python -m tests.bench e2e --help``.
+"""Benchmarks: ``python -m tests.bench e2e --help``.
 
 Each ends with a line of JSON.
 """
@@ -22,9 +22,10 @@ from tests.bench import accept
 from tests.bench import cost
 from tests.bench import e2e
 from tests.bench import exceptions
+from tests.bench import pacer
 
 
-COMMANDS = {'e2e': e2e, 'accept': accept, 'cost': cost}
+COMMANDS = {'e2e': e2e, 'accept': accept, 'cost': cost, 'pacer': pacer}
 
 
 def main():

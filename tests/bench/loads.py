@@ -21,6 +21,7 @@ import collections
 import concurrent.futures
 import http.client
 import os
+import sys
 import threading
 import time
 import uuid
@@ -188,7 +189,11 @@ class Stock:
                 for row in rows:
                     zun.request('DELETE', f'/containers/{row[0]}?force=true')
                 time.sleep(2)
-        verify.wait_until_gone(self.names)
+        try:
+            verify.wait_until_gone(self.names, timeout=60.0)
+        except exceptions.BenchError as error:
+            # Its rows are gone; "lab leaks --clean" takes what it forgot.
+            print(f'stock Zun: {error}', file=sys.stderr, flush=True)
 
 
 class Bulk:

@@ -49,6 +49,9 @@ NO_ROOM = (
 )
 #: How often capacity that others took first is looked up anew.
 PLAN_ATTEMPTS = 3
+#: For how many members of a bulk the first ports are made, so that its hosts
+#: need not wait for a whole ``port_batch``. The next ones are twice as many.
+FIRST_PORTS = 4
 
 
 class LostLease(Exception):
@@ -171,12 +174,19 @@ class Conductor:
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
             self._place(
-                bulk, epoch, queued[start : start + CONF.zun_bulk.claim_batch]
+                bulk,
+                epoch,
+                queued[start : start + CONF.zun_bulk.claim_batch],
+                first_ports=FIRST_PORTS if start == 0 else None,
             )
         self._finish(bulk, epoch)
 
-    def _place(self, bulk, epoch, members):
-        """Choose hosts for queued members, claim, make ports, hand over."""
+    def _place(self, bulk, epoch, members, first_ports=None):
+        """Choose hosts for queued members, claim, make ports, hand over.
+
+        :param first_ports: for how many members the first ports are made, if
+            not for ``port_batch``.
+        """
         members = self._with_container(bulk, members)
         if not members:
             return
@@ -186,11 +196,7 @@ class Conductor:
         known = self._ports_api().find(
             [member.container_uuid for member, _host in chosen]
         )
-        size = CONF.zun_bulk.port_batch
-        parts = [
-            chosen[start : start + size]
-            for start in range(0, len(chosen), size)
-        ]
+        parts = _parts(chosen, CONF.zun_bulk.port_batch, first_ports)
         with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
             for _done in pool.map(
                 lambda part: self._hand_over(bulk, epoch, part, known), parts
@@ -388,3 +394,14 @@ class Conductor:
         if self._ports is None:
             self._ports = ports.Ports()
         return self._ports
+
+
+def _parts(items, size, first=None):
+    """Cut a list into parts of ``size``, or from ``first`` on up to it."""
+    part = min(first or size, size)
+    parts = []
+    while items:
+        parts.append(items[:part])
+        items = items[part:]
+        part = min(2 * part, size)
+    return parts

@@ -30,20 +30,6 @@ A request for more is refused with 400. Each costs a row in Zun's
 transaction (10 000 members are about 30 000 rows).
 """,
     ),
-    cfg.IntOpt(
-        'max_in_flight',
-        default=2,
-        min=1,
-        max=64,
-        help="""
-How many containers of bulks a host creates and starts at the same time.
-
-A Docker Engine has a knee: with two cores to itself it starts most containers
-a second at about 4 at once, and fewer beyond; where other services share the
-cores, 2 at once start as many for a tenth less CPU. Raise it on hosts with
-more cores, lower it when the engine's own commands become slow.
-""",
-    ),
     cfg.FloatOpt(
         'settle_time',
         default=5.0,
@@ -53,7 +39,7 @@ more cores, lower it when the engine's own commands become slow.
 Seconds for which a container must stay up before its member is "running".
 
 A container that ends or restarts within this time is failed. Settling holds
-no place among ``max_in_flight``. 0 looks once, right after the start.
+no place among those that start. 0 looks once, right after the start.
 """,
     ),
     cfg.FloatOpt(

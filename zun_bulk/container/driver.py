@@ -10,14 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Zun's Docker driver, made safe to be asked again, and a host's agent.
+"""Zun's Docker driver, throttled and safe to be asked again.
 
 All of Zun's own calls work as in the driver that this one extends. What is
-new: a create looks for the container first, a start of a bulk's member is
+new: whatever makes the engine work waits for its turn, be it of a bulk or
+not; a create looks for the container first, a start of a bulk's member is
 reported to the agent, and a delete finds a container that Zun lost sight of.
 """
 
+import collections
+import contextlib
+
 from docker import errors
+from oslo_concurrency import lockutils
 from oslo_log import log as logging
 import requests
 from zun.common import consts
@@ -36,6 +41,7 @@ LOG = logging.getLogger(__name__)
 
 #: Set on each container of a bulk, in Zun and in Docker.
 BULK_LABEL = 'org.openstack.zun_bulk.bulk'
+PULLS_KNOWN = 100
 
 
 class ThrottledDockerDriver(docker_driver.DockerDriver):
@@ -44,6 +50,8 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         db.configure()
         self._agent = agent.HostAgent(CONF.host, self.inspect, self.remove)
         self._serving = False
+        #: (request id, repo, tag) of the last pulls.
+        self._pulled = collections.deque(maxlen=PULLS_KNOWN)
 
     def get_available_resources(self):
         """Zun's first call of it comes once it has looked at its containers.
@@ -67,10 +75,68 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             except errors.NotFound:
                 return None
 
+    def _start_slot(self, container):
+        # A member has had its place since the agent sent it here.
+        if self._agent.is_starting(container.uuid):
+            return contextlib.nullcontext()
+        return self._agent.starts.slot(container.uuid)
+
+    def _delete_slot(self, container):
+        if self._agent.is_deleting(container.uuid):
+            return contextlib.nullcontext()
+        return self._agent.deletes.slot(container.uuid)
+
+    def pull_image(
+        self,
+        context,
+        repo,
+        tag,
+        image_pull_policy='always',
+        driver_name=None,
+        registry=None,
+    ):
+        """Pull an image unless its bulk has had it pulled here already.
+
+        Containers that want the same image wait for the one that pulls it.
+        """
+        # All members of a bulk have the id of the request that made it.
+        pull = context.request_id, repo, tag
+        with lockutils.lock('zun-bulk-image-%s:%s' % (repo, tag)):
+            if pull in self._pulled and image_pull_policy == 'always':
+                image_pull_policy = 'ifnotpresent'
+            found = super().pull_image(
+                context, repo, tag, image_pull_policy, driver_name, registry
+            )
+            if pull not in self._pulled:
+                self._pulled.append(pull)
+            return found
+
+    def _provision_network(self, context, network_driver, requested_networks):
+        """Let the first container of a network make it in Docker, alone.
+
+        Zun looks for it and makes it if it is not there, so that all of many
+        first ones would try, and wait for seconds or fail.
+        """
+        for network in requested_networks:
+            with lockutils.lock('zun-bulk-network-%s' % network['network']):
+                super()._provision_network(context, network_driver, [network])
+
     def create(
         self, context, container, image, requested_networks, requested_volumes
     ):
         """Create a container unless an earlier create of it took effect."""
+        with self._start_slot(container):
+            return self._create(
+                context,
+                container,
+                image,
+                requested_networks,
+                requested_volumes,
+            )
+
+    def _create(
+        self, context, container, image, requested_networks, requested_volumes
+    ):
         found = None
         if not self._agent.is_new(container.uuid):
             found = self.inspect(container.uuid)
@@ -116,6 +182,10 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         return container
 
     def start(self, context, container):
+        with self._start_slot(container):
+            return self._start(context, container)
+
+    def _start(self, context, container):
         try:
             container = super().start(context, container)
         except exception.Conflict as error:
@@ -140,10 +210,19 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             raise exception.DockerError(error_msg=container.status_reason)
         return container
 
+    def reboot(self, context, container, timeout):
+        with self._start_slot(container):
+            return super().reboot(context, container, timeout)
+
+    def stop(self, context, container, timeout):
+        with self._delete_slot(container):
+            return super().stop(context, container, timeout)
+
     def delete(self, context, container, force):
-        super().delete(context, container, force)
-        if not container.container_id:
-            self.remove(container.uuid)
+        with self._delete_slot(container):
+            super().delete(context, container, force)
+            if not container.container_id:
+                self.remove(container.uuid)
 
     def remove(self, container_uuid):
         """Remove a container by its name, whether or not it is there."""

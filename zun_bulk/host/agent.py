@@ -24,6 +24,7 @@ import random
 import threading
 import time
 
+from oslo_concurrency import processutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 from zun import objects
@@ -34,7 +35,9 @@ from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import MemberState
+from zun_bulk.host import failures
 from zun_bulk.host import pacer
+from zun_bulk.host import throttle
 from zun_bulk.host import verification
 
 
@@ -46,6 +49,8 @@ READ_AHEAD = 20
 CHECK_INTERVAL = 1.0
 #: Seconds after which a delete that did not happen is asked for again.
 DELETE_RETRY = 120.0
+#: Starts in flight where a fixed number of them is asked for but not said.
+FIXED_LIMIT = 2
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
 
@@ -55,7 +60,7 @@ class Cast:
 
     def __init__(self, member, now):
         self.member = member
-        self.since = now
+        self.since = self.looked = now
 
 
 class Settling(collections.namedtuple('Settling', 'member due')):
@@ -83,13 +88,36 @@ class HostAgent:
         self._deletes = {}
         # Told by the driver from other threads.
         self._started = collections.deque()
-        self._start_pacer = pacer.FixedWindow(CONF.zun_bulk.max_in_flight)
-        self._delete_pacer = pacer.FixedWindow(CONF.zun_bulk.max_in_flight)
         self._bulks = {}
         self._woken = threading.Event()
+        #: What creates and starts, and what stops and deletes, goes through.
+        self.starts = throttle.Throttle(
+            'start', self._new_pacer('starts'), self._woken.set
+        )
+        self.deletes = throttle.Throttle(
+            'stop', self._new_pacer('deletes'), self._woken.set
+        )
         # Whether the database may hold more than has been read.
         self._more_to_start = self._more_to_delete = True
         self._checked = self._looked = 0.0
+
+    def _new_pacer(self, kind):
+        def tell(text):
+            LOG.warning(
+                'Pace of %(kind)s on %(host)s: %(text)s',
+                {'kind': kind, 'host': self._host, 'text': text},
+            )
+
+        conf = CONF.zun_bulk_pacing
+        if conf.mode == 'fixed':
+            limit = pacer.FixedLimit(conf.max_in_flight or FIXED_LIMIT)
+        else:
+            cores = processutils.get_worker_count()
+            limit = pacer.AdaptiveLimit(
+                conf.max_in_flight or min(32, 4 * cores), random, tell
+            )
+        interval = conf.start_interval if kind == 'starts' else 0.0
+        return pacer.Pacer(limit, random, interval, tell)
 
     def start(self):
         threading.Thread(
@@ -108,6 +136,9 @@ class HostAgent:
 
     def is_starting(self, container_uuid):
         return container_uuid in self._starts
+
+    def is_deleting(self, container_uuid):
+        return container_uuid in self._deletes
 
     def is_new(self, container_uuid):
         """Whether Docker cannot have a container: this is its first try."""
@@ -157,6 +188,13 @@ class HostAgent:
             )
         if self._delayed:
             patience = min(patience, min(self._delayed)[0] - now)
+        for throttled, more in (
+            (self.starts, self._ready or self._more_to_start),
+            (self.deletes, self._more_to_delete),
+        ):
+            wait = throttled.wait(now) if more else None
+            if wait is not None:
+                patience = min(patience, wait)
         return max(0.01, patience)
 
     def _turn(self, now):
@@ -209,7 +247,7 @@ class HostAgent:
         due = [member for when, member in self._delayed if when <= now]
         self._delayed = [item for item in self._delayed if item[0] > now]
         self._ready.extend(due)
-        room = self._start_pacer.available(now)
+        room = self.starts.room(now)
         if len(self._ready) < room and self._more_to_start:
             self._read_ahead()
         batch = [
@@ -251,7 +289,7 @@ class HostAgent:
                 )
                 continue
             self._starts[member.container_uuid] = Cast(member, now)
-            self._start_pacer.started(member.container_uuid, now)
+            self.starts.started(member.container_uuid, now)
             self._cast_create(member, container)
 
     def _cast_create(self, member, container):
@@ -328,7 +366,7 @@ class HostAgent:
             uuid = self._started.popleft()
             start = self._starts.pop(uuid, None)
             if start is not None:
-                self._start_pacer.finished(uuid, now, True)
+                self.starts.finished(uuid, now, pacer.Outcome.DONE)
                 self._settling.append(
                     Settling(start.member, now + CONF.zun_bulk.settle_time)
                 )
@@ -392,19 +430,25 @@ class HostAgent:
                 continue
             status, reason, task_state, _host = row
             if status == consts.ERROR and task_state is None:
-                self._ended(uuid, now)
+                self._ended(uuid, now, failures.classify(reason).outcome)
                 self._retry_or_fail(start.member, reason, now)
-            elif now - start.since > CONF.zun_bulk.create_timeout:
+            elif now - start.looked > min(
+                self.starts.deadline(), CONF.zun_bulk.create_timeout
+            ):
+                start.looked = now
                 self._look_into(uuid, start, status, task_state, now)
 
-    def _ended(self, uuid, now):
+    def _ended(self, uuid, now, outcome=pacer.Outcome.NEUTRAL):
         self._starts.pop(uuid, None)
-        self._start_pacer.finished(uuid, now, False)
+        self.starts.finished(uuid, now, outcome)
 
     def _retry_or_fail(self, member, reason, now):
         bulk, _api = self._bulks[member.bulk_id]
+        row = failures.find(reason)
         reason = '%s: %s' % (self._host, reason or 'no reason given')
-        if verification.is_permanent(reason):
+        if row.hint:
+            reason = '%s (%s)' % (reason, row.hint)
+        if not row.failure.retried:
             self._fail(member, reason, 'permanent')
         elif member.attempt >= bulk.max_attempts:
             self._fail(member, reason, 'transient')
@@ -437,11 +481,15 @@ class HostAgent:
         return moved
 
     def _look_into(self, uuid, start, status, task_state, now):
-        """A start takes too long: see what became of it, start none twice."""
+        """A start takes long: see what became of it, start none twice."""
         state = (self._inspect(uuid) or {}).get('State')
         if state and state.get('Running'):
             self.started(uuid)
-        elif status == consts.CREATING and task_state is None:
+        elif (
+            status == consts.CREATING
+            and task_state is None
+            and now - start.since > CONF.zun_bulk.create_timeout
+        ):
             # The message never arrived.
             self._ended(uuid, now)
             self._again(start.member, 'the create was lost')
@@ -457,7 +505,6 @@ class HostAgent:
                     'seconds': now - start.since,
                 },
             )
-            start.since = now
 
     def _fail(self, member, reason, reason_class):
         if db.move_members(
@@ -480,7 +527,7 @@ class HostAgent:
     # ---------------------------------------------------------- deleting
 
     def _delete_members(self, now):
-        room = self._delete_pacer.available(now)
+        room = self.deletes.room(now)
         if not room or not self._more_to_delete:
             return
         limit = room + len(self._deletes)
@@ -498,7 +545,7 @@ class HostAgent:
         for member in members:
             uuid = member.container_uuid
             self._deletes[uuid] = Cast(member, now)
-            self._delete_pacer.started(uuid, now)
+            self.deletes.started(uuid, now)
             if uuid in containers:
                 self._cast_delete(member, containers[uuid])
 
@@ -517,7 +564,9 @@ class HostAgent:
         ]
         for member in gone:
             del self._deletes[member.container_uuid]
-            self._delete_pacer.finished(member.container_uuid, now, True)
+            self.deletes.finished(
+                member.container_uuid, now, pacer.Outcome.DONE
+            )
         if gone:
             db.move_members(gone, MemberState.DELETED)
             self._more_to_delete = True
@@ -534,7 +583,7 @@ class HostAgent:
                     },
                 )
                 del self._deletes[uuid]
-                self._delete_pacer.finished(uuid, now, False)
+                self.deletes.finished(uuid, now, pacer.Outcome.NEUTRAL)
                 self._more_to_delete = True
 
     def _leaves_docker(self, uuid):

@@ -40,30 +40,3 @@ def problem(inspect, run):
     if (state.get('Health') or {}).get('Status') == 'unhealthy':
         return "the container's health check fails"
     return None
-
-
-#: What Docker and Zun say of failures that no repetition cures. The rest is
-#: tried again up to the bulk's max_attempts.
-PERMANENT = (
-    'no such image',
-    'image not found',
-    'not found: manifest unknown',
-    'pull access denied',
-    'repository does not exist',
-    'invalid reference format',
-    'executable file not found',
-    'no such file or directory',
-    'permission denied',
-    'not a directory',
-    'disk quota feature',
-    'disk size cannot be smaller',
-)
-
-
-def is_permanent(reason):
-    """Whether trying again is useless.
-
-    :param reason: the status_reason that Zun gave a failed container.
-    """
-    reason = (reason or '').lower()
-    return any(text in reason for text in PERMANENT)

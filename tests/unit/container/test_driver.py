@@ -10,6 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import collections
+import contextlib
+import threading
+import time
 import types
 from unittest import mock
 
@@ -43,6 +47,10 @@ class DriverTestCase(base.BaseTestCase):
             'start',
             'delete',
             '_populate_container',
+            'pull_image',
+            'reboot',
+            'stop',
+            '_provision_network',
         ):
             patch = fixtures.MockPatchObject(
                 docker_driver.DockerDriver, name, return_value=None
@@ -55,6 +63,10 @@ class DriverTestCase(base.BaseTestCase):
             fixtures.MockPatch('zun_bulk.host.agent.HostAgent')
         ).mock.return_value
         self.agent.is_new.return_value = False
+        self.agent.starts.slot.side_effect = self.slot('start')
+        self.agent.deletes.slot.side_effect = self.slot('stop')
+        #: What waited for a place of its own.
+        self.slots = []
         self.driver = driver.ThrottledDockerDriver()
         self.container = mock.Mock(
             uuid='uuid-1',
@@ -64,6 +76,14 @@ class DriverTestCase(base.BaseTestCase):
             command=None,
         )
         self.zun_create.return_value = self.container
+
+    def slot(self, kind):
+        @contextlib.contextmanager
+        def slot(uuid):
+            self.slots.append((kind, uuid))
+            yield
+
+        return slot
 
     @staticmethod
     def translate(kind, error, traceback):
@@ -214,3 +234,109 @@ class TestDelete(DriverTestCase):
         self.docker.remove_container.side_effect = self.not_found()
         self.driver.delete('context', self.container, True)
         self.docker.remove_container.assert_called_once()
+
+
+class TestSlots(DriverTestCase):
+    """Whatever makes the engine work waits for its turn."""
+
+    def calls(self):
+        self.container.status = 'Running'
+        self.zun_start.return_value = self.container
+        self.create()
+        self.driver.start('context', self.container)
+        self.driver.reboot('context', self.container, 10)
+        self.driver.stop('context', self.container, 10)
+        self.driver.delete('context', self.container, True)
+
+    def test_of_a_single_container(self):
+        self.agent.is_starting.return_value = False
+        self.agent.is_deleting.return_value = False
+        self.calls()
+        self.assertEqual(
+            [(kind, 'uuid-1') for kind in ('start',) * 3 + ('stop',) * 2],
+            self.slots,
+        )
+        for call in ('create', 'start', 'reboot', 'stop', 'delete'):
+            getattr(self, 'zun_' + call).assert_called_once()
+
+    def test_a_member_has_one_already(self):
+        self.calls()
+        self.assertEqual([], self.slots)
+
+
+class TestPull(DriverTestCase):
+    def pull(self, request_id, image='busybox', policy='always'):
+        context = mock.Mock(request_id=request_id)
+        self.driver.pull_image(
+            context, image, 'latest', policy, 'docker', registry=None
+        )
+        return self.zun_pull_image.call_args.args[3]
+
+    def test_always_is_once_a_bulk(self):
+        self.assertEqual('always', self.pull('bulk-1'))
+        self.assertEqual('ifnotpresent', self.pull('bulk-1'))
+        self.assertEqual('always', self.pull('bulk-1', image='other'))
+        self.assertEqual('always', self.pull('bulk-2'))
+
+    def test_never_stays_never(self):
+        for _ in range(2):
+            self.assertEqual('never', self.pull('bulk-1', policy='never'))
+
+    def test_a_pull_that_failed_is_none(self):
+        self.zun_pull_image.side_effect = [exception.ZunException('429'), None]
+        self.assertRaises(exception.ZunException, self.pull, 'bulk-1')
+        self.assertEqual('always', self.pull('bulk-1'))
+
+    def test_one_at_a_time_an_image(self):
+        pulling = 0
+        most = 0
+
+        def pull(*args):
+            nonlocal pulling, most
+            pulling += 1
+            most = max(most, pulling)
+            time.sleep(0.01)
+            pulling -= 1
+
+        self.zun_pull_image.side_effect = pull
+        threads = [
+            threading.Thread(target=self.pull, args=('bulk-1',))
+            for _ in range(5)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual((1, 5), (most, self.zun_pull_image.call_count))
+
+
+class TestNetwork(DriverTestCase):
+    def test_one_at_a_time_a_network(self):
+        making = collections.Counter()
+        most = collections.Counter()
+
+        def make(context, network_driver, networks):
+            (network,) = (network['network'] for network in networks)
+            making[network] += 1
+            most[network] = max(most[network], making[network])
+            time.sleep(0.01)
+            making[network] -= 1
+
+        self.zun_provision_network.side_effect = make
+        threads = [
+            threading.Thread(
+                target=self.driver._provision_network,
+                args=(
+                    'context',
+                    'driver',
+                    [{'network': 'a'}, {'network': 'b'}],
+                ),
+            )
+            for _ in range(5)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual({'a': 1, 'b': 1}, dict(most))
+        self.assertEqual(10, self.zun_provision_network.call_count)

@@ -67,10 +67,13 @@ class AgentTestCase(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(database.Database())
-        CONF.set_override('max_in_flight', 4, 'zun_bulk')
-        CONF.set_override('settle_time', 5.0, 'zun_bulk')
-        self.addCleanup(CONF.clear_override, 'max_in_flight', 'zun_bulk')
-        self.addCleanup(CONF.clear_override, 'settle_time', 'zun_bulk')
+        for name, value, group in (
+            ('mode', 'fixed', 'zun_bulk_pacing'),
+            ('max_in_flight', 4, 'zun_bulk_pacing'),
+            ('settle_time', 5.0, 'zun_bulk'),
+        ):
+            CONF.set_override(name, value, group)
+            self.addCleanup(CONF.clear_override, name, group)
         self.docker = {}
         self.stuck = False
         self.compute = FakeCompute(mock.sentinel.context)

@@ -10,42 +10,248 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import random
+
 from oslotest import base
 
+from tests.emulators import host_model
 from zun_bulk.host import pacer
 
 
-class TestFixedWindow(base.BaseTestCase):
+DONE = pacer.Outcome.DONE
+SOFT = pacer.Outcome.SOFT
+HARD = pacer.Outcome.HARD
+NEUTRAL = pacer.Outcome.NEUTRAL
+
+
+def fixed(limit, interval=0.0):
+    return pacer.Pacer(pacer.FixedLimit(limit), random.Random(0), interval)
+
+
+class TestPacer(base.BaseTestCase):
     def test_never_more_than_the_limit(self):
-        window = pacer.FixedWindow(2)
-        self.assertEqual(2, window.available(0))
-        window.started('a', 0)
-        window.started('b', 0)
-        self.assertEqual((0, 2), (window.available(1), window.in_flight))
+        paced = fixed(2)
+        self.assertEqual(2, paced.available(0))
+        paced.started('a', 0)
+        paced.started('b', 0)
+        self.assertEqual((0, 2), (paced.available(9), paced.in_flight))
+        self.assertIsNone(paced.wait(9))
 
     def test_an_end_frees_one_place_once(self):
-        window = pacer.FixedWindow(2)
-        window.started('a', 0)
-        window.started('b', 0)
-        window.finished('a', 1, True)
-        window.finished('a', 1, False)
-        window.finished('unknown', 1, True)
-        self.assertEqual(1, window.available(1))
+        paced = fixed(2)
+        paced.started('a', 0)
+        paced.started('b', 0)
+        paced.finished('a', 1, DONE)
+        paced.finished('a', 1, HARD)
+        paced.finished('unknown', 1, DONE)
+        self.assertEqual(1, paced.available(1))
 
-    def test_the_same_start_twice_counts_once(self):
-        window = pacer.FixedWindow(2)
-        window.started('a', 0)
-        window.started('a', 1)
-        self.assertEqual(1, window.available(1))
+    def test_an_interval(self):
+        paced = fixed(4, interval=30.0)
+        self.assertEqual(1, paced.available(0))
+        paced.started('a', 0)
+        paced.finished('a', 1, DONE)
+        self.assertEqual(0, paced.available(10))
+        self.assertAlmostEqual(20.0, paced.wait(10))
+        self.assertEqual((1, 0.0), (paced.available(30), paced.wait(30)))
 
-    def test_a_lowered_limit_grants_nothing_until_it_is_met(self):
-        window = pacer.FixedWindow(3)
+    def test_starts_that_fail_at_once_are_not_tried_at_any_rate(self):
+        rng = random.Random(0)
+        paced = pacer.Pacer(pacer.AdaptiveLimit(4, rng), rng)
+        now = 0.0
+        for key in range(1000):
+            while not paced.available(now):
+                now += paced.wait(now)
+            paced.started(key, now)
+            paced.finished(key, now, NEUTRAL)
+        self.assertAlmostEqual(1000 / pacer.REFILL_MIN, now, delta=1)
+
+    def test_held(self):
+        paced = fixed(4)
+        paced.holds['disk'] = '95 % of the disk used'
+        self.assertEqual((0, None), (paced.available(0), paced.wait(0)))
+        del paced.holds['disk']
+        self.assertEqual(4, paced.available(0))
+
+    def test_the_deadline_follows_what_starts_take(self):
+        paced = fixed(4)
+        self.assertEqual(120, paced.deadline())
+        for seconds, expected in ((0.1, 30), (20, 80), (100, 120)):
+            for key in range(200):
+                paced.started(key, 0)
+                paced.finished(key, seconds, DONE)
+            self.assertEqual(expected, paced.deadline())
+
+    def test_what_it_shows(self):
+        paced = fixed(4)
+        self.assertIsNone(paced.show(0)['median'])
+        for key in range(60):
+            paced.started(key, key)
+            paced.finished(key, key + (2 if key < 57 else 10), DONE)
+        shown = paced.show(60)
+        self.assertEqual((2, 2), (shown['median'], shown['p95']))
+        self.assertEqual((4, 0), (shown['limit'], shown['in_flight']))
+        self.assertEqual('closed', shown['breaker'])
+        self.assertAlmostEqual(1.0, shown['per_second'], delta=0.1)
+
+
+class TestBreaker(base.BaseTestCase):
+    def setUp(self):
+        super().setUp()
+        self.told = []
+        self.pacer = pacer.Pacer(
+            pacer.FixedLimit(4), random.Random(0), tell=self.told.append
+        )
+        self.now = 0.0
+
+    def end(self, *outcomes):
+        for outcome in outcomes:
+            self.now += 1.0
+            self.pacer.started('key', self.now)
+            self.now += 1.0
+            self.pacer.finished('key', self.now, outcome)
+
+    def test_opens_after_five_overloads_in_a_row(self):
+        self.end(HARD, HARD, HARD, HARD, DONE, HARD, HARD, HARD, HARD)
+        self.assertEqual([], self.told)
+        self.end(HARD)
+        self.assertEqual(0, self.pacer.available(self.now))
+        self.assertIn('5 starts in a row', self.told[0])
+
+    def test_opens_if_most_of_the_last_failed(self):
+        self.end(*[HARD, HARD, HARD, DONE] * 3)
+        self.assertEqual([], self.told)
+        self.end(HARD, HARD)
+        self.assertIn('11 of the last 14', self.told[0])
+
+    def test_failures_that_tell_nothing_do_not_open_it(self):
+        self.end(*[NEUTRAL, SOFT] * 20)
+        self.assertEqual([], self.told)
+
+    def test_closes_after_three_good_starts_one_by_one(self):
+        self.end(*[HARD] * 5)
+        wait = self.pacer.wait(self.now)
+        self.assertTrue(5 <= wait <= 60, wait)
+        self.now += wait
+        for _ in range(3):
+            self.assertEqual(1, self.pacer.available(self.now))
+            self.end(DONE)
+        self.assertEqual(4, self.pacer.available(self.now + 10))
+        self.assertEqual('breaker closed', self.told[-1])
+
+    def test_stays_open_longer_if_it_still_fails(self):
+        self.end(*[HARD] * 5)
+        for _ in range(20):
+            self.now += self.pacer.wait(self.now)
+            self.end(HARD)
+            self.assertTrue(5 <= self.pacer.wait(self.now) <= 60)
+
+    def test_what_began_before_it_opened_does_not_count(self):
+        for key in range(4):
+            self.pacer.started(key, 0.0)
+        self.now = 1.0
+        self.end(*[HARD] * 5)
+        self.now += self.pacer.wait(self.now)
+        for key in range(4):
+            self.pacer.finished(key, self.now, DONE)
+        self.assertEqual(1, self.pacer.available(self.now))
+
+    def test_an_engine_that_does_not_answer(self):
+        self.pacer.pinged(0, 4.0)
+        self.assertEqual(4, self.pacer.available(0))
+        self.pacer.pinged(0, None)
+        self.assertEqual(0, self.pacer.available(0))
+
+
+class TestAdaptiveLimit(base.BaseTestCase):
+    def setUp(self):
+        super().setUp()
+        self.told = []
+        rng = random.Random(0)
+        self.limit = pacer.AdaptiveLimit(32, rng, self.told.append)
+        self.pacer = pacer.Pacer(self.limit, rng)
+        self.host = host_model.EmulatedHost(
+            host_model.HostModel(host_model.measured), self.pacer, rng
+        )
+
+    def test_begins_with_one(self):
+        self.assertEqual(1, self.pacer.available(0))
+
+    def test_finds_the_knee(self):
+        self.host.run(500)
+        self.assertIn(self.limit.limit, (3, 4, 5))
+
+    def test_does_not_grow_while_it_is_not_asked_for_more(self):
+        now = 0.0
+        for key in range(500):
+            now += 1.0
+            self.pacer.started(key, now)
+            self.pacer.finished(key, now + 0.1, DONE)
+        self.assertEqual(1, self.limit.limit)
+
+    def test_a_burst_of_overload_cuts_once(self):
+        self.host.run(200)
+        before = self.limit.limit
+        now = self.host.now + 1
         for key in 'abc':
-            window.started(key, 0)
-        window.limit = 1
-        self.assertEqual(0, window.available(0))
-        window.finished('a', 1, True)
-        window.finished('b', 1, True)
-        self.assertEqual(0, window.available(1))
-        window.finished('c', 1, True)
-        self.assertEqual(1, window.available(1))
+            self.pacer.started(key, now)
+        for key in 'abc':
+            now += 0.1
+            self.pacer.finished(key, now, HARD)
+        self.assertEqual(before // 2, self.limit.limit)
+        self.assertEqual(1, len(self.told))
+        self.assertIn('overload', self.told[0])
+        self.assertEqual('overload', self.limit.last_cut[1])
+
+    def test_a_soft_failure_costs_a_tenth(self):
+        self.host.run(200)
+        before = self.limit.limit
+        self.pacer.started('a', self.host.now + 1)
+        self.pacer.finished('a', self.host.now + 2, SOFT)
+        self.assertEqual(int(before * 0.9), self.limit.limit)
+
+    def test_what_says_nothing_of_load_changes_nothing(self):
+        self.host.run(200)
+        before = self.limit.limit
+        for key in range(20):
+            self.pacer.started(key, self.host.now + key)
+            self.pacer.finished(key, self.host.now + key, NEUTRAL)
+        self.assertEqual(before, self.limit.limit)
+        self.assertEqual([], self.told)
+
+    def test_never_below_one(self):
+        for key in range(4):
+            self.pacer.started(key, 10.0 * key)
+            self.pacer.finished(key, 10.0 * key + 1, HARD)
+        self.assertEqual(1, self.limit.limit)
+
+
+class TestSlowedHost(base.BaseTestCase):
+    """A host whose engine gets a quarter of its CPU, and gets it back."""
+
+    def test_down_within_ten_seconds_and_back_within_sixty(self):
+        rates = []
+        for seed in range(20):
+            rng = random.Random(seed)
+            told = []
+            limit = pacer.AdaptiveLimit(32, rng, told.append)
+            host = host_model.EmulatedHost(
+                host_model.HostModel(
+                    host_model.measured,
+                    phases=((30, 1.0), (60, 0.25), (60, 1.0)),
+                ),
+                pacer.Pacer(limit, rng),
+                rng,
+            )
+            host.run(10**6, until=30)
+            told.clear()
+            host.run(10**6, until=40)
+            self.assertIn('the rate fell', told[0], seed)
+            host.run(10**6, until=120)
+            before = host.tried
+            host.run(10**6, until=150)
+            rates.append((host.tried - before) / 30)
+            self.assertEqual(0, host.violations)
+        # 9.9 a second is what the best limit gives.
+        self.assertGreater(sum(rates) / len(rates), 0.9 * 9.9)
+        self.assertGreater(min(rates), 0.75 * 9.9)

@@ -74,29 +74,3 @@ class TestProblem(base.BaseTestCase):
         created = inspect(Status='created', Running=False, Pid=0)
         self.assertIsNone(verification.problem(created, run=False))
         self.assertIn('gone', verification.problem(None, run=False))
-
-
-@ddt.ddt
-class TestIsPermanent(base.BaseTestCase):
-    @ddt.data(
-        'Docker internal error: 404 Client Error: Not Found ("No such image: '
-        'nothing:1").',
-        'Docker internal error: 400 Client Error: Bad Request ("OCI runtime '
-        'create failed: exec: \\"nothing\\": executable file not found in '
-        '$PATH: unknown").',
-        'invalid reference format',
-        'Your host does not support disk quota feature.',
-    )
-    def test_permanent(self, reason):
-        self.assertTrue(verification.is_permanent(reason))
-
-    @ddt.data(
-        None,
-        '',
-        'Docker internal error: 500 Server Error: ("driver failed '
-        'programming external connectivity").',
-        'UnixHTTPConnectionPool: Read timed out. (read timeout=60)',
-        'context deadline exceeded',
-    )
-    def test_not_permanent(self, reason):
-        self.assertFalse(verification.is_permanent(reason))

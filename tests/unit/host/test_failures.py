@@ -1,0 +1,158 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from oslotest import base
+
+from zun_bulk.host import failures
+from zun_bulk.host import pacer
+
+
+Kind = failures.FailureClass
+
+#: What Docker and Zun say, whole, for each row.
+SAID = (
+    (
+        Kind.HOST_DOWN,
+        'Cannot connect to the Docker daemon at unix:///run/'
+        'docker.sock. Is the docker daemon running?',
+    ),
+    (
+        Kind.HOST_DOWN,
+        "('Connection aborted.', ConnectionRefusedError(111, "
+        "'Connection refused'))",
+    ),
+    (
+        Kind.HOST_DOWN,
+        'client version 1.26 is too old. Minimum supported API '
+        'version is 1.44',
+    ),
+    (
+        Kind.PERMANENT,
+        'Docker internal error: 404 Client Error: Not Found '
+        '("No such image: nope:latest").',
+    ),
+    (Kind.PERMANENT, 'Image nope could not be found. Image not found'),
+    (Kind.PERMANENT, 'Image nope not present with pull policy of Never'),
+    (
+        Kind.PERMANENT,
+        'manifest for nope:1 not found: manifest unknown: manifest unknown',
+    ),
+    (Kind.PERMANENT, 'pull access denied for nope, may require docker login'),
+    (Kind.PERMANENT, 'denied: repository does not exist or is private'),
+    (Kind.PERMANENT, 'invalid reference format: must be lowercase'),
+    (
+        Kind.PERMANENT,
+        'OCI runtime create failed: runc create failed: unable '
+        'to start container process: exec: "nope": executable file not '
+        'found in $PATH: unknown',
+    ),
+    (Kind.PERMANENT, 'Your host does not support disk quota feature.'),
+    (Kind.PERMANENT, 'Disk size cannot be smaller than the base size'),
+    (
+        Kind.HOST_CAPACITY,
+        'adding interface veth1 to bridge docker0 failed: exchange full',
+    ),
+    (
+        Kind.HOST_CAPACITY,
+        'OCI runtime create failed: unable to join session '
+        'keyring: unable to create session key: disk quota exceeded: unknown',
+    ),
+    (
+        Kind.HOST_CAPACITY,
+        'error creating overlay mount to /var/lib/docker/'
+        'overlay2: no space left on device',
+    ),
+    (
+        Kind.OVERLOAD,
+        'failed to create task for container: context deadline '
+        'exceeded: unknown',
+    ),
+    (Kind.OVERLOAD, 'ttrpc: server did not start before the time was out'),
+    (
+        Kind.OVERLOAD,
+        'unable to apply cgroup configuration: Connection timed out: dbus',
+    ),
+    (Kind.OVERLOAD, 'timed out waiting for systemd to create docker-1.scope'),
+    (
+        Kind.OVERLOAD,
+        'fork/exec /usr/bin/containerd-shim: resource temporarily '
+        'unavailable: unknown',
+    ),
+    (Kind.OVERLOAD, 'fork/exec /usr/bin/runc: cannot allocate memory'),
+    (Kind.OVERLOAD, 'pipe2: too many open files: unknown'),
+    (
+        Kind.DEPENDENCY,
+        'toomanyrequests: You have reached your pull rate limit.',
+    ),
+    (Kind.DEPENDENCY, '429 Client Error: Too Many Requests for url'),
+    (Kind.DEPENDENCY, '503 Server Error: Service Unavailable for url'),
+    (Kind.BUSY, 'Another app is currently holding the xtables lock'),
+    (Kind.BUSY, 'error removing rootfs: device or resource busy'),
+    (Kind.BUSY, 'failed to start shim: ttrpc: closed: unknown'),
+    (Kind.BUSY, 'cannot start a stopped process: unknown'),
+    (
+        Kind.UNKNOWN,
+        'UnixHTTPConnectionPool: Read timed out. (read timeout=60)',
+    ),
+    (
+        Kind.UNKNOWN,
+        "('Connection broken: ConnectionResetError(104, "
+        "'Connection reset by peer')",
+    ),
+    (Kind.UNKNOWN, "('Connection aborted.', BadStatusLine(''))"),
+    (Kind.UNKNOWN, 'Remote end closed connection without response'),
+    (Kind.UNKNOWN, 'error during connect: unexpected EOF'),
+    (Kind.PERMANENT, 'exec: "/nope": stat /nope: no such file or directory'),
+    (Kind.PERMANENT, 'exec: "/etc/passwd": permission denied: unknown'),
+    (Kind.PERMANENT, 'mounting "/a" to rootfs at "/b": not a directory'),
+    (Kind.OTHER, 'something that nobody has seen before'),
+    (Kind.OTHER, ''),
+    (Kind.OTHER, None),
+)
+
+
+class TestFailures(base.BaseTestCase):
+    def test_what_docker_says(self):
+        for expected, text in SAID:
+            self.assertIs(expected, failures.classify(text), text)
+
+    def test_each_row_is_met(self):
+        met = {failures.find(text) for _kind, text in SAID}
+        self.assertEqual(set(), set(failures.TABLE) - met)
+
+    def test_texts_are_in_lower_case(self):
+        for row in failures.TABLE:
+            self.assertEqual(row.text.lower(), row.text)
+
+    def test_its_socket_is_not_the_users_permission(self):
+        self.assertIs(
+            Kind.HOST_DOWN,
+            failures.classify(
+                'Cannot connect to the Docker daemon: dial unix '
+                '/run/docker.sock: permission denied'
+            ),
+        )
+
+    def test_only_what_was_asked_for_is_not_tried_again(self):
+        self.assertEqual(
+            [Kind.PERMANENT], [kind for kind in Kind if not kind.retried]
+        )
+
+    def test_what_is_not_the_hosts_fault_does_not_slow_it(self):
+        for kind in (Kind.PERMANENT, Kind.DEPENDENCY, Kind.OTHER):
+            self.assertIs(pacer.Outcome.NEUTRAL, kind.outcome)
+
+    def test_a_full_host_is_told_what_lifts_its_limit(self):
+        for row in failures.TABLE:
+            self.assertEqual(
+                row.failure is Kind.HOST_CAPACITY, bool(row.hint), row
+            )

@@ -1,0 +1,112 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import random
+import threading
+import time
+from unittest import mock
+
+from oslotest import base
+
+from zun_bulk.host import pacer
+from zun_bulk.host import throttle
+
+
+class TestThrottle(base.BaseTestCase):
+    def setUp(self):
+        super().setUp()
+        self.freed = mock.Mock()
+        self.pacer = pacer.Pacer(pacer.FixedLimit(2), random.Random(0))
+        self.throttle = throttle.Throttle('start', self.pacer, self.freed)
+
+    def in_thread(self, key, done):
+        """Take a slot in a thread and give it back once ``done`` is set."""
+
+        def work():
+            with self.throttle.slot(key):
+                done.wait(10)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(done.set)
+        return thread
+
+    def wait_for(self, condition):
+        end = time.monotonic() + 10
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.001)
+
+    def waiting(self):
+        return len(self.throttle._waiting)
+
+    def test_never_more_than_the_limit(self):
+        done = [threading.Event() for _ in range(6)]
+        for key, event in enumerate(done):
+            self.in_thread(key, event)
+        self.wait_for(lambda: self.waiting() == 4)
+        self.assertEqual(2, self.pacer.in_flight)
+        for key in range(4):
+            done[key].set()
+            self.wait_for(lambda key=key: self.waiting() == 3 - key)
+            self.assertEqual(2, self.pacer.in_flight)
+
+    def test_in_turn(self):
+        order = []
+        first = threading.Event()
+        now = time.monotonic()
+        self.throttle.started('a member', now)
+        self.in_thread('first', first)
+        self.wait_for(lambda: self.pacer.in_flight == 2)
+
+        def work(key):
+            with self.throttle.slot(key):
+                order.append(key)
+
+        threads = []
+        for key in 'abcd':
+            threads.append(threading.Thread(target=work, args=(key,)))
+            threads[-1].start()
+            self.wait_for(lambda: self.waiting() == len(threads))
+        first.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(['a', 'b', 'c', 'd'], order)
+
+    def test_who_waits_goes_before_a_bulk(self):
+        now = time.monotonic()
+        self.assertEqual(2, self.throttle.room(now))
+        self.pacer.holds['operator'] = 'maintenance'
+        done = threading.Event()
+        self.in_thread('single', done)
+        self.wait_for(lambda: self.waiting() == 1)
+        # As if it had been released and the single one not woken yet.
+        with self.throttle._condition:
+            self.pacer.holds.clear()
+            room = self.pacer.available(now) - self.waiting()
+        self.assertEqual(1, room)
+        self.wait_for(lambda: self.pacer.in_flight == 1)
+        self.assertEqual(1, self.throttle.room(time.monotonic()))
+
+    def test_a_failure_is_told_to_the_pacer(self):
+        told = self.pacer._limit.ended = mock.Mock()
+        for error, outcome in (
+            (RuntimeError('context deadline exceeded'), pacer.Outcome.HARD),
+            (RuntimeError('No such image: x'), pacer.Outcome.NEUTRAL),
+        ):
+            with self.assertRaisesRegex(RuntimeError, str(error)):
+                with self.throttle.slot('key'):
+                    raise error
+            self.assertIs(outcome, told.call_args.args[2])
+        self.assertEqual(0, self.pacer.in_flight)
+        self.assertEqual(2, self.freed.call_count)

@@ -1,0 +1,121 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A pacer that threads wait for: the thin shell around a Pacer.
+
+Whoever has work for the engine of his own waits in ``slot``. The agent, which
+has a bulk's, asks how much room is left beside those who wait: somebody's
+single container is not to wait for a bulk of a thousand.
+"""
+
+import collections
+import contextlib
+import threading
+import time
+
+from oslo_log import log as logging
+
+from zun_bulk.host import failures
+from zun_bulk.host import pacer
+
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after which a wait is looked at again without any news.
+LOOK_AGAIN = 1.0
+#: Seconds after which a wait is told of.
+LONG = 60.0
+
+
+class Throttle:
+    def __init__(self, name, paced, freed):
+        """:param name: what is throttled, for people.
+
+        :param paced: a Pacer.
+        :param freed: function to call when there is room again.
+        """
+        self._name = name
+        self._pacer = paced
+        self._freed = freed
+        self._condition = threading.Condition()
+        self._waiting = collections.deque()
+
+    def room(self, now):
+        """How many may start beside those who wait already."""
+        with self._condition:
+            return max(0, self._pacer.available(now) - len(self._waiting))
+
+    def wait(self, now):
+        """See Pacer."""
+        with self._condition:
+            return self._pacer.wait(now)
+
+    def deadline(self):
+        """See Pacer."""
+        return self._pacer.deadline()
+
+    def started(self, key, now):
+        """See Pacer."""
+        with self._condition:
+            self._pacer.started(key, now)
+
+    def finished(self, key, now, outcome):
+        """See Pacer."""
+        with self._condition:
+            self._pacer.finished(key, now, outcome)
+            self._condition.notify_all()
+
+    @contextlib.contextmanager
+    def slot(self, key):
+        """Wait for one's turn, and hold a place until it is done.
+
+        What is raised within is told to the pacer by what it says.
+        """
+        self._take_turn(key)
+        outcome = pacer.Outcome.DONE
+        try:
+            yield
+        except Exception as error:
+            outcome = failures.classify(str(error)).outcome
+            raise
+        finally:
+            self.finished(key, time.monotonic(), outcome)
+            self._freed()
+
+    def _take_turn(self, key):
+        began = told = time.monotonic()
+        with self._condition:
+            self._waiting.append(key)
+            try:
+                while True:
+                    now = time.monotonic()
+                    if self._waiting[0] == key and self._pacer.available(now):
+                        self._pacer.started(key, now)
+                        return
+                    if now - told > LONG:
+                        told = now
+                        LOG.info(
+                            'Container %(uuid)s has waited for %(seconds)d s '
+                            'to %(name)s',
+                            {
+                                'uuid': key,
+                                'seconds': now - began,
+                                'name': self._name,
+                            },
+                        )
+                    wait = self._pacer.wait(now)
+                    self._condition.wait(
+                        LOOK_AGAIN if wait is None else min(wait, LOOK_AGAIN)
+                    )
+            finally:
+                self._waiting.remove(key)
+                self._condition.notify_all()
