@@ -15,8 +15,10 @@
 import zun.conf
 
 from zun_bulk.conf import bulk
+from zun_bulk.conf import pacing
 
 
 CONF = zun.conf.CONF
 
 bulk.register_opts(CONF)
+pacing.register_opts(CONF)

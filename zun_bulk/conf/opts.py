@@ -13,9 +13,12 @@
 """For oslo-config-generator."""
 
 from zun_bulk.conf import bulk
+from zun_bulk.conf import pacing
 
 
 def list_opts():
     return [
-        (group.name, options) for group, options in bulk.list_opts().items()
+        (group.name, options)
+        for module in (bulk, pacing)
+        for group, options in module.list_opts().items()
     ]
