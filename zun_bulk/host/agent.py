@@ -34,6 +34,7 @@ from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import MemberState
+from zun_bulk.host import gates
 from zun_bulk.host import pacer
 from zun_bulk.host import verification
 
@@ -63,17 +64,22 @@ class Settling(collections.namedtuple('Settling', 'member due')):
 
 
 class HostAgent:
-    def __init__(self, host, inspect, remove):
+    def __init__(self, host, inspect, remove, probe=gates.Readings):
         """:param host: this host's name.
 
         :param inspect: function of a container's uuid that returns Docker's
             inspect of it, or None if there is none.
         :param remove: function of a container's uuid that removes it from
             Docker.
+        :param probe: function that returns the host's gates.Readings.
         """
         self._host = host
         self._inspect = inspect
         self._remove = remove
+        self._read_host = probe
+        #: What holds the host: {gate: text}.
+        self._held = {}
+        self._probed = float('-inf')
         self._context = zun_context.get_admin_context(all_projects=True)
         self._starts = {}
         self._settling = []
@@ -157,6 +163,8 @@ class HostAgent:
             )
         if self._delayed:
             patience = min(patience, min(self._delayed)[0] - now)
+        if self._held:
+            patience = min(patience, self._next_probe() - now)
         return max(0.01, patience)
 
     def _turn(self, now):
@@ -212,11 +220,38 @@ class HostAgent:
         room = self._start_pacer.available(now)
         if len(self._ready) < room and self._more_to_start:
             self._read_ahead()
+        if self._ready:
+            self._probe(now)
+        if self._held:
+            return
         batch = [
             self._ready.popleft() for _ in range(min(room, len(self._ready)))
         ]
         if batch:
             self._start_batch(batch, now)
+
+    def _next_probe(self):
+        return self._probed + CONF.zun_bulk_pacing.probe_interval
+
+    def _probe(self, now):
+        """See what holds the host, unless that was seen just now."""
+        if now < self._next_probe():
+            return
+        self._probed = now
+        before = self._held
+        self._held = gates.held(
+            self._read_host(), CONF.zun_bulk_pacing, frozenset(before)
+        )
+        for name in self._held.keys() - before.keys():
+            LOG.warning(
+                '%(host)s starts no more containers: %(text)s',
+                {'host': self._host, 'text': self._held[name]},
+            )
+        for name in before.keys() - self._held.keys():
+            LOG.info(
+                '%(host)s is no longer held by %(gate)s, which was: %(text)s',
+                {'host': self._host, 'gate': name, 'text': before[name]},
+            )
 
     def _read_ahead(self):
         known = {member.id for member in self._ready}
