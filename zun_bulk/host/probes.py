@@ -48,6 +48,7 @@ class Probes:
         self._clock = clock
         self._inotify = None
         self._inotify_counted = None
+        self._no_bridges = set()
 
     def read(self, docker_root=None, ping=None):
         """Look at the host.
@@ -229,15 +230,18 @@ class Probes:
         """Ports of the bridge that has the most, 0 without a bridge."""
         directory = self._path('sys/class/net')
         try:
-            names = os.listdir(directory)
+            names = set(os.listdir(directory))
         except OSError:
             return None
+        # To look at each of a thousand containers' interfaces again and
+        # again would cost more than all the rest.
+        self._no_bridges &= names
         most = 0
-        for name in names:
+        for name in names - self._no_bridges:
             try:
                 ports = os.listdir(os.path.join(directory, name, 'brif'))
             except OSError:
-                # Not a bridge.
+                self._no_bridges.add(name)
                 continue
             most = max(most, len(ports))
         return most

@@ -219,6 +219,23 @@ class TestBridges(ProbesTestCase):
         self.make('sys/class/net/veth9/statistics')
         self.assertEqual(3, self.read().bridge_ports)
 
+    def test_interfaces_come_and_go(self):
+        self.make('sys/class/net/veth1/statistics')
+        self.assertEqual(0, self.read().bridge_ports)
+        self.make('sys/class/net/br-1/brif/veth1')
+        self.assertEqual(1, self.read().bridge_ports)
+        self.make('sys/class/net/br-1/brif/veth2')
+        self.assertEqual(2, self.read().bridge_ports)
+
+    def test_a_bridge_takes_the_name_of_what_is_gone(self):
+        path = os.path.join(self.root, 'sys/class/net/veth1')
+        self.make('sys/class/net/veth1')
+        self.read()
+        os.rmdir(path)
+        self.read()
+        self.make('sys/class/net/veth1/brif/veth2')
+        self.assertEqual(1, self.read().bridge_ports)
+
     def test_none(self):
         self.make('sys/class/net/lo')
         self.assertEqual(0, self.read().bridge_ports)
