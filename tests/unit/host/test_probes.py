@@ -132,10 +132,10 @@ class TestKernelTables(ProbesTestCase):
     def test_mounts(self):
         self.make('proc/sys/fs/mount-max', '100000\n')
         self.assertIsNone(self.read().mounts)
-        self.make('proc/self/mountinfo', 'a mount\n' * 3)
+        self.make('proc/self/mounts', 'a mount\n' * 3)
         self.assertEqual(gates.Usage(3, 100000), self.read().mounts)
         # Docker's mounts are the host's, whatever this process has.
-        self.make('proc/1/mountinfo', 'a mount\n' * 400000)
+        self.make('proc/1/mounts', 'a mount\n' * 400000)
         self.assertEqual(gates.Usage(400000, 100000), self.read().mounts)
 
     def test_fds(self):
