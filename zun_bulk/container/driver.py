@@ -34,11 +34,14 @@ from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.host import agent
+from zun_bulk.host import probes
 from zun_bulk.network import ports
 
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds for which a probe waits for the engine: the agent waits with it.
+PROBE_TIMEOUT = 5
 #: Set on each container of a bulk, in Zun and in Docker.
 BULK_LABEL = 'org.openstack.zun_bulk.bulk'
 PULLS_KNOWN = 100
@@ -48,7 +51,11 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
     def __init__(self):
         super().__init__()
         db.configure()
-        self._agent = agent.HostAgent(CONF.host, self.inspect, self.remove)
+        self._probes = probes.Probes()
+        self._docker_root = None
+        self._agent = agent.HostAgent(
+            CONF.host, self.inspect, self.remove, self.probe
+        )
         self._serving = False
         #: (request id, repo, tag) of the last pulls.
         self._pulled = collections.deque(maxlen=PULLS_KNOWN)
@@ -233,3 +240,26 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
                 )
             except errors.NotFound:
                 return
+
+    def probe(self):
+        """:returns: the gates.Readings of this host."""
+        if self._docker_root is None:
+            self._docker_root = self._find_docker_root()
+        return self._probes.read(self._docker_root, self._ping)
+
+    @staticmethod
+    def _find_docker_root():
+        """Docker's data root, None as long as the engine does not answer."""
+        try:
+            with docker_utils.docker_client() as docker:
+                docker.timeout = PROBE_TIMEOUT
+                return docker.info().get('DockerRootDir')
+        except Exception as error:
+            LOG.warning('Could not ask Docker for its data root: %s', error)
+            return None
+
+    @staticmethod
+    def _ping():
+        with docker_utils.docker_client() as docker:
+            docker.timeout = PROBE_TIMEOUT
+            docker.ping()

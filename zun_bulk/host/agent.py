@@ -20,6 +20,7 @@ that this process remembers is needed after its death.
 """
 
 import collections
+import functools
 import random
 import threading
 import time
@@ -36,6 +37,7 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import failures
+from zun_bulk.host import gates
 from zun_bulk.host import pacer
 from zun_bulk.host import throttle
 from zun_bulk.host import verification
@@ -67,18 +69,27 @@ class Settling(collections.namedtuple('Settling', 'member due')):
     """A started member that has to be up at ``due``."""
 
 
+#: What is not read holds nothing.
+UNREAD = functools.partial(gates.Readings, ping=0.0)
+
+
 class HostAgent:
-    def __init__(self, host, inspect, remove):
+    def __init__(self, host, inspect, remove, probe=UNREAD):
         """:param host: this host's name.
 
         :param inspect: function of a container's uuid that returns Docker's
             inspect of it, or None if there is none.
         :param remove: function of a container's uuid that removes it from
             Docker.
+        :param probe: function that returns the host's gates.Readings.
         """
         self._host = host
         self._inspect = inspect
         self._remove = remove
+        self._read_host = probe
+        #: What holds the host: {gate: text}.
+        self._held = {}
+        self._probed = float('-inf')
         self._context = zun_context.get_admin_context(all_projects=True)
         self._starts = {}
         self._settling = []
@@ -195,6 +206,8 @@ class HostAgent:
             wait = throttled.wait(now) if more else None
             if wait is not None:
                 patience = min(patience, wait)
+        if self._held:
+            patience = min(patience, self._next_probe() - now)
         return max(0.01, patience)
 
     def _turn(self, now):
@@ -250,11 +263,40 @@ class HostAgent:
         room = self.starts.room(now)
         if len(self._ready) < room and self._more_to_start:
             self._read_ahead()
+        if self._ready or self._held:
+            self._probe(now)
+            room = self.starts.room(now)
         batch = [
             self._ready.popleft() for _ in range(min(room, len(self._ready)))
         ]
         if batch:
             self._start_batch(batch, now)
+
+    def _next_probe(self):
+        return self._probed + CONF.zun_bulk_pacing.probe_interval
+
+    def _probe(self, now):
+        """See what holds the host, unless that was seen just now."""
+        if now < self._next_probe():
+            return
+        self._probed = now
+        before = self._held
+        readings = self._read_host()
+        self._held = gates.held(
+            readings, CONF.zun_bulk_pacing, frozenset(before)
+        )
+        self.starts.hold(self._held)
+        self.starts.pinged(now, readings.ping)
+        for name in self._held.keys() - before.keys():
+            LOG.warning(
+                '%(host)s starts no more containers: %(text)s',
+                {'host': self._host, 'text': self._held[name]},
+            )
+        for name in before.keys() - self._held.keys():
+            LOG.info(
+                '%(host)s is no longer held by %(gate)s, which was: %(text)s',
+                {'host': self._host, 'gate': name, 'text': before[name]},
+            )
 
     def _read_ahead(self):
         known = {member.id for member in self._ready}

@@ -74,6 +74,20 @@ class Throttle:
             self._pacer.finished(key, now, outcome)
             self._condition.notify_all()
 
+    def hold(self, holds):
+        """Let nothing start as long as there is a reason.
+
+        :param holds: {who: why}; empty to let go.
+        """
+        with self._condition:
+            self._pacer.holds = dict(holds)
+            self._condition.notify_all()
+
+    def pinged(self, now, seconds):
+        """See Pacer."""
+        with self._condition:
+            self._pacer.pinged(now, seconds)
+
     @contextlib.contextmanager
     def slot(self, key):
         """Wait for one's turn, and hold a place until it is done.

@@ -59,9 +59,10 @@ class DriverTestCase(base.BaseTestCase):
                 self, 'zun_' + name.strip('_'), self.useFixture(patch).mock
             )
         self.useFixture(fixtures.MockPatch('zun_bulk.db.api.configure'))
-        self.agent = self.useFixture(
+        self.agent_class = self.useFixture(
             fixtures.MockPatch('zun_bulk.host.agent.HostAgent')
-        ).mock.return_value
+        ).mock
+        self.agent = self.agent_class.return_value
         self.agent.is_new.return_value = False
         self.agent.starts.slot.side_effect = self.slot('start')
         self.agent.deletes.slot.side_effect = self.slot('stop')
@@ -340,3 +341,39 @@ class TestNetwork(DriverTestCase):
             thread.join()
         self.assertEqual({'a': 1, 'b': 1}, dict(most))
         self.assertEqual(10, self.zun_provision_network.call_count)
+
+
+class TestProbe(DriverTestCase):
+    def setUp(self):
+        super().setUp()
+        self.read = self.useFixture(
+            fixtures.MockPatchObject(
+                self.driver._probes, 'read', side_effect=self.play_read
+            )
+        ).mock
+        self.docker.info.return_value = {'DockerRootDir': '/srv/docker'}
+
+    def play_read(self, docker_root, ping):
+        ping()
+        return docker_root
+
+    def test_of_the_root_that_docker_tells_once(self):
+        self.assertEqual('/srv/docker', self.driver.probe())
+        self.assertEqual('/srv/docker', self.driver.probe())
+        self.docker.info.assert_called_once_with()
+        self.assertEqual(2, self.docker.ping.call_count)
+        self.assertEqual(driver.PROBE_TIMEOUT, self.docker.timeout)
+
+    def test_engine_is_down_and_comes_back(self):
+        info = self.docker.info.return_value
+        self.docker.info.side_effect = requests.ConnectionError('refused')
+        self.assertIsNone(self.driver.probe())
+        self.docker.info.side_effect = [info]
+        self.assertEqual('/srv/docker', self.driver.probe())
+
+    def test_no_answer_is_for_the_probes_to_see(self):
+        self.docker.ping.side_effect = requests.ReadTimeout('slow')
+        self.assertRaises(requests.ReadTimeout, self.driver.probe)
+
+    def test_is_what_the_agent_asks(self):
+        self.assertEqual(self.driver.probe, self.agent_class.call_args.args[3])

@@ -22,6 +22,7 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import agent
+from zun_bulk.host import gates
 
 
 def running(restarts=0, **state):
@@ -284,6 +285,134 @@ class TestStart(AgentTestCase):
         self.agent.started('foreign')
         self.turn()
         self.assertEqual({'starting': 1}, self.states())
+
+
+class TestHeld(AgentTestCase):
+    """The host has no room, which the readings say."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger('zun_bulk.host.agent'))
+
+    def new_agent(self):
+        self.readings = agent.UNREAD()
+        self.probe = mock.Mock(side_effect=lambda: self.readings)
+        return agent.HostAgent(
+            'host-1', self.docker.get, self.remove, self.probe
+        )
+
+    def use(self, mounts):
+        self.readings = agent.UNREAD(mounts=gates.Usage(mounts, 100))
+
+    def test_starts_none_and_charges_none(self):
+        uuids = self.accept(6)
+        self.use(80)
+        for _time in range(20):
+            self.turn()
+        self.assertEqual([], self.compute.created)
+        self.assertEqual({'placed': 6}, self.states())
+        self.assertEqual({0}, {self.member(uuid).attempt for uuid in uuids})
+        self.assertEqual(['mounts'], list(self.agent._held))
+        self.use(10)
+        self.turn(5.0)
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.assertEqual({}, self.agent._held)
+        self.assertEqual(1, self.member(uuids[0]).attempt)
+
+    def test_an_engine_that_does_not_answer(self):
+        self.accept(1)
+        self.readings = gates.Readings(ping=None)
+        self.turn()
+        self.assertEqual([], self.compute.created)
+        self.assertEqual({}, self.agent._held)
+        self.readings = agent.UNREAD()
+        self.turn(60.0)
+        self.assertEqual(1, len(self.compute.created))
+
+    def test_single_containers_are_held_too(self):
+        self.accept(1)
+        self.use(80)
+        self.turn()
+        self.assertEqual(0, self.agent.starts.room(self.now))
+        self.assertIsNone(self.agent.starts.wait(self.now))
+
+    def test_goes_on_holding_just_below_the_limit(self):
+        self.accept(1)
+        self.use(80)
+        self.turn()
+        self.use(79)
+        self.turn(5.0)
+        self.assertEqual([], self.compute.created)
+        self.use(78)
+        self.turn(5.0)
+        self.assertEqual(1, len(self.compute.created))
+
+    def test_while_some_are_starting(self):
+        uuids = self.accept(6)
+        self.turn()
+        self.use(80)
+        self.start(uuids[:4])
+        self.turn(5.0)
+        self.turn(6.0)
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.assertEqual({'running': 4, 'placed': 2}, self.states())
+
+    def test_a_retry_is_held_too(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.break_row(uuid, 'Docker timed out')
+        self.use(80)
+        self.turn()
+        self.turn(10.0)
+        self.assertEqual([uuid], self.compute.created)
+        self.assertEqual(1, self.member(uuid).attempt)
+        self.use(0)
+        self.turn(5.0)
+        self.assertEqual([uuid] * 2, self.compute.created)
+
+    def test_deletes_go_on(self):
+        uuids = self.accept(2)
+        self.use(80)
+        self.turn()
+        db.mark_bulk_deleting(self.bulk.id)
+        self.agent.wake()
+        self.turn()
+        self.assertEqual(uuids, self.compute.deleted)
+
+    def test_looks_only_with_something_to_start(self):
+        self.turn()
+        self.accept(2, host='host-2')
+        self.turn(10.0)
+        self.probe.assert_not_called()
+
+    def test_looks_at_most_every_probe_interval(self):
+        self.accept(20)
+        self.turn()
+        self.turn(4.0)
+        self.assertEqual(1, self.probe.call_count)
+        self.turn(1.0)
+        self.assertEqual(2, self.probe.call_count)
+
+    def test_is_back_in_time_to_look_again(self):
+        CONF.set_override('poll_interval', 300.0, 'zun_bulk')
+        self.addCleanup(CONF.clear_override, 'poll_interval', 'zun_bulk')
+        self.accept(1)
+        self.use(80)
+        self.turn()
+        self.assertEqual(3.0, self.agent._patience(self.now + 2.0))
+
+    def test_says_when_it_begins_and_ends(self):
+        self.accept(1)
+        self.use(80)
+        self.turn()
+        self.use(90)
+        self.turn(5.0)
+        self.assertEqual(1, self.log.output.count('starts no more'))
+        self.assertIn('80 % of mounts used', self.log.output)
+        self.assertNotIn('no longer held', self.log.output)
+        self.use(10)
+        self.turn(5.0)
+        self.assertEqual(1, self.log.output.count('no longer held by mounts'))
 
 
 class TestFailures(AgentTestCase):
