@@ -25,7 +25,6 @@ import random
 import threading
 import time
 
-from oslo_concurrency import processutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 from zun import objects
@@ -51,8 +50,6 @@ READ_AHEAD = 20
 CHECK_INTERVAL = 1.0
 #: Seconds after which a delete that did not happen is asked for again.
 DELETE_RETRY = 120.0
-#: Starts in flight where a fixed number of them is asked for but not said.
-FIXED_LIMIT = 2
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
 
@@ -99,36 +96,23 @@ class HostAgent:
         self._deletes = {}
         # Told by the driver from other threads.
         self._started = collections.deque()
+        #: {id: (Bulk, rpc.ComputeAPI)}
         self._bulks = {}
         self._woken = threading.Event()
         #: What creates and starts, and what stops and deletes, goes through.
         self.starts = throttle.Throttle(
-            'start', self._new_pacer('starts'), self._woken.set
+            'starts',
+            throttle.new_pacer(
+                'starts', host, CONF.zun_bulk_pacing.start_interval
+            ),
+            self._woken.set,
         )
         self.deletes = throttle.Throttle(
-            'stop', self._new_pacer('deletes'), self._woken.set
+            'deletes', throttle.new_pacer('deletes', host), self._woken.set
         )
         # Whether the database may hold more than has been read.
         self._more_to_start = self._more_to_delete = True
         self._checked = self._looked = 0.0
-
-    def _new_pacer(self, kind):
-        def tell(text):
-            LOG.warning(
-                'Pace of %(kind)s on %(host)s: %(text)s',
-                {'kind': kind, 'host': self._host, 'text': text},
-            )
-
-        conf = CONF.zun_bulk_pacing
-        if conf.mode == 'fixed':
-            limit = pacer.FixedLimit(conf.max_in_flight or FIXED_LIMIT)
-        else:
-            cores = processutils.get_worker_count()
-            limit = pacer.AdaptiveLimit(
-                conf.max_in_flight or min(32, 4 * cores), random, tell
-            )
-        interval = conf.start_interval if kind == 'starts' else 0.0
-        return pacer.Pacer(limit, random, interval, tell)
 
     def start(self):
         threading.Thread(

@@ -31,7 +31,7 @@ class FailureClass(enum.Enum):
 
     #: No repetition cures it: it is in what was asked for.
     PERMANENT = 'permanent', False, pacer.Outcome.NEUTRAL
-    #: The engine is down or out of reach, and has done nothing wrong.
+    #: The engine is down or out of reach.
     HOST_DOWN = 'host down', True, pacer.Outcome.HARD
     #: The engine gave up because too much was going on.
     OVERLOAD = 'overload', True, pacer.Outcome.HARD

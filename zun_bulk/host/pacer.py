@@ -43,7 +43,6 @@ class Outcome(enum.Enum):
 
 #: Starts that make a window, or twice the limit if that is more.
 WINDOW = 12
-YOUNG = 1.0
 #: Part of its limit that must have been in flight, on the average, for a
 #: window to tell what a host can do.
 BUSY = 0.7
@@ -85,8 +84,7 @@ PING_MAX = 5.0
 DEADLINE_MIN = 30.0
 DEADLINE_MAX = 120.0
 
-#: Seconds over which the rate shown to operators is taken.
-SHOWN = 60.0
+#: Of how many starts the deadline is made.
 _SAMPLES = 200
 
 
@@ -96,8 +94,6 @@ def _untold(text):
 
 class FixedLimit:
     """The same limit whatever happens."""
-
-    last_cut = None
 
     def __init__(self, limit):
         """:param limit: the most starts in flight, at least 1."""
@@ -134,8 +130,6 @@ class AdaptiveLimit:
         :param tell: function of a text, called for every cut.
         """
         self.limit = 1
-        #: (when, why) of the last cut, or None.
-        self.last_cut = None
         self._highest = highest
         self._rng = rng
         self._tell = tell
@@ -195,7 +189,8 @@ class AdaptiveLimit:
     def _size(self):
         """How many starts make a window."""
         if self._doubling or self._goal:
-            return max(2, int(YOUNG * self.limit))
+            # Short, as the host is not at its best meanwhile.
+            return max(2, self.limit)
         return max(WINDOW, 2 * self.limit)
 
     def _open(self, now):
@@ -206,12 +201,13 @@ class AdaptiveLimit:
     def _close(self, now):
         seconds = now - self._since
         rate = self._done / seconds
+        full = self._done >= self._size()
         busy = self._area / (seconds * self.limit)
         self._open(now)
         if busy < BUSY:
             # Who was not asked for more has not shown what he can do.
             return
-        if self.limit < self._goal:
+        if full and self.limit < self._goal:
             self.limit = self._home = self.limit + 1
             return
         self._goal = 0
@@ -291,7 +287,6 @@ class AdaptiveLimit:
         self._direction = 1
         self._patience = 0
         self._open(now)
-        self.last_cut = now, why
         self._tell('limit %d, was %d: %s' % (self.limit, before, why))
 
 
@@ -329,7 +324,8 @@ class Breaker:
         self._tell = tell
         self._recent = collections.deque(maxlen=RECENT)
         self._in_a_row = 0
-        self._openings = 0
+        #: The longest that it may be open the next time.
+        self._span = OPEN_MIN
         self._opened_at = -math.inf
         self._proofs = PROOFS
         #: Until when it is open.
@@ -354,7 +350,7 @@ class Breaker:
             if self._proofs < PROOFS:
                 self._proofs += 1
                 if self._proofs == PROOFS:
-                    self._openings = 0
+                    self._span = OPEN_MIN
                     self._tell('breaker closed')
         elif outcome is Outcome.HARD:
             self._in_a_row += 1
@@ -374,9 +370,8 @@ class Breaker:
         """Let nothing start for a while."""
         if now < self.until:
             return
-        span = min(OPEN_MAX, OPEN_MIN * 2**self._openings)
-        self.until = now + self._rng.uniform(OPEN_MIN, max(OPEN_MIN, span))
-        self._openings += 1
+        self.until = now + self._rng.uniform(OPEN_MIN, self._span)
+        self._span = min(OPEN_MAX, 2 * self._span)
         self._opened_at = now
         self._proofs = 0
         self._in_a_row = 0
@@ -408,7 +403,6 @@ class Pacer:
         #: Who holds the host: why.
         self.holds = {}
         self._durations = collections.deque(maxlen=_SAMPLES)
-        self._ends = collections.deque(maxlen=_SAMPLES)
 
     @property
     def limit(self):
@@ -466,7 +460,6 @@ class Pacer:
         self._breaker.ended(now, since, outcome)
         if outcome is Outcome.DONE:
             self._durations.append(now - since)
-            self._ends.append(now)
 
     def pinged(self, now, seconds):
         """The engine was pinged.
@@ -482,21 +475,6 @@ class Pacer:
             return DEADLINE_MAX
         late = 4 * quantile(self._durations, 0.95)
         return min(DEADLINE_MAX, max(DEADLINE_MIN, late))
-
-    def show(self, now):
-        """What an operator wants to know, as a dict."""
-        recent = [end for end in self._ends if now - end <= SHOWN]
-        cut = self._limit.last_cut
-        return {
-            'limit': self.limit,
-            'in_flight': self.in_flight,
-            'per_second': len(recent) / SHOWN,
-            'median': quantile(self._durations, 0.5),
-            'p95': quantile(self._durations, 0.95),
-            'breaker': self._breaker.state(now),
-            'held': dict(self.holds),
-            'last_cut': cut and {'ago': now - cut[0], 'why': cut[1]},
-        }
 
 
 def quantile(values, part):

@@ -19,11 +19,14 @@ single container is not to wait for a bulk of a thousand.
 
 import collections
 import contextlib
+import random
 import threading
 import time
 
+from oslo_concurrency import processutils
 from oslo_log import log as logging
 
+from zun_bulk.conf import CONF
 from zun_bulk.host import failures
 from zun_bulk.host import pacer
 
@@ -34,6 +37,33 @@ LOG = logging.getLogger(__name__)
 LOOK_AGAIN = 1.0
 #: Seconds after which a wait is told of.
 LONG = 60.0
+#: In flight where a fixed number of them is asked for but not said.
+FIXED_LIMIT = 2
+
+
+def new_pacer(kind, host, interval=0.0):
+    """A Pacer as ``[zun_bulk_pacing]`` wants it, which logs its changes.
+
+    :param kind: what is paced, for people.
+    :param host: on which host, for people.
+    :param interval: seconds between two of them at least.
+    """
+
+    def tell(text):
+        LOG.warning(
+            'Pace of %(kind)s on %(host)s: %(text)s',
+            {'kind': kind, 'host': host, 'text': text},
+        )
+
+    conf = CONF.zun_bulk_pacing
+    if conf.mode == 'fixed':
+        limit = pacer.FixedLimit(conf.max_in_flight or FIXED_LIMIT)
+    else:
+        cores = processutils.get_worker_count()
+        limit = pacer.AdaptiveLimit(
+            conf.max_in_flight or min(32, 4 * cores), random, tell
+        )
+    return pacer.Pacer(limit, random, interval, tell)
 
 
 class Throttle:
@@ -119,7 +149,7 @@ class Throttle:
                         told = now
                         LOG.info(
                             'Container %(uuid)s has waited for %(seconds)d s '
-                            'to %(name)s',
+                            'among the %(name)s',
                             {
                                 'uuid': key,
                                 'seconds': now - began,

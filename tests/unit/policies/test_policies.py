@@ -74,4 +74,6 @@ class TestPolicies(base.BaseTestCase):
         self.assertIn('container:create', policy.init().registered_rules)
 
     def test_registered_twice(self):
+        before = dict(policy.init().registered_rules)
         middleware.register_policies()
+        self.assertEqual(before, policy.init().registered_rules)
