@@ -196,10 +196,14 @@ class Conductor:
         known = self._ports_api().find(
             [member.container_uuid for member, _host in chosen]
         )
+        defaults = self._ports_api().defaults(bulk)
         parts = _parts(chosen, CONF.zun_bulk.port_batch, first_ports)
         with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
             for _done in pool.map(
-                lambda part: self._hand_over(bulk, epoch, part, known), parts
+                lambda part: self._hand_over(
+                    bulk, epoch, part, known, defaults
+                ),
+                parts,
             ):
                 pass
 
@@ -214,11 +218,14 @@ class Conductor:
             self._fail(bulk, gone, CONTAINER_GONE, 'deleted')
         return [m for m in members if m.container_uuid in rows]
 
-    def _hand_over(self, bulk, epoch, chosen, known):
+    def _hand_over(self, bulk, epoch, chosen, known, defaults):
         """Make the ports of claimed members and give them to their hosts."""
         try:
             networks = self._ports_api().ensure(
-                bulk, [(member, host.name) for member, host in chosen], known
+                bulk,
+                [(member, host.name) for member, host in chosen],
+                known,
+                defaults,
             )
         except ports.Refused as error:
             self._fail(

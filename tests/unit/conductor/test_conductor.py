@@ -99,7 +99,11 @@ class FakePorts:
     def find(self, uuids):
         return {}
 
-    def ensure(self, bulk, placements, known):
+    def defaults(self, bulk):
+        return {'net': {'fixed_ips': []}}
+
+    def ensure(self, bulk, placements, known, defaults):
+        assert defaults == self.defaults(bulk)
         if self.refusal:
             raise self.refusal
         for member, host in placements:
@@ -255,7 +259,7 @@ class TestBuild(ConductorTestCase):
 
         def be_slow(bulk, placements, known):
             db.take_lease(db.get_bulk(bulk.uuid), 'another')
-            return ensure(bulk, placements, known)
+            return ensure(bulk, placements, known, defaults)
 
         self.ports.ensure = be_slow
         self.turn()
@@ -317,9 +321,9 @@ class TestDelete(ConductorTestCase):
         self.accept(2)
         ensure = self.ports.ensure
 
-        def be_deleted(bulk, placements, known):
+        def be_deleted(bulk, placements, known, defaults):
             db.mark_bulk_deleting(bulk.id)
-            return ensure(bulk, placements, known)
+            return ensure(bulk, placements, known, defaults)
 
         self.ports.ensure = be_deleted
         self.turn()
