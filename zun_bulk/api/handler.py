@@ -24,6 +24,10 @@ from zun_bulk.api.handlers import member
 ROUTE_DECLARATIONS = {
     '/v1/bulks': {'GET': bulk.list_bulks, 'POST': bulk.create_bulk},
     '/v1/bulks/{ident}': {'GET': bulk.get_bulk, 'DELETE': bulk.delete_bulk},
+    '/v1/bulks/{ident}/pause': {'POST': bulk.pause_bulk},
+    '/v1/bulks/{ident}/resume': {'POST': bulk.resume_bulk},
+    '/v1/bulks/{ident}/cancel': {'POST': bulk.cancel_bulk},
+    '/v1/bulks/{ident}/retry': {'POST': bulk.retry_bulk},
     '/v1/bulks/{ident}/members': {'GET': member.list_members},
 }
 

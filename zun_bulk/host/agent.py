@@ -34,6 +34,7 @@ from zun.common import context as zun_context
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import failures
 from zun_bulk.host import gates
@@ -138,7 +139,12 @@ class HostAgent:
     def is_new(self, container_uuid):
         """Whether Docker cannot have a container: this is its first try."""
         start = self._starts.get(container_uuid)
-        return start is not None and start.member.attempt == 1
+        return (
+            start is not None
+            and start.member.attempt == 1
+            # One that its user has tried again keeps what it failed of.
+            and not start.member.reason
+        )
 
     def created(self, container_uuid):
         start = self._starts.get(container_uuid)
@@ -287,7 +293,7 @@ class HostAgent:
         known.update(member.id for _when, member in self._delayed)
         limit = READ_AHEAD + len(known)
         members = db.list_members_in(
-            MemberState.PLACED, host=self._host, limit=limit
+            MemberState.PLACED, host=self._host, limit=limit, building=True
         )
         self._more_to_start = len(members) == limit
         self._ready.extend(
@@ -548,7 +554,23 @@ class HostAgent:
                     'reason': reason,
                 },
             )
+            self._pause_if_hopeless(member.bulk_id, reason)
         self._wake_conductor_if_idle()
+
+    def _pause_if_hopeless(self, bulk_id, reason):
+        """See whether a failure says that more of the bulk will fail."""
+        # As it is now: its user may have resumed it.
+        bulk = db.get_bulks_by_id([bulk_id]).get(bulk_id)
+        if bulk is None or bulk.status != BulkStatus.BUILDING:
+            return
+        why = failures.why_pause(
+            bulk, db.count_outcomes(bulk_id), reason, CONF.zun_bulk
+        )
+        if why and db.pause_bulk(bulk_id, why):
+            LOG.warning(
+                'Bulk %(bulk)s is paused: %(why)s',
+                {'bulk': bulk.uuid, 'why': why},
+            )
 
     # ---------------------------------------------------------- deleting
 

@@ -454,8 +454,54 @@ class TestFailures(AgentTestCase):
         )
         self.assertIn('No such image: nothing:1', member.reason)
 
-    def test_a_failure_makes_room(self):
+    def test_what_fails_for_all_pauses_the_bulk(self):
+        uuids = self.accept(10)
+        self.turn()
+        for uuid in uuids[:4]:
+            self.break_row(uuid, 'No such image: nothing:1')
+        for _ in range(3):
+            self.turn()
+        # The first window, and no more.
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.assertEqual({'failed': 4, 'placed': 6}, self.states())
+        bulk = db.get_bulk(self.bulk.uuid)
+        self.assertEqual('paused', bulk.status)
+        self.assertIn('host-1: No such image', bulk.status_reason)
+
+    def test_resumed_it_goes_on(self):
         uuids = self.accept(5)
+        db.pause_bulk(self.bulk.id, 'asked')
+        self.turn()
+        self.assertEqual([], self.compute.created)
+        db.resume_bulk(self.bulk.id)
+        self.agent.wake()
+        self.turn()
+        self.assertEqual(uuids[:4], self.compute.created)
+
+    def test_a_retry_of_a_paused_bulk_waits_too(self):
+        (uuid, *_others) = self.accept(1)
+        self.turn()
+        self.break_row(uuid, 'device or resource busy')
+        self.turn()
+        db.pause_bulk(self.bulk.id, 'asked')
+        self.turn(60)
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual([uuid], self.compute.created)
+
+    def test_tried_again_by_its_user_it_is_not_new(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.assertTrue(self.agent.is_new(uuid))
+        self.break_row(uuid, 'No such image: nothing:1')
+        self.turn()
+        db.retry_bulk(self.bulk.id)
+        self.agent.wake()
+        self.turn()
+        self.assertEqual([uuid, uuid], self.compute.created)
+        self.assertFalse(self.agent.is_new(uuid))
+
+    def test_a_failure_makes_room(self):
+        uuids = self.accept(5, on_failure='continue')
         self.turn()
         self.break_row(uuids[0], 'no such image')
         self.turn()

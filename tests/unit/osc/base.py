@@ -57,6 +57,7 @@ def bulk_view(status='building', **members):
         'count': sum(members.values()),
         'run': True,
         'max_attempts': 3,
+        'on_failure': 'pause',
         'placement': {'policy': 'spread'},
         'template': {'image': 'busybox', 'name': 'load-{index}'},
         'members': {state: members.get(state, 0) for state in STATES},
