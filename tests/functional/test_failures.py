@@ -209,6 +209,44 @@ class TestEffectsWithoutAnswers(FailureTestCase):
         self.assert_all_running(ident, 12)
 
 
+class TestSince(FailureTestCase):
+    def test_containers_that_end_after_they_have_run(self):
+        ident = self.create_bulk(4)
+        died, done, stopped, _stays = self.assert_all_running(ident, 4)
+        for member, code in ((died, 3), (done, 0)):
+            self.lab.control(
+                'POST',
+                '/containers/zun-%s/exit' % member['container_uuid'],
+                {'exit_code': code},
+            )
+        self.ask(
+            'POST',
+            '/containers/%s/stop?timeout=1' % stopped['container_uuid'],
+            status=202,
+        )
+        self.wait_for(
+            'the members say so',
+            lambda: (
+                [member['state'] for member in self.members(ident)]
+                == ['failed', 'stopped', 'stopped', 'running']
+            ),
+            timeout=10,
+        )
+        bulk = self.bulk(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertIn('exited with code 3', bulk['failures'][0]['reason'])
+        self.assertEqual(
+            'Stopped',
+            self.ask('GET', '/containers/' + died['container_uuid'])['status'],
+        )
+
+        self.ask('POST', '/bulks/%s/retry' % ident, status=202)
+        self.wait_for(
+            'it runs again',
+            lambda: self.bulk(ident)['members']['running'] == 2,
+        )
+
+
 class TestDelete(FailureTestCase):
     def test_an_engine_that_would_not_remove(self):
         """Zun forgets such containers; a bulk does not."""

@@ -393,6 +393,41 @@ def set_bulk_status(
         )
 
 
+def review_bulk(bulk_id):
+    """Bring the status of a finished bulk up to date with its members."""
+    failed = (
+        sa.select(sa.func.count())
+        .select_from(Member)
+        .where(Member.bulk_id == bulk_id, Member.state == MemberState.FAILED)
+        .scalar_subquery()
+    )
+    for before, after, reason, changed in (
+        (
+            BulkStatus.READY,
+            BulkStatus.ERROR,
+            'Members failed after they had run.',
+            failed > 0,
+        ),
+        (BulkStatus.ERROR, BulkStatus.READY, None, failed == 0),
+    ):
+        _review(bulk_id, before, after, reason, changed)
+
+
+@retry
+def _review(bulk_id, before, after, reason, changed):
+    with writer() as session:
+        session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id, Bulk.status == before, changed)
+            .values(
+                status=after,
+                status_reason=reason,
+                updated_at=timeutils.utcnow(),
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
 @retry
 def mark_bulk_deleting(bulk_id):
     """Turn a bulk and all its members to deleting, whatever they were.
@@ -760,6 +795,13 @@ def list_members_in(
         return session.scalars(query).all()
 
 
+def list_members_of(container_uuids):
+    """The members that these containers are."""
+    query = sa.select(Member).where(Member.container_uuid.in_(container_uuids))
+    with reader() as session:
+        return session.scalars(query.order_by(Member.id)).all()
+
+
 def list_cancelled_with_container(bulk_id, limit):
     """Cancelled members that still have a row of Zun's."""
     query = (
@@ -823,6 +865,25 @@ def reset_containers(uuids):
     """Make failed containers ready to be created again."""
     with writer() as session:
         session.execute(_reset(uuids))
+
+
+@retry
+def stop_container(uuid, reason):
+    """Say in Zun's row of a running container that it runs no more.
+
+    Zun would see it at its next look at all containers, in a minute.
+    """
+    table = zun_models.Container.__table__
+    with writer() as session:
+        session.execute(
+            sa.update(table)
+            .where(
+                table.c.uuid == uuid,
+                table.c.status == 'Running',
+                table.c.task_state.is_(None),
+            )
+            .values(status='Stopped', status_reason=models.storable(reason))
+        )
 
 
 def _reset(uuids):

@@ -32,6 +32,7 @@ class MemberState:
     PLACED = 'placed'
     STARTING = 'starting'
     RUNNING = 'running'
+    STOPPED = 'stopped'
     FAILED = 'failed'
     CANCELLED = 'cancelled'
     DELETING = 'deleting'
@@ -42,13 +43,14 @@ class MemberState:
         PLACED,
         STARTING,
         RUNNING,
+        STOPPED,
         FAILED,
         CANCELLED,
         DELETING,
         DELETED,
     )
     #: A bulk is finished once each of its members is in one of these.
-    FINAL = (RUNNING, FAILED, CANCELLED)
+    FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
     #: What has not been given to the engine yet.
     WAITING = (QUEUED, PLACED)
 

@@ -35,7 +35,7 @@ from zun_bulk.osc import waiter
 TEMPLATE_VERSION = '1.40'
 
 #: A member in one of these needs nothing more.
-FINAL_STATES = ('running', 'failed', 'cancelled')
+FINAL_STATES = ('running', 'stopped', 'failed', 'cancelled')
 #: Statuses in which somebody works on a bulk.
 UNFINISHED = ('building', 'cancelling')
 
@@ -515,7 +515,7 @@ class ListBulkMember(command.Lister):
             '--state',
             metavar='<state>',
             help='Only members in this state (queued, placed, starting, '
-            'running, failed, cancelled, deleting, deleted)',
+            'running, stopped, failed, cancelled, deleting, deleted)',
         )
         parser.add_argument(
             '--host', metavar='<host>', help='Only members on this host'

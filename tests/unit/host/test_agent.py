@@ -105,7 +105,15 @@ class AgentTestCase(base.BaseTestCase):
         ]
 
     def new_agent(self):
-        return agent.HostAgent('host-1', self.docker.get, self.remove)
+        return agent.HostAgent(
+            'host-1',
+            self.docker.get,
+            self.remove,
+            list_states=lambda: {
+                uuid: found['State']['Status']
+                for uuid, found in self.docker.items()
+            },
+        )
 
     def remove(self, uuid):
         if self.stuck:
@@ -413,6 +421,159 @@ class TestHeld(AgentTestCase):
         self.use(10)
         self.turn(5.0)
         self.assertEqual(1, self.log.output.count('no longer held by mounts'))
+
+
+class TestSince(AgentTestCase):
+    """What containers do once they have run."""
+
+    def run_all(self, count, **values):
+        uuids = self.accept(count, **values)
+        self.turn()
+        self.start(uuids)
+        for uuid in uuids:
+            self.set_row(uuid, status='Running')
+        self.turn()
+        self.turn(6)
+        self.assertEqual({'running': count}, self.states())
+        return uuids
+
+    def set_row(self, uuid, **values):
+        with db.writer() as session:
+            table = db.zun_models.Container.__table__
+            session.execute(
+                table.update().where(table.c.uuid == uuid).values(**values)
+            )
+
+    def end(self, uuid, code, tell=True, at='2026-01-02T03:04:05Z'):
+        self.docker[uuid] = running(
+            Running=False, Pid=0, Status='exited', ExitCode=code, FinishedAt=at
+        )
+        if tell:
+            self.agent.changed('die', uuid)
+            self.turn(0.1)
+
+    def set_status(self, status):
+        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        db.set_bulk_status(self.bulk.id, epoch, 'building', status)
+
+    def test_one_that_dies(self):
+        uuids = self.run_all(3)
+        self.set_status('ready')
+        self.end(uuids[1], 3)
+        member = self.member(uuids[1])
+        self.assertEqual(
+            ('failed', 'application'), (member.state, member.reason_class)
+        )
+        self.assertIn(
+            'host-1: the container exited with code 3', member.reason
+        )
+        self.assertEqual({'running': 2, 'failed': 1}, self.states())
+        self.assertEqual('error', db.get_bulk(self.bulk.uuid).status)
+        row = db.container_states([uuids[1]])[uuids[1]]
+        self.assertEqual('Stopped', row[0])
+        self.assertIn('exited with code 3', row[1])
+
+        # Its user starts it again.
+        self.docker[uuids[1]] = running()
+        self.agent.changed('start', uuids[1])
+        self.turn(0.1)
+        self.assertEqual({'running': 3}, self.states())
+        self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
+
+    def test_one_that_is_done(self):
+        (uuid,) = self.run_all(1)
+        self.set_status('ready')
+        self.end(uuid, 0)
+        self.assertEqual({'stopped': 1}, self.states())
+        self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
+
+    def test_one_that_its_user_stops(self):
+        (uuid,) = self.run_all(1)
+        self.set_row(uuid, task_state='container_stopping')
+        self.end(uuid, 137)
+        self.assertEqual({'running': 1}, self.states())
+        self.set_row(uuid, status='Stopped', task_state=None)
+        self.turn(1.1)
+        self.assertEqual({'stopped': 1}, self.states())
+
+    def test_one_that_dies_while_it_settles(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        self.end(uuid, 1)
+        self.assertEqual({'failed': 1}, self.states())
+
+    def test_the_start_of_a_member_is_no_news(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.agent.changed('start', uuid)
+        self.start([uuid])
+        self.turn()
+        self.agent.changed('start', uuid)
+        self.assertFalse(self.agent._changed)
+
+    def test_deaths_that_nobody_saw(self):
+        uuids = self.run_all(4)
+        self.set_status('ready')
+        for uuid in uuids[:2]:
+            self.end(uuid, 3, tell=False)
+        self.agent.missed(0.0)
+        self.turn(0.1)
+        self.assertEqual({'running': 2, 'failed': 2}, self.states())
+
+    def test_what_ends_with_its_engine_is_started_again(self):
+        uuids = self.run_all(3)
+        for uuid in uuids[:2]:
+            self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.end(uuids[2], 3, tell=False, at='1970-01-01T00:00:10Z')
+        self.agent.missed(20.0)
+        self.turn(0.1)
+        self.assertEqual({'starting': 2, 'failed': 1}, self.states())
+        self.assertEqual(uuids + uuids[:2], self.compute.created)
+        self.start(uuids[:2])
+        self.turn()
+        self.turn(6)
+        self.assertEqual({'running': 2, 'failed': 1}, self.states())
+
+    def test_but_not_of_a_finished_bulk(self):
+        (uuid,) = self.run_all(1)
+        self.set_status('ready')
+        self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.agent.missed(20.0)
+        self.turn(0.1)
+        self.assertEqual({'failed': 1}, self.states())
+
+    def test_what_settles_and_ends_with_its_engine_is_started_again(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.agent.missed(20.0)
+        self.turn(6)
+        self.assertEqual({'starting': 1}, self.states())
+        self.assertEqual([uuid, uuid], self.compute.created)
+
+    def test_an_engine_that_does_not_answer(self):
+        uuids = self.run_all(2)
+        more = self.accept(1)
+        self.agent.wake()
+        inspect, self.agent._inspect = (
+            self.agent._inspect,
+            mock.Mock(side_effect=OSError('refused')),
+        )
+        self.end(uuids[0], 3)
+        # Nothing else waits for it.
+        self.assertEqual(uuids + more, self.compute.created)
+        self.agent._inspect = inspect
+        self.turn(1.1)
+        self.assertEqual('failed', db.list_members_of(uuids[:1])[0].state)
+
+    def test_a_container_of_nobody(self):
+        self.agent.changed('die', 'uuid')
+        self.turn()
+        self.assertEqual({}, self.agent._looks)
 
 
 class TestFailures(AgentTestCase):

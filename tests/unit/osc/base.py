@@ -37,6 +37,7 @@ STATES = (
     'placed',
     'starting',
     'running',
+    'stopped',
     'failed',
     'cancelled',
     'deleting',
