@@ -110,7 +110,12 @@ class DatabaseTests:
         migration.upgrade()
         self.assertEqual(migration.head(), migration.version())
         self.assertEqual(
-            {'zun_bulk_bulk', 'zun_bulk_member', migration.VERSION_TABLE},
+            {
+                'zun_bulk_bulk',
+                'zun_bulk_member',
+                'zun_bulk_host',
+                migration.VERSION_TABLE,
+            },
             set(sa.inspect(engine).get_table_names()),
         )
         # The tables are what the models say.
