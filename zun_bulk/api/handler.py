@@ -18,6 +18,7 @@ import routes
 import webob.exc
 
 from zun_bulk.api.handlers import bulk
+from zun_bulk.api.handlers import host
 from zun_bulk.api.handlers import member
 
 
@@ -25,6 +26,8 @@ ROUTE_DECLARATIONS = {
     '/v1/bulks': {'GET': bulk.list_bulks, 'POST': bulk.create_bulk},
     '/v1/bulks/{ident}': {'GET': bulk.get_bulk, 'DELETE': bulk.delete_bulk},
     '/v1/bulks/{ident}/members': {'GET': member.list_members},
+    '/v1/bulk_hosts': {'GET': host.list_hosts},
+    '/v1/bulk_hosts/{name}': {'GET': host.get_host, 'PATCH': host.update_host},
 }
 
 

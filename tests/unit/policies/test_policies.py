@@ -38,6 +38,9 @@ class TestPolicies(base.BaseTestCase):
         ('bulk:get_all_projects', False, False, True),
         ('bulk:delete', True, False, True),
         ('bulk:members', True, False, True),
+        ('bulk_host:get_all', False, False, True),
+        ('bulk_host:get', False, False, True),
+        ('bulk_host:update', False, False, True),
     )
     @ddt.unpack
     def test_default(self, rule, owner, other, admin):
@@ -66,7 +69,7 @@ class TestPolicies(base.BaseTestCase):
 
     def test_each_is_documented_and_tested(self):
         rules = list(policies.list_rules())
-        self.assertEqual(6, len({rule.name for rule in rules}))
+        self.assertEqual(9, len({rule.name for rule in rules}))
         for rule in rules:
             self.assertIsInstance(rule, oslo_policy.DocumentedRuleDefault)
 
