@@ -138,6 +138,16 @@ class HostAgent:
             target=self._run, daemon=True, name='zun-bulk-agent'
         ).start()
         rpc.serve_host(self.wake, self.show)
+        if CONF.zun_bulk.metrics_port:
+            # What it wants need not be there where nobody asks for it.
+            from zun_bulk.host import metrics
+
+            metrics.serve(
+                CONF.zun_bulk.metrics_address,
+                CONF.zun_bulk.metrics_port,
+                self.show,
+                OPERATOR,
+            )
 
     def wake(self):
         """Look into the database now."""
