@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 
+from alembic import script
 import fixtures
 from oslo_db import exception as db_exc
 from oslotest import base
@@ -157,8 +158,10 @@ class DatabaseTests:
         self.assertEqual(
             [0, 0], [command.returncode for command in commands], outputs
         )
+        revisions = script.ScriptDirectory.from_config(migration._config())
         self.assertEqual(
-            1, sum(output.count('Running upgrade') for output in outputs)
+            len(list(revisions.walk_revisions())),
+            sum(output.count('Running upgrade') for output in outputs),
         )
         self.useFixture(database.Database(url, tables=False))
         migration.check()
@@ -301,6 +304,43 @@ class DatabaseTests:
                 api.get_bulk(bulk.uuid).epoch,
             ),
         )
+
+    def test_a_hosts_row(self):
+        self.use_database()
+        at_once([lambda: api.add_host('host-1')] * THREADS)
+        (seen,) = api.list_hosts()
+        changed = at_once(
+            [
+                lambda number=number: api.change_host(
+                    seen,
+                    held=True,
+                    held_reason='disk %d' % number,
+                    mode='fixed',
+                    max_in_flight=number,
+                    start_interval=0.25,
+                )
+                for number in range(THREADS)
+            ]
+        )
+        self.assertEqual(1, changed.count(True))
+        winner = changed.index(True)
+        report = {'held_by': {'disk': 'x' * 100000}}
+        api.report_host('host-1', report)
+        row = api.get_host('host-1')
+        self.assertEqual(
+            (1, True, 'disk %d' % winner, 'fixed', winner, 0.25, report),
+            (
+                row.epoch,
+                row.held,
+                row.held_reason,
+                row.mode,
+                row.max_in_flight,
+                row.start_interval,
+                row.report,
+            ),
+        )
+        self.assertIsNotNone(row.reported_at)
+        self.assertEqual({}, api.count_members_on('host-1'))
 
     def test_places_many_by_few_statements(self):
         engine = self.use_database()
