@@ -11,7 +11,9 @@
 #    under the License.
 
 import threading
+from unittest import mock
 
+import fixtures
 import oslo_messaging as messaging
 from oslotest import base
 from zun.common import context as zun_context
@@ -62,3 +64,27 @@ class TestHostTopic(base.BaseTestCase):
         self.assertRaises(
             messaging.MessagingTimeout, rpc.get_pace, self.context, 'host-2'
         )
+
+    def test_get_pace_without_a_broker(self):
+        """Then oslo.messaging waits for one, however long that takes."""
+        done = threading.Event()
+        self.addCleanup(done.set)
+        client = mock.Mock()
+        client.call.side_effect = lambda context, what: done.wait(60)
+        for name, value in (
+            ('PACE_TIMEOUT', 0),
+            ('_ASKED', threading.BoundedSemaphore(2)),
+            ('_client', lambda target, timeout: client),
+        ):
+            self.useFixture(fixtures.MockPatchObject(rpc, name, value))
+        for _ask in range(2):
+            self.assertRaises(
+                TimeoutError, rpc.get_pace, self.context, 'host-1'
+            )
+        error = self.assertRaises(
+            TimeoutError, rpc.get_pace, self.context, 'host-1'
+        )
+        self.assertIn('Too many', str(error))
+        done.set()
+        for _ask in range(2):
+            self.assertTrue(rpc._ASKED.acquire(timeout=10))

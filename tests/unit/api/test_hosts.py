@@ -223,9 +223,14 @@ class TestUpdate(HostsTestCase):
         )
 
     def test_another_change_at_the_same_time(self):
-        seen = db_api.get_host('host-1')
-        db_api.change_host(seen, mode='fixed')
-        with mock.patch.object(handler, '_find', return_value=seen):
+        seen = [db_api.get_host('host-1')]
+        db_api.change_host(seen[0], mode='fixed')
+        find = handler._find
+        with mock.patch.object(
+            handler,
+            '_find',
+            side_effect=lambda name: seen.pop() if seen else find(name),
+        ):
             shown = self.patch(held=True)
         self.assertEqual(('fixed', True), (shown['mode'], shown['held']))
 

@@ -69,7 +69,7 @@ def get_host(req, name):
     except Exception as error:
         # Whatever it is, a broker that is down say, there is the report.
         LOG.warning(
-            'Host %(host)s did not tell its pace: %(error)s',
+            'Host %(host)s did not tell its pace: %(error)r',
             {'host': row.host, 'error': error},
         )
         pace, source = row.report, 'report'
@@ -87,12 +87,7 @@ def update_host(req, name):
     util.enforce(context, 'bulk_host:update')
     validation.read_query(req, bulk_schema.no_query)
     body = validation.read_body(req, schema.update)
-    row = _find(name)
-    if body.get('hold_reason') and not body.get('held', row.held):
-        raise exception.ValidationError(
-            detail='hold_reason: the host is not held'
-        )
-    row = _change(row, _wishes(body))
+    row = _change(name, body)
     LOG.info(
         'User %(user)s changes host %(host)s: %(wishes)s',
         {'user': context.user_id, 'host': row.host, 'wishes': body},
@@ -120,16 +115,20 @@ def _wishes(body):
     return wishes
 
 
-def _change(row, wishes):
+def _change(name, body):
     """Change a host's row. Returns it as it is then.
 
-    :raises: Conflict (409) if others change it all the time.
+    :raises: ResourceNotFound (404), ValidationError (400), Conflict (409) if
+        others change it all the time.
     """
     for _attempt in range(ATTEMPTS):
-        changed = db_api.change_host(row, **wishes)
-        row = db_api.get_host(row.host)
-        if changed:
-            return row
+        row = _find(name)
+        if body.get('hold_reason') and not body.get('held', row.held):
+            raise exception.ValidationError(
+                detail='hold_reason: the host is not held'
+            )
+        if db_api.change_host(row, **_wishes(body)):
+            return _find(name)
     raise exception.Conflict('The host is being changed by others; try again.')
 
 
