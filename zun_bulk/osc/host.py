@@ -213,8 +213,8 @@ class SetBulkHost(command.ShowOne):
             '--max-in-flight',
             metavar='<number>',
             type=_not_negative(int),
-            help='The most containers to start at the same time; 0 leaves it '
-            'to the number of CPUs',
+            help='The most containers to start, and to delete, at the same '
+            'time; 0 leaves it to the number of CPUs',
         )
         parser.add_argument(
             '--mode',
