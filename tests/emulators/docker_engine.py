@@ -402,13 +402,19 @@ class DockerEngine(server.Emulator):
     def events(self, request):
         until = request.argument('until')
         filters = self._filters(request)
+        since = float(request.argument('since') or time.time())
         return server.Response(
-            200, self._stream_events(filters, float(until) if until else None)
+            200,
+            self._stream_events(
+                filters, since, float(until) if until else None
+            ),
         )
 
-    def _stream_events(self, filters, until):
+    def _stream_events(self, filters, since, until):
         with self.lock:
-            position = len(self.happened)
+            position = sum(
+                event['timeNano'] < since * 1e9 for event in self.happened
+            )
         while until is None or time.time() < until:
             with self._event:
                 if position >= len(self.happened):
@@ -416,7 +422,12 @@ class DockerEngine(server.Emulator):
                 new = self.happened[position:]
                 position += len(new)
             for event in new:
-                if event['Action'] in filters.get('event', [event['Action']]):
+                if event['Action'] in filters.get(
+                    'event', [event['Action']]
+                ) and all(
+                    label in event['Actor']['Attributes']
+                    for label in filters.get('label', ())
+                ):
                     yield json.dumps(event).encode() + b'\n'
 
     def _note(self, action, container):

@@ -25,11 +25,12 @@ from testtools import content
 from tests.lab.embedded import lab as embedded
 
 
+MAX_IN_FLIGHT = 4
 #: Shorter than the defaults, so that tests are quick.
 SETTINGS = {
-    'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1, 'lease_time': 5}
+    'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1, 'lease_time': 5},
+    'zun_bulk_pacing': {'max_in_flight': MAX_IN_FLIGHT},
 }
-MAX_IN_FLIGHT = 4
 TIMEOUT = 300
 
 # Taken now: while a test runs, it is a directory that goes with the test.
@@ -43,10 +44,11 @@ def shared_lab():
     if _lab is None:
         root = tempfile.mkdtemp(prefix='zun-bulk-lab-', dir=_temporary)
         conf = {
+            **SETTINGS,
             'zun_bulk': {
                 **SETTINGS['zun_bulk'],
                 'metrics_port': embedded.free_ports(1)[0],
-            }
+            },
         }
         lab = embedded.Lab(root, conf=conf, scale=0.3)
         atexit.register(shutil.rmtree, root, ignore_errors=True)

@@ -13,6 +13,7 @@
 """What goes wrong at the engine, and what a bulk makes of it."""
 
 import signal
+import time
 
 from tests.functional import base
 
@@ -95,7 +96,9 @@ class TestStarts(FailureTestCase):
 
     def test_an_image_that_is_not_there(self):
         pulls = self.calls('image_pull')
-        ident = self.create_bulk(12, template=self.template(image='nosuch'))
+        ident = self.create_bulk(
+            12, template=self.template(image='nosuch'), on_failure='continue'
+        )
         bulk = self.wait_for_end(ident)
         self.assertEqual('error', bulk['status'])
         self.assertEqual(12, bulk['members']['failed'])
@@ -109,6 +112,32 @@ class TestStarts(FailureTestCase):
         self.assertEqual(0, len(self.lab.zun_containers()))
         self.assertLessEqual(self.calls('image_pull') - pulls, 12)
 
+    def test_an_image_that_is_not_there_stops_the_bulk(self):
+        ident = self.create_bulk(200, template=self.template(image='nosuch'))
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('paused', bulk['status'], bulk)
+        self.assertIn('pull access denied for nosuch', bulk['status_reason'])
+        tried = self.wait_for(
+            'no start is under way',
+            lambda: (
+                not self.bulk(ident)['members']['starting']
+                and self.bulk(ident)['members']['failed']
+            ),
+        )
+        self.assertLessEqual(tried, base.MAX_IN_FLIGHT + 1)
+        self.ask('POST', '/bulks/%s/cancel' % ident, status=202)
+        bulk = self.wait_for(
+            'it is cancelled',
+            lambda: (
+                self.bulk(ident)['status'] == 'cancelled' and self.bulk(ident)
+            ),
+        )
+        self.assertEqual(
+            (tried, 200 - tried),
+            (bulk['members']['failed'], bulk['members']['cancelled']),
+        )
+        self.assertEqual({}, self.lab.zun_containers() or {})
+
     def test_a_command_that_is_not_there(self):
         reason = (
             'OCI runtime create failed: container_linux.go:380: '
@@ -116,13 +145,41 @@ class TestStarts(FailureTestCase):
             'executable file not found in $PATH: unknown'
         )
         self.order('container_start', count=1000, status=400, message=reason)
-        ident = self.create_bulk(2)
+        ident = self.create_bulk(20)
         bulk = self.wait_for_end(ident)
-        self.assertEqual('error', bulk['status'])
+        self.assertEqual('paused', bulk['status'])
+        self.assertIn(reason, bulk['status_reason'])
         self.assertIn(reason, bulk['failures'][0]['reason'])
         self.assertEqual(
-            [1, 1], [member['attempt'] for member in self.members(ident)]
+            {1},
+            {
+                member['attempt']
+                for member in self.members(ident, '?state=failed')
+            },
         )
+
+        # Its user helps it, and has it go on.
+        self.lab.control('DELETE', '/faults')
+        self.ask('POST', '/bulks/%s/retry' % ident, status=202)
+        self.assert_all_running(ident, 20)
+
+    def test_paused_and_resumed_by_its_user(self):
+        ident = self.create_bulk(20)
+        self.wait_for(
+            'some are starting',
+            lambda: self.bulk(ident)['members']['starting'],
+        )
+        self.ask('POST', '/bulks/%s/pause' % ident, status=202)
+        self.wait_for(
+            'what was starting has ended',
+            lambda: not self.bulk(ident)['members']['starting'],
+        )
+        up = len(self.lab.zun_containers())
+        self.assertGreater(20, up)
+        time.sleep(3 * base.SETTINGS['zun_bulk']['poll_interval'])
+        self.assertEqual(up, len(self.lab.zun_containers()))
+        self.ask('POST', '/bulks/%s/resume' % ident, status=202)
+        self.assert_all_running(ident, 20)
 
 
 class TestEffectsWithoutAnswers(FailureTestCase):
@@ -150,6 +207,44 @@ class TestEffectsWithoutAnswers(FailureTestCase):
         )
         self.lab.control('POST', '/refuse', {'seconds': 1})
         self.assert_all_running(ident, 12)
+
+
+class TestSince(FailureTestCase):
+    def test_containers_that_end_after_they_have_run(self):
+        ident = self.create_bulk(4)
+        died, done, stopped, _stays = self.assert_all_running(ident, 4)
+        for member, code in ((died, 3), (done, 0)):
+            self.lab.control(
+                'POST',
+                '/containers/zun-%s/exit' % member['container_uuid'],
+                {'exit_code': code},
+            )
+        self.ask(
+            'POST',
+            '/containers/%s/stop?timeout=1' % stopped['container_uuid'],
+            status=202,
+        )
+        self.wait_for(
+            'the members say so',
+            lambda: (
+                [member['state'] for member in self.members(ident)]
+                == ['failed', 'stopped', 'stopped', 'running']
+            ),
+            timeout=10,
+        )
+        bulk = self.bulk(ident)
+        self.assertEqual('error', bulk['status'])
+        self.assertIn('exited with code 3', bulk['failures'][0]['reason'])
+        self.assertEqual(
+            'Stopped',
+            self.ask('GET', '/containers/' + died['container_uuid'])['status'],
+        )
+
+        self.ask('POST', '/bulks/%s/retry' % ident, status=202)
+        self.wait_for(
+            'it runs again',
+            lambda: self.bulk(ident)['members']['running'] == 2,
+        )
 
 
 class TestDelete(FailureTestCase):

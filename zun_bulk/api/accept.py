@@ -41,6 +41,7 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
+from zun_bulk.db.models import OnFailure
 
 
 #: Bytes that a bulk's container rows may have together.
@@ -95,6 +96,7 @@ def accept(context, body):
         'count': count,
         'run': body.get('run', True),
         'max_attempts': body.get('max_attempts', 3),
+        'on_failure': body.get('on_failure', OnFailure.PAUSE),
         'placement': dict({'policy': 'spread'}, **body.get('placement', {})),
         'template': template,
         'spec': {

@@ -25,6 +25,10 @@ from zun_bulk.api.handlers import member
 ROUTE_DECLARATIONS = {
     '/v1/bulks': {'GET': bulk.list_bulks, 'POST': bulk.create_bulk},
     '/v1/bulks/{ident}': {'GET': bulk.get_bulk, 'DELETE': bulk.delete_bulk},
+    '/v1/bulks/{ident}/pause': {'POST': bulk.pause_bulk},
+    '/v1/bulks/{ident}/resume': {'POST': bulk.resume_bulk},
+    '/v1/bulks/{ident}/cancel': {'POST': bulk.cancel_bulk},
+    '/v1/bulks/{ident}/retry': {'POST': bulk.retry_bulk},
     '/v1/bulks/{ident}/members': {'GET': member.list_members},
     '/v1/bulk_hosts': {'GET': host.list_hosts},
     '/v1/bulk_hosts/{name}': {'GET': host.get_host, 'PATCH': host.update_host},

@@ -54,6 +54,15 @@ def read_body(req, schema):
     return body
 
 
+def read_no_body(req):
+    """Check that a request says nothing beyond its path.
+
+    :raises: as ``read_body``, if there is more than an empty object.
+    """
+    if req.content_length or req.headers.get('Transfer-Encoding'):
+        read_body(req, {'type': 'object', 'additionalProperties': False})
+
+
 def read_query(req, schema):
     """Check a request's query parameters. Returns them as a dict.
 

@@ -160,6 +160,8 @@ class Conductor:
             try:
                 if bulk.status == BulkStatus.DELETING:
                     self._delete(bulk, epoch)
+                elif bulk.status == BulkStatus.CANCELLING:
+                    self._cancel(bulk, epoch)
                 else:
                     self._build(bulk, epoch)
             except LostLease:
@@ -196,10 +198,14 @@ class Conductor:
         known = self._ports_api().find(
             [member.container_uuid for member, _host in chosen]
         )
+        defaults = self._ports_api().defaults(bulk)
         parts = _parts(chosen, CONF.zun_bulk.port_batch, first_ports)
         with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
             for _done in pool.map(
-                lambda part: self._hand_over(bulk, epoch, part, known), parts
+                lambda part: self._hand_over(
+                    bulk, epoch, part, known, defaults
+                ),
+                parts,
             ):
                 pass
 
@@ -214,11 +220,14 @@ class Conductor:
             self._fail(bulk, gone, CONTAINER_GONE, 'deleted')
         return [m for m in members if m.container_uuid in rows]
 
-    def _hand_over(self, bulk, epoch, chosen, known):
+    def _hand_over(self, bulk, epoch, chosen, known, defaults):
         """Make the ports of claimed members and give them to their hosts."""
         try:
             networks = self._ports_api().ensure(
-                bulk, [(member, host.name) for member, host in chosen], known
+                bulk,
+                [(member, host.name) for member, host in chosen],
+                known,
+                defaults,
             )
         except ports.Refused as error:
             self._fail(
@@ -309,14 +318,26 @@ class Conductor:
         ):
             return
         failed = counts.get(MemberState.FAILED, 0)
+        cancelled = counts.get(MemberState.CANCELLED, 0)
+        status = BulkStatus.READY
+        if cancelled or bulk.status == BulkStatus.CANCELLING:
+            status = BulkStatus.CANCELLED
+        elif failed:
+            status = BulkStatus.ERROR
+        reasons = [
+            '%d of %d members %s' % (number, bulk.count, what)
+            for number, what in (
+                (failed, 'failed'),
+                (cancelled, 'were cancelled'),
+            )
+            if number
+        ]
         if db.set_bulk_status(
             bulk.id,
             epoch,
-            BulkStatus.BUILDING,
-            BulkStatus.ERROR if failed else BulkStatus.READY,
-            reason='%d of %d members failed' % (failed, bulk.count)
-            if failed
-            else None,
+            bulk.status,
+            status,
+            reason=', '.join(reasons) or None,
             finished=True,
         ):
             LOG.info(
@@ -324,6 +345,28 @@ class Conductor:
                 {'bulk': bulk.uuid, 'counts': dict(counts)},
             )
         db.release_lease(bulk.id, epoch)
+
+    # -------------------------------------------------------- cancelling
+
+    def _cancel(self, bulk, epoch):
+        """Cancel what waits, now and after a failed start, and clear it."""
+        if not db.cancel_members(bulk.id, epoch):
+            raise LostLease()
+        while True:
+            members = db.list_cancelled_with_container(
+                bulk.id, CONF.zun_bulk.claim_batch
+            )
+            if not members:
+                break
+            uuids = [member.container_uuid for member in members]
+            self._release(bulk, uuids)
+            # No host has anything of them, so none is to be asked.
+            db.move_members(
+                members, MemberState.CANCELLED, host=None, networks=None
+            )
+            # Last, as who comes after looks for what has a row.
+            db.delete_containers(uuids)
+        self._finish(bulk, epoch)
 
     # ---------------------------------------------------------- deleting
 

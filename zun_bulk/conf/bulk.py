@@ -54,6 +54,31 @@ It covers pulling the image. Past it the container is inspected, and its
 member goes on or fails by what is found; it is never started twice.
 """,
     ),
+    cfg.IntOpt(
+        'max_failed_percent',
+        default=5,
+        min=0,
+        max=100,
+        help="""
+Percentage of a bulk's containers that may fail to start before it is paused.
+
+It is paused when both this and ``max_failed`` are exceeded, and its
+``status_reason`` says of what. What its user then resumes bears as many again.
+A bulk with ``on_failure = continue`` never pauses by itself.
+""",
+    ),
+    cfg.IntOpt(
+        'max_failed',
+        default=10,
+        min=0,
+        max=100000,
+        help="""
+Number of a bulk's containers that may fail to start before it is paused; see
+``max_failed_percent``.
+
+0 with ``max_failed_percent = 0`` pauses at the first failure.
+""",
+    ),
     cfg.FloatOpt(
         'poll_interval',
         default=5.0,

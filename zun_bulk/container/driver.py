@@ -54,7 +54,12 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         self._probes = probes.Probes()
         self._docker_root = None
         self._agent = agent.HostAgent(
-            CONF.host, self.inspect, self.remove, self.probe
+            CONF.host,
+            self.inspect,
+            self.remove,
+            self.probe,
+            self.list_states,
+            self.watch,
         )
         self._serving = False
         #: (request id, repo, tag) of the last pulls.
@@ -81,6 +86,37 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
                 )
             except errors.NotFound:
                 return None
+
+    def list_states(self):
+        """:returns: {uuid: Docker's state} of the containers of bulks."""
+        with docker_utils.docker_client() as docker:
+            return {
+                _uuid_of(found['Names'][0]): found['State']
+                for found in docker.containers(
+                    all=True, filters={'label': BULK_LABEL}
+                )
+            }
+
+    def watch(self, since):
+        """Ask for the events of containers of bulks that start and die.
+
+        :param since: from when on, in seconds since the epoch.
+        :returns: an iterator of (action, container uuid).
+        """
+        with docker_utils.docker_client() as docker:
+            events = docker.events(
+                since=int(since),
+                filters={
+                    'type': 'container',
+                    'event': ['start', 'die'],
+                    'label': BULK_LABEL,
+                },
+                decode=True,
+            )
+        return (
+            (event['Action'], _uuid_of(event['Actor']['Attributes']['name']))
+            for event in events
+        )
 
     def _start_slot(self, container):
         # A member has had its place since the agent sent it here.
@@ -263,3 +299,8 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         with docker_utils.docker_client() as docker:
             docker.timeout = PROBE_TIMEOUT
             docker.ping()
+
+
+def _uuid_of(name):
+    """The uuid of the container to which Zun gave this name in Docker."""
+    return name.lstrip('/').removeprefix(consts.NAME_PREFIX)

@@ -234,6 +234,20 @@ def list_failures(bulk_id, limit):
         return [tuple(row) for row in session.execute(query)]
 
 
+def count_outcomes(bulk_id):
+    """:returns: {(state, reason class): number} of a bulk's members."""
+    query = (
+        sa.select(Member.state, Member.reason_class, sa.func.count())
+        .where(Member.bulk_id == bulk_id)
+        .group_by(Member.state, Member.reason_class)
+    )
+    with reader() as session:
+        return {
+            (state, kind): number
+            for state, kind, number in session.execute(query)
+        }
+
+
 def list_members(
     bulk_id, filters=None, limit=None, marker=None, sort_dir='asc'
 ):
@@ -381,6 +395,41 @@ def set_bulk_status(
         )
 
 
+def review_bulk(bulk_id):
+    """Bring the status of a finished bulk up to date with its members."""
+    failed = (
+        sa.select(sa.func.count())
+        .select_from(Member)
+        .where(Member.bulk_id == bulk_id, Member.state == MemberState.FAILED)
+        .scalar_subquery()
+    )
+    for before, after, reason, changed in (
+        (
+            BulkStatus.READY,
+            BulkStatus.ERROR,
+            'Members failed after they had run.',
+            failed > 0,
+        ),
+        (BulkStatus.ERROR, BulkStatus.READY, None, failed == 0),
+    ):
+        _review(bulk_id, before, after, reason, changed)
+
+
+@retry
+def _review(bulk_id, before, after, reason, changed):
+    with writer() as session:
+        session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id, Bulk.status == before, changed)
+            .values(
+                status=after,
+                status_reason=reason,
+                updated_at=timeutils.utcnow(),
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
 @retry
 def mark_bulk_deleting(bulk_id):
     """Turn a bulk and all its members to deleting, whatever they were.
@@ -419,6 +468,171 @@ def mark_bulk_deleting(bulk_id):
                 )
                 .execution_options(synchronize_session=False)
             )
+
+
+def pause_bulk(bulk_id, reason):
+    """Start no more of a bulk that is being built. Returns whether it is.
+
+    The rise of the epoch stops the conductor that is planning it; hosts look
+    at the status as they turn a member to starting.
+    """
+    return _turn_bulk(
+        bulk_id,
+        [BulkStatus.BUILDING],
+        status=BulkStatus.PAUSED,
+        status_reason=reason,
+    )
+
+
+def resume_bulk(bulk_id):
+    """Go on with a paused bulk. Returns whether it was paused.
+
+    What has failed so far is borne from now on.
+    """
+    return _turn_bulk(
+        bulk_id,
+        [BulkStatus.PAUSED],
+        status=BulkStatus.BUILDING,
+        status_reason=None,
+        tolerated=sa.select(sa.func.count())
+        .select_from(Member)
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.state == MemberState.FAILED,
+            Member.reason_class.in_(models.OF_STARTS),
+        )
+        .scalar_subquery(),
+    )
+
+
+def cancel_bulk(bulk_id):
+    """Have no more of a bulk started. Returns whether it was unfinished.
+
+    What is being started comes to its end, and a conductor clears the rest.
+    """
+    return _turn_bulk(
+        bulk_id,
+        [BulkStatus.BUILDING, BulkStatus.PAUSED],
+        status=BulkStatus.CANCELLING,
+        status_reason=None,
+    )
+
+
+@retry
+def retry_bulk(bulk_id):
+    """Have the failed members of a bulk tried again, from their first attempt.
+
+    Those that have a host stay there with their ports and claims; the others
+    are planned anew. A container that was deleted outside its bulk cannot
+    come back.
+
+    :returns: how many there are.
+    """
+    now = timeutils.utcnow()
+    failed = sa.and_(
+        Member.bulk_id == bulk_id,
+        Member.state == MemberState.FAILED,
+        Member.container_uuid.in_(sa.select(zun_models.Container.uuid)),
+    )
+    with writer() as session:
+        if not _turn_bulk_in(
+            session,
+            bulk_id,
+            [
+                BulkStatus.BUILDING,
+                BulkStatus.PAUSED,
+                BulkStatus.READY,
+                BulkStatus.ERROR,
+                BulkStatus.CANCELLED,
+            ],
+            status=BulkStatus.BUILDING,
+            status_reason=None,
+            tolerated=0,
+            finished_at=None,
+        ):
+            return 0
+        uuids = session.scalars(
+            sa.select(Member.container_uuid).where(failed)
+        ).all()
+        if not uuids:
+            session.rollback()
+            return 0
+        for part in _parts(uuids):
+            session.execute(_reset(part))
+        return session.execute(
+            sa.update(Member)
+            .where(failed)
+            .values(
+                state=sa.case(
+                    (Member.host.is_(None), MemberState.QUEUED),
+                    else_=MemberState.PLACED,
+                ),
+                epoch=Member.epoch + 1,
+                attempt=0,
+                finished_at=None,
+                updated_at=now,
+            )
+            .execution_options(synchronize_session=False)
+        ).rowcount
+
+
+@retry
+def _turn_bulk(bulk_id, before, **values):
+    with writer() as session:
+        return _turn_bulk_in(session, bulk_id, before, **values)
+
+
+def _turn_bulk_in(session, bulk_id, before, **values):
+    """Change a bulk as its user, and end the lease of its conductor."""
+    return bool(
+        session.execute(
+            sa.update(Bulk)
+            .where(Bulk.id == bulk_id, Bulk.status.in_(before))
+            .values(
+                epoch=Bulk.epoch + 1,
+                lease_owner=None,
+                updated_at=timeutils.utcnow(),
+                **values,
+            )
+            .execution_options(synchronize_session=False)
+        ).rowcount
+    )
+
+
+@retry
+def cancel_members(bulk_id, epoch):
+    """Turn what waits to be started to cancelled, as conductor.
+
+    What has been tried before fails with what it failed of: it may have left
+    something in Docker, which a cancelled member never has.
+
+    :returns: False if the conductor has lost the bulk.
+    """
+    now = timeutils.utcnow()
+    with writer() as session:
+        if not _fence(session, bulk_id, epoch):
+            return False
+        session.execute(
+            sa.update(Member)
+            .where(
+                Member.bulk_id == bulk_id,
+                Member.state.in_(MemberState.WAITING),
+            )
+            .values(
+                state=sa.case(
+                    (
+                        sa.and_(Member.attempt == 0, Member.reason.is_(None)),
+                        MemberState.CANCELLED,
+                    ),
+                    else_=MemberState.FAILED,
+                ),
+                epoch=Member.epoch + 1,
+                finished_at=now,
+                updated_at=now,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        return True
 
 
 @retry
@@ -472,11 +686,12 @@ def _place(session, placements, now):
     )
 
 
-def move_members(members, state, **values):
+def move_members(members, state, only_if=None, **values):
     """Turn members to another state, each if it is still as it was seen.
 
     :param members: Members as they were read; those that change are brought
         up to date.
+    :param only_if: what has to hold besides.
     :param values: further columns to set, the same for all.
     :returns: the members that changed.
     """
@@ -484,7 +699,7 @@ def move_members(members, state, **values):
     changed = set()
     # In one order, so that two who move the same ones do not deadlock.
     for part in _parts(sorted(members, key=lambda member: member.id)):
-        changed |= _move_part(part, state, now, **values)
+        changed |= _move_part(part, state, now, only_if, **values)
     moved = [member for member in members if member.id in changed]
     for member in moved:
         member.state = state
@@ -495,11 +710,16 @@ def move_members(members, state, **values):
 def start_members(members):
     """Turn placed members to starting, and count the attempt.
 
+    None is started of a bulk that has been paused or cancelled meanwhile.
+
     :returns: the members that changed, brought up to date.
     """
     moved = move_members(
         members,
         MemberState.STARTING,
+        only_if=Member.__table__.c.bulk_id.in_(
+            sa.select(Bulk.id).where(Bulk.status == BulkStatus.BUILDING)
+        ),
         attempt=Member.attempt + 1,
         started_at=timeutils.utcnow(),
     )
@@ -509,22 +729,24 @@ def start_members(members):
 
 
 @retry
-def _move_part(members, state, now, **values):
+def _move_part(members, state, now, only_if, **values):
     # No savepoint: MariaDB forgets it in a deadlock, and its complaint of
     # that would hide the deadlock from retry.
     with writer() as session:
-        if _move(session, members, state, now, **values) == len(members):
+        if _move(session, members, state, now, only_if, **values) == len(
+            members
+        ):
             return {member.id for member in members}
         # The number does not tell which: once more, one by one.
         session.rollback()
         return {
             member.id
             for member in members
-            if _move(session, [member], state, now, **values)
+            if _move(session, [member], state, now, only_if, **values)
         }
 
 
-def _move(session, members, state, now, **values):
+def _move(session, members, state, now, only_if=None, **values):
     """Move those that are still as they were seen. Returns their number."""
     table = Member.__table__
     seen = collections.defaultdict(list)
@@ -542,18 +764,26 @@ def _move(session, members, state, now, **values):
                     )
                     for (before, epoch), ids in seen.items()
                 ]
-            )
+            ),
+            sa.true() if only_if is None else only_if,
         )
         .values(state=state, epoch=table.c.epoch + 1, updated_at=now, **values)
     ).rowcount
 
 
-def list_members_in(state, bulk_id=None, host=None, limit=None):
+def list_members_in(
+    state, bulk_id=None, host=None, limit=None, building=False
+):
     """Members in a state, for those who work on them.
 
     :param host: only this host's; '' means those that have no host.
+    :param building: only those of bulks that are being built.
     """
     query = sa.select(Member).where(Member.state == state)
+    if building:
+        query = query.join(Bulk, Bulk.id == Member.bulk_id).where(
+            Bulk.status == BulkStatus.BUILDING
+        )
     if bulk_id is not None:
         query = query.where(Member.bulk_id == bulk_id)
     if host is not None:
@@ -563,6 +793,31 @@ def list_members_in(state, bulk_id=None, host=None, limit=None):
     query = query.order_by(Member.id)
     if limit is not None:
         query = query.limit(limit)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+def list_members_of(container_uuids):
+    """The members that these containers are."""
+    query = sa.select(Member).where(Member.container_uuid.in_(container_uuids))
+    with reader() as session:
+        return session.scalars(query.order_by(Member.id)).all()
+
+
+def list_cancelled_with_container(bulk_id, limit):
+    """Cancelled members that still have a row of Zun's."""
+    query = (
+        sa.select(Member)
+        .join(
+            zun_models.Container,
+            zun_models.Container.uuid == Member.container_uuid,
+        )
+        .where(
+            Member.bulk_id == bulk_id, Member.state == MemberState.CANCELLED
+        )
+        .order_by(Member.id)
+        .limit(limit)
+    )
     with reader() as session:
         return session.scalars(query).all()
 
@@ -610,18 +865,38 @@ def fail_containers(uuids, reason):
 @retry
 def reset_containers(uuids):
     """Make failed containers ready to be created again."""
+    with writer() as session:
+        session.execute(_reset(uuids))
+
+
+@retry
+def stop_container(uuid, reason):
+    """Say in Zun's row of a running container that it runs no more.
+
+    Zun would see it at its next look at all containers, in a minute.
+    """
     table = zun_models.Container.__table__
     with writer() as session:
         session.execute(
             sa.update(table)
-            .where(table.c.uuid.in_(uuids))
-            .values(
-                status='Creating',
-                status_reason=None,
-                task_state=None,
-                host=None,
+            .where(
+                table.c.uuid == uuid,
+                table.c.status == 'Running',
+                table.c.task_state.is_(None),
             )
+            .values(status='Stopped', status_reason=models.storable(reason))
         )
+
+
+def _reset(uuids):
+    table = zun_models.Container.__table__
+    return (
+        sa.update(table)
+        .where(table.c.uuid.in_(uuids))
+        .values(
+            status='Creating', status_reason=None, task_state=None, host=None
+        )
+    )
 
 
 def delete_containers(uuids):
@@ -748,12 +1023,22 @@ def report_host(host, report):
 def count_members_on(host):
     """Count what waits for a host's agent.
 
-    :returns: {state: number} of the members that are placed or deleting.
+    :returns: {state: number} of the members that are deleting, or placed and
+        of a bulk that is being built.
     """
     query = (
         sa.select(Member.state, sa.func.count())
+        .join(Bulk, Bulk.id == Member.bulk_id)
         .where(
             Member.host == host,
+            sa.or_(
+                Member.state == MemberState.DELETING,
+                sa.and_(
+                    Member.state == MemberState.PLACED,
+                    Bulk.status == BulkStatus.BUILDING,
+                ),
+            ),
+            # Said once more, for the index.
             Member.state.in_((MemberState.PLACED, MemberState.DELETING)),
         )
         .group_by(Member.state)

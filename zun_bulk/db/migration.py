@@ -117,6 +117,12 @@ def head():
     return script.ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def revisions():
+    """:returns: all revisions that this release knows, the newest first."""
+    directory = script.ScriptDirectory.from_config(_config())
+    return [found.revision for found in directory.walk_revisions()]
+
+
 def history():
     """Print all revisions, the newest first."""
     command.history(_config())

@@ -32,6 +32,7 @@ class MemberState:
     PLACED = 'placed'
     STARTING = 'starting'
     RUNNING = 'running'
+    STOPPED = 'stopped'
     FAILED = 'failed'
     CANCELLED = 'cancelled'
     DELETING = 'deleting'
@@ -42,24 +43,43 @@ class MemberState:
         PLACED,
         STARTING,
         RUNNING,
+        STOPPED,
         FAILED,
         CANCELLED,
         DELETING,
         DELETED,
     )
     #: A bulk is finished once each of its members is in one of these.
-    FINAL = (RUNNING, FAILED, CANCELLED)
+    FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
+    #: What has not been given to the engine yet.
+    WAITING = (QUEUED, PLACED)
+
+
+#: Reason classes of members that failed by being started.
+OF_STARTS = ('permanent', 'transient', 'application')
 
 
 class BulkStatus:
     BUILDING = 'building'
+    PAUSED = 'paused'
     READY = 'ready'
     ERROR = 'error'
+    CANCELLING = 'cancelling'
+    CANCELLED = 'cancelled'
     DELETING = 'deleting'
 
-    ALL = (BUILDING, READY, ERROR, DELETING)
+    ALL = (BUILDING, PAUSED, READY, ERROR, CANCELLING, CANCELLED, DELETING)
     #: What a conductor has to look after.
-    WORK = (BUILDING, DELETING)
+    WORK = (BUILDING, CANCELLING, DELETING)
+
+
+class OnFailure:
+    """What a bulk does when its members fail to start."""
+
+    PAUSE = 'pause'
+    CONTINUE = 'continue'
+
+    ALL = (PAUSE, CONTINUE)
 
 
 class Json(sa.types.TypeDecorator):
@@ -135,6 +155,16 @@ class Bulk(Base):
     count = sa.Column(sa.Integer, nullable=False)
     run = sa.Column(sa.Boolean, nullable=False, default=True)
     max_attempts = sa.Column(sa.Integer, nullable=False, default=3)
+    on_failure = sa.Column(
+        sa.String(20),
+        nullable=False,
+        default=OnFailure.PAUSE,
+        server_default=OnFailure.PAUSE,
+    )
+    #: How many had failed when the user last had it go on nevertheless.
+    tolerated = sa.Column(
+        sa.Integer, nullable=False, default=0, server_default='0'
+    )
     #: How to spread the members over hosts, as the user asked.
     placement = sa.Column(Json, nullable=False)
     #: The body of a container create, as the user gave it.

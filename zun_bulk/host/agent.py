@@ -21,6 +21,7 @@ that this process remembers is needed after its death.
 
 import collections
 import functools
+import itertools
 import random
 import threading
 import time
@@ -35,7 +36,9 @@ from zun.common import exception
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
+from zun_bulk.host import events
 from zun_bulk.host import failures
 from zun_bulk.host import gates
 from zun_bulk.host import pacer
@@ -74,12 +77,18 @@ class Settling(collections.namedtuple('Settling', 'member since due')):
     """A member started at ``since`` that has to be up at ``due``."""
 
 
+ENGINE_RESTARTED = 'its engine was restarted'
+
 #: What is not read holds nothing.
 UNREAD = functools.partial(gates.Readings, ping=0.0)
+#: States of members whose containers have run, and may run no more or again.
+HAVE_RUN = (MemberState.RUNNING, MemberState.STOPPED, MemberState.FAILED)
 
 
 class HostAgent:
-    def __init__(self, host, inspect, remove, probe=UNREAD):
+    def __init__(
+        self, host, inspect, remove, probe=UNREAD, list_states=dict, watch=None
+    ):
         """:param host: this host's name.
 
         :param inspect: function of a container's uuid that returns Docker's
@@ -87,11 +96,17 @@ class HostAgent:
         :param remove: function of a container's uuid that removes it from
             Docker.
         :param probe: function that returns the host's gates.Readings.
+        :param list_states: function that returns {container uuid: Docker's
+            state} of the containers of bulks.
+        :param watch: function of a time that yields Docker's events; see
+            ``events.follow``.
         """
         self._host = host
         self._inspect = inspect
         self._remove = remove
         self._read_host = probe
+        self._list_states = list_states
+        self._watch = watch
         #: What holds the host: {gate: text}.
         self._held = {}
         #: Why the operator holds it, None if he does not.
@@ -106,6 +121,12 @@ class HostAgent:
         self._deletes = {}
         # Told by the driver from other threads.
         self._started = collections.deque()
+        # Told by the thread that follows Docker's events.
+        self._changed = collections.deque()
+        self._missed = False
+        self._engine_back = 0.0
+        #: {container uuid: when to look at it}
+        self._looks = {}
         #: {id: (Bulk, rpc.ComputeAPI)}
         self._bulks = {}
         self._woken = threading.Event()
@@ -137,6 +158,13 @@ class HostAgent:
         threading.Thread(
             target=self._run, daemon=True, name='zun-bulk-agent'
         ).start()
+        if self._watch:
+            threading.Thread(
+                target=events.follow,
+                args=(self._watch, self.changed, self.missed),
+                daemon=True,
+                name='zun-bulk-events',
+            ).start()
         rpc.serve_host(self.wake, self.show)
         if CONF.zun_bulk.metrics_port:
             # What it wants need not be there where nobody asks for it.
@@ -172,7 +200,12 @@ class HostAgent:
     def is_new(self, container_uuid):
         """Whether Docker cannot have a container: this is its first try."""
         start = self._starts.get(container_uuid)
-        return start is not None and start.member.attempt == 1
+        return (
+            start is not None
+            and start.member.attempt == 1
+            # One that its user has tried again keeps what it failed of.
+            and not start.member.reason
+        )
 
     def created(self, container_uuid):
         start = self._starts.get(container_uuid)
@@ -183,6 +216,32 @@ class HostAgent:
         if container_uuid in self._starts:
             self._started.append(container_uuid)
             self._woken.set()
+
+    # ------------------------------------------- called by Docker's events
+
+    def changed(self, action, container_uuid):
+        """A container of a bulk has started or died."""
+        if action == 'start' and (
+            container_uuid in self._starts
+            or any(
+                item.member.container_uuid == container_uuid
+                for item in self._settling
+            )
+        ):
+            # As it was asked to.
+            return
+        self._changed.append(container_uuid)
+        self._woken.set()
+
+    def missed(self, back):
+        """Containers may have started or died without being told.
+
+        :param back: when the engine was found to answer, in seconds since the
+            epoch.
+        """
+        self._engine_back = back
+        self._missed = True
+        self._woken.set()
 
     # ---------------------------------------------------------- the loop
 
@@ -217,6 +276,8 @@ class HostAgent:
             )
         if self._delayed:
             patience = min(patience, min(self._delayed)[0] - now)
+        if self._looks:
+            patience = min(patience, min(self._looks.values()) - now)
         for throttled, more in (
             (self.starts, self._ready or self._more_to_start),
             (self.deletes, self._more_to_delete),
@@ -241,6 +302,7 @@ class HostAgent:
         if self._row_wanted or now - self._row_read >= ROW_INTERVAL:
             self._read_row(now)
         self._take_started(now)
+        self._follow_changes(now)
         self._settle(now)
         if now - self._checked >= CHECK_INTERVAL:
             self._checked = now
@@ -335,7 +397,7 @@ class HostAgent:
         known.update(member.id for _when, member in self._delayed)
         limit = READ_AHEAD + len(known)
         members = db.list_members_in(
-            MemberState.PLACED, host=self._host, limit=limit
+            MemberState.PLACED, host=self._host, limit=limit, building=True
         )
         self._more_to_start = len(members) == limit
         self._ready.extend(
@@ -472,7 +534,12 @@ class HostAgent:
             problem = verification.problem(
                 found, self._bulks[member.bulk_id][0].run
             )
-            if problem:
+            if problem and verification.ended_with_engine(
+                found, self._engine_back
+            ):
+                self._again(member, ENGINE_RESTARTED)
+                self._more_to_start = True
+            elif problem:
                 self._fail(
                     member, '%s: %s' % (self._host, problem), 'application'
                 )
@@ -488,6 +555,123 @@ class HostAgent:
                 finished_at=timeutils.utcnow(),
             )
             self._wake_conductor_if_idle()
+
+    # ------------------------------------------------- what has run since
+
+    def _follow_changes(self, now):
+        """Look at what Docker's events have told of."""
+        try:
+            if self._missed:
+                self._changed.extend(self._list_changed())
+                self._missed = False
+            while self._changed:
+                self._looks[self._changed.popleft()] = now
+            # One that dies while it settles has not settled.
+            self._settling = [
+                item
+                if self._looks.pop(item.member.container_uuid, None) is None
+                else item._replace(due=now)
+                for item in self._settling
+            ]
+            self._look_again(now)
+        except Exception as error:
+            # An engine that is down is no reason to do nothing else.
+            LOG.warning(
+                'Could not look at containers that have changed: %s', error
+            )
+            self._looks = {
+                uuid: max(due, now + CHECK_INTERVAL)
+                for uuid, due in self._looks.items()
+            }
+
+    def _list_changed(self):
+        """Containers that are not what their members say."""
+        states = self._list_states()
+        found = []
+        for state in HAVE_RUN:
+            for member in db.list_members_in(state, host=self._host):
+                uuid = member.container_uuid
+                if state == MemberState.RUNNING:
+                    # What was only to be created is "created".
+                    changed = states.get(uuid) not in ('running', 'created')
+                else:
+                    changed = states.get(uuid) == 'running'
+                if changed:
+                    found.append(uuid)
+        return found
+
+    def _look_again(self, now):
+        """Bring members up to date with containers that started or died."""
+        # Some at a time: when an engine comes back, all may have died.
+        uuids = list(
+            itertools.islice(
+                (uuid for uuid, due in self._looks.items() if due <= now),
+                READ_AHEAD,
+            )
+        )
+        if not uuids:
+            return
+        rows = db.container_states(uuids)
+        members = {
+            member.container_uuid: member
+            for member in db.list_members_of(uuids)
+            if member.host == self._host and member.state in HAVE_RUN
+        }
+        for uuid in uuids:
+            if uuid in members and not self._look_at(
+                members[uuid], rows.get(uuid)
+            ):
+                self._looks[uuid] = now + CHECK_INTERVAL
+            else:
+                del self._looks[uuid]
+
+    def _look_at(self, member, row):
+        """Returns whether what the container is now is known."""
+        inspect = self._inspect(member.container_uuid)
+        found = verification.since(inspect, row and (row[0], row[2]))
+        if found is None:
+            return False
+        if (
+            member.state == MemberState.RUNNING
+            and verification.ended_with_engine(inspect, self._engine_back)
+            and self._is_building(member)
+        ):
+            self._again(member, ENGINE_RESTARTED)
+            self._more_to_start = True
+        else:
+            self._record(member, *found)
+        return True
+
+    @staticmethod
+    def _is_building(member):
+        bulk = db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
+        return bulk is not None and bulk.status == BulkStatus.BUILDING
+
+    def _record(self, member, state, reason_class, reason):
+        """A container that has run is in another state than it was."""
+        if state == member.state:
+            return
+        uuid = member.container_uuid
+        reason = reason and '%s: %s' % (self._host, reason)
+        if not db.move_members(
+            [member], state, reason=reason, reason_class=reason_class
+        ):
+            return
+        db.review_bulk(member.bulk_id)
+        if state == MemberState.RUNNING:
+            LOG.info('Container %s runs again', uuid)
+            return
+        db.stop_container(uuid, reason or 'It has ended.')
+        LOG.warning(
+            'Container %(uuid)s of bulk %(bulk)s has ended: %(reason)s',
+            {
+                'uuid': uuid,
+                'bulk': member.bulk_id,
+                'reason': reason or 'it was done, or was stopped',
+            },
+        )
+        if state == MemberState.FAILED:
+            self._pause_if_hopeless(member.bulk_id, reason)
 
     # ------------------------------------------------------- what failed
 
@@ -548,7 +732,10 @@ class HostAgent:
                 self._delayed.append((now + random.uniform(0, delay), member))
 
     def _again(self, member, reason):
-        """Turn a starting member back to placed. Returns whether it was."""
+        """Turn a member back to placed, to be started anew.
+
+        :returns: whether it was.
+        """
         moved = db.move_members(
             [member],
             MemberState.PLACED,
@@ -601,7 +788,22 @@ class HostAgent:
                     'reason': reason,
                 },
             )
+            self._pause_if_hopeless(member.bulk_id, reason)
         self._wake_conductor_if_idle()
+
+    def _pause_if_hopeless(self, bulk_id, reason):
+        """See whether a failure says that more of the bulk will fail."""
+        bulk = db.get_bulks_by_id([bulk_id]).get(bulk_id)
+        if bulk is None or bulk.status != BulkStatus.BUILDING:
+            return
+        why = failures.why_pause(
+            bulk, db.count_outcomes(bulk_id), reason, CONF.zun_bulk
+        )
+        if why and db.pause_bulk(bulk_id, why):
+            LOG.warning(
+                'Bulk %(bulk)s is paused: %(why)s',
+                {'bulk': bulk.uuid, 'why': why},
+            )
 
     # ---------------------------------------------------------- deleting
 

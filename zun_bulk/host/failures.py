@@ -19,6 +19,9 @@ Zun keeps the text alone, so the text is what is looked at.
 import collections
 import enum
 
+from zun_bulk.db import models
+from zun_bulk.db.models import MemberState
+from zun_bulk.db.models import OnFailure
 from zun_bulk.host import pacer
 
 
@@ -122,6 +125,46 @@ TABLE = (
 )
 
 _OTHER = Row('', FailureClass.OTHER)
+
+
+def why_pause(bulk, outcomes, reason, limits):
+    """Why no more of a bulk is to be started; None if it may go on.
+
+    What cannot be started for what was asked for fails alike for all, so one
+    is enough as long as none runs. Of other failures a bulk bears some.
+
+    :param bulk: the Bulk.
+    :param outcomes: {(state, reason class): number} of its members.
+    :param reason: why a member has failed just now.
+    :param limits: what has ``max_failed_percent`` and ``max_failed``.
+    """
+    states = collections.Counter()
+    for (state, _kind), number in outcomes.items():
+        states[state] += number
+    waiting = sum(states[state] for state in MemberState.WAITING)
+    if bulk.on_failure != OnFailure.PAUSE or not waiting:
+        return None
+    failed = sum(
+        outcomes.get((MemberState.FAILED, kind), 0)
+        for kind in models.OF_STARTS
+    )
+    if (
+        outcomes.get((MemberState.FAILED, 'permanent'))
+        and failed > bulk.tolerated
+        and not states[MemberState.RUNNING]
+    ):
+        return 'the others would fail alike: %s' % reason
+    borne = max(
+        bulk.count * limits.max_failed_percent // 100, limits.max_failed
+    )
+    if failed - bulk.tolerated > borne:
+        return '%d of %d containers failed, more than %d; the last: %s' % (
+            failed - bulk.tolerated,
+            bulk.count,
+            borne,
+            reason,
+        )
+    return None
 
 
 def find(reason):

@@ -35,7 +35,9 @@ from zun_bulk.osc import waiter
 TEMPLATE_VERSION = '1.40'
 
 #: A member in one of these needs nothing more.
-FINAL_STATES = ('running', 'failed', 'cancelled')
+FINAL_STATES = ('running', 'stopped', 'failed', 'cancelled')
+#: Statuses in which somebody works on a bulk.
+UNFINISHED = ('building', 'cancelling')
 
 
 class CountsColumn(cliff_columns.FormattableColumn):
@@ -110,7 +112,7 @@ def _row(view, names):
     return tuple(_value(view, name) for name in names)
 
 
-def _show(view):
+def show(view):
     names = tuple(view)
     return names, _row(view, names)
 
@@ -143,7 +145,7 @@ _positive_int = _positive(int)
 _positive_float = _positive(float)
 
 
-def _add_wait_options(parser, what):
+def add_wait_options(parser, what):
     parser.add_argument(
         '--wait',
         action='store_true',
@@ -159,12 +161,12 @@ def _add_wait_options(parser, what):
     )
 
 
-def _check_wait_options(parsed_args):
+def check_wait_options(parsed_args):
     if parsed_args.wait_timeout is not None and not parsed_args.wait:
         raise exceptions.CommandError('--wait-timeout needs --wait.')
 
 
-def _bulk_client(cmd):
+def bulk_client(cmd):
     return client.BulkClient(cmd.app.client_manager.container)
 
 
@@ -201,7 +203,103 @@ def _template(parsed_args):
     return manager.body
 
 
-class CreateBulk(zun_commands.CreateContainer):
+class WaitForBulk:
+    """For a ShowOne that can wait for its bulk and show what came of it."""
+
+    _problem = None
+
+    def produce_output(self, parsed_args, column_names, data):
+        # A script wants to know the bulk also, and even more, when some of
+        # it has failed.
+        super().produce_output(parsed_args, column_names, data)
+        if self._problem:
+            raise exceptions.CommandError(self._problem)
+        return 0
+
+    def _wait(self, bulks, bulk, timeout, wanted='ready'):
+        """Wait for a bulk; leave what went wrong in self._problem.
+
+        :param wanted: the status that it is to end in
+        :returns: the bulk as it was last seen
+        """
+        reporter = progress.Reporter(self.app.stderr)
+        tracker = progress.Progress(
+            bulk['count'], FINAL_STATES, time.monotonic()
+        )
+        reporter.note(
+            f'{_title(bulk)}: {bulk["count"]} containers, {bulk["status"]}.'
+        )
+        try:
+            for bulk in waiter.poll(
+                lambda: bulks.get(bulk['uuid']), tracker, reporter, timeout
+            ):
+                if bulk['status'] not in UNFINISHED:
+                    break
+        except KeyboardInterrupt:
+            reporter.note(
+                f'Stopped waiting. {_title(bulk)} goes on; see "openstack '
+                f'appcontainer bulk show {bulk["uuid"]}".'
+            )
+            raise
+        except client.ApiError as e:
+            if e.status == 404:
+                self._problem = f'{_title(bulk)} was deleted meanwhile.'
+            else:
+                self._problem = f'Stopped waiting for {_title(bulk)}: {e}'
+        except waiter.WaitTimeout as e:
+            self._problem = (
+                f'Stopped waiting for {_title(bulk)}: {e}. It '
+                f'is {bulk["status"]}: {tracker.line()}'
+            )
+        else:
+            self._problem = self._verdict(bulk, wanted)
+            if not self._problem:
+                reporter.note(
+                    f'{_success(bulk)} after {tracker.elapsed:.1f} s.'
+                )
+        finally:
+            reporter.close()
+        return bulk
+
+    @staticmethod
+    def _verdict(bulk, wanted):
+        """Tell what is wrong with a bulk that nothing is done about now.
+
+        :returns: None if it is as it was asked for
+        """
+        members = bulk['members']
+        if bulk['status'] == 'deleting':
+            return f'{_title(bulk)} is being deleted.'
+        if bulk['status'] == wanted == 'cancelled':
+            return None
+        if bulk['status'] == wanted and not members['failed']:
+            return None
+        lines = [
+            f'{_title(bulk)} is {bulk["status"]}: {_success(bulk)}, '
+            f'{members["failed"]} failed.'
+        ]
+        failures = bulk['failures']
+        if bulk['status_reason'] and (
+            bulk['status'] == 'paused' or not failures
+        ):
+            lines.append(bulk['status_reason'])
+        lines += _failure_lines(failures)
+        rest = members['failed'] - sum(f['count'] for f in failures)
+        if rest > 0:
+            lines.append(
+                f'{rest} × other reasons: see "openstack appcontainer bulk '
+                f'member list --state failed {bulk["uuid"]}"'
+            )
+        if bulk['status'] == 'paused':
+            lines.append(
+                'Go on with "openstack appcontainer bulk resume", also try '
+                'the failed ones again with "… retry", or end it with "… '
+                'cancel" or "… delete".'
+            )
+        return '\n'.join(lines)
+
+
+class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
     """Create many containers in one go.
 
     Takes every option of "appcontainer create". As there, whatever follows
@@ -245,7 +343,13 @@ class CreateBulk(zun_commands.CreateContainer):
             type=_positive_int,
             help='Times to try each container until it counts as failed',
         )
-        _add_wait_options(
+        parser.add_argument(
+            '--on-failure',
+            choices=('pause', 'continue'),
+            help='Pause when what fails shows that more will, or go on '
+            'whatever fails (default: pause)',
+        )
+        add_wait_options(
             parser,
             'Wait until every container runs or has failed; exit non-zero if '
             'any has failed.',
@@ -253,21 +357,12 @@ class CreateBulk(zun_commands.CreateContainer):
         return parser
 
     def take_action(self, parsed_args):
-        _check_wait_options(parsed_args)
-        self._problem = None
-        bulks = _bulk_client(self)
+        check_wait_options(parsed_args)
+        bulks = bulk_client(self)
         bulk = bulks.create(self._body(parsed_args))
         if parsed_args.wait:
             bulk = self._wait(bulks, bulk, parsed_args.wait_timeout)
-        return _show(bulk)
-
-    def produce_output(self, parsed_args, column_names, data):
-        # A script wants to know the bulk also, and even more, when some of
-        # it has failed.
-        super().produce_output(parsed_args, column_names, data)
-        if self._problem:
-            raise exceptions.CommandError(self._problem)
-        return 0
+        return show(bulk)
 
     @staticmethod
     def _body(parsed_args):
@@ -280,76 +375,9 @@ class CreateBulk(zun_commands.CreateContainer):
             body['name'] = parsed_args.bulk_name
         if parsed_args.max_attempts is not None:
             body['max_attempts'] = parsed_args.max_attempts
+        if parsed_args.on_failure is not None:
+            body['on_failure'] = parsed_args.on_failure
         return body
-
-    def _wait(self, bulks, bulk, timeout):
-        """Wait for a bulk; leave what went wrong in self._problem.
-
-        :returns: the bulk as it was last seen
-        """
-        reporter = progress.Reporter(self.app.stderr)
-        tracker = progress.Progress(
-            bulk['count'], FINAL_STATES, time.monotonic()
-        )
-        reporter.note(f'{_title(bulk)}: {bulk["count"]} containers accepted.')
-        try:
-            for bulk in waiter.poll(
-                lambda: bulks.get(bulk['uuid']), tracker, reporter, timeout
-            ):
-                if bulk['status'] != 'building':
-                    break
-        except KeyboardInterrupt:
-            reporter.note(
-                f'Stopped waiting. {_title(bulk)} goes on; see "openstack '
-                f'appcontainer bulk show {bulk["uuid"]}".'
-            )
-            raise
-        except client.ApiError as e:
-            if e.status == 404:
-                self._problem = f'{_title(bulk)} was deleted meanwhile.'
-            else:
-                self._problem = f'Stopped waiting for {_title(bulk)}: {e}'
-        except waiter.WaitTimeout as e:
-            self._problem = (
-                f'Stopped waiting for {_title(bulk)}: {e}. It '
-                f'is {bulk["status"]}: {tracker.line()}'
-            )
-        else:
-            self._problem = self._verdict(bulk)
-            if not self._problem:
-                reporter.note(
-                    f'{_success(bulk)} after {tracker.elapsed:.1f} s.'
-                )
-        finally:
-            reporter.close()
-        return bulk
-
-    @staticmethod
-    def _verdict(bulk):
-        """Tell what is wrong with a bulk that is no longer being built.
-
-        :returns: None if it is as it was asked for
-        """
-        members = bulk['members']
-        if bulk['status'] == 'deleting':
-            return f'{_title(bulk)} is being deleted.'
-        if bulk['status'] == 'ready' and not members['failed']:
-            return None
-        lines = [
-            f'{_title(bulk)} is {bulk["status"]}: {_success(bulk)}, '
-            f'{members["failed"]} failed.'
-        ]
-        failures = bulk['failures']
-        if bulk['status_reason'] and not failures:
-            lines.append(bulk['status_reason'])
-        lines += _failure_lines(failures)
-        rest = members['failed'] - sum(f['count'] for f in failures)
-        if rest > 0:
-            lines.append(
-                f'{rest} × other reasons: see "openstack appcontainer bulk '
-                f'member list --state failed {bulk["uuid"]}"'
-            )
-        return '\n'.join(lines)
 
 
 class ShowBulk(command.ShowOne):
@@ -363,7 +391,7 @@ class ShowBulk(command.ShowOne):
         return parser
 
     def take_action(self, parsed_args):
-        return _show(_bulk_client(self).get(parsed_args.bulk))
+        return show(bulk_client(self).get(parsed_args.bulk))
 
 
 def _add_list_options(parser, marker):
@@ -417,8 +445,8 @@ class ListBulk(command.Lister):
         parser.add_argument(
             '--status',
             metavar='<status>',
-            help='Only bulks of this status (building, ready, error, '
-            'deleting)',
+            help='Only bulks of this status (building, paused, ready, error, '
+            'cancelling, cancelled, deleting)',
         )
         parser.add_argument(
             '--name', metavar='<name>', help='Only bulks of this name'
@@ -434,7 +462,7 @@ class ListBulk(command.Lister):
         columns = self.columns
         if parsed_args.long:
             columns += self.long_columns
-        bulks = _bulk_client(self).list(
+        bulks = bulk_client(self).list(
             limit=parsed_args.limit,
             marker=parsed_args.marker,
             sort_key=parsed_args.sort_key,
@@ -487,7 +515,7 @@ class ListBulkMember(command.Lister):
             '--state',
             metavar='<state>',
             help='Only members in this state (queued, placed, starting, '
-            'running, failed, cancelled, deleting, deleted)',
+            'running, stopped, failed, cancelled, deleting, deleted)',
         )
         parser.add_argument(
             '--host', metavar='<host>', help='Only members on this host'
@@ -498,7 +526,7 @@ class ListBulkMember(command.Lister):
         columns = self.columns
         if parsed_args.long:
             columns += self.long_columns
-        members = _bulk_client(self).list_members(
+        members = bulk_client(self).list_members(
             parsed_args.bulk,
             limit=parsed_args.limit,
             marker=parsed_args.marker,
@@ -520,12 +548,12 @@ class DeleteBulk(command.Command):
             nargs='+',
             help='UUID or name of the bulk(s) to delete',
         )
-        _add_wait_options(parser, 'Wait until nothing is left of them.')
+        add_wait_options(parser, 'Wait until nothing is left of them.')
         return parser
 
     def take_action(self, parsed_args):
-        _check_wait_options(parsed_args)
-        bulks = _bulk_client(self)
+        check_wait_options(parsed_args)
+        bulks = bulk_client(self)
         idents = parsed_args.bulk
         doomed = []
         failed = 0

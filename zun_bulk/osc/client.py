@@ -106,6 +106,19 @@ class BulkClient:
         """Get a bulk by UUID or name."""
         return self._get(self._path(ident))
 
+    def act(self, ident, action):
+        """Change a bulk's course.
+
+        :param action: pause, resume, cancel or retry
+        :returns: the bulk
+        """
+        return self._call(
+            self._http.json_request,
+            'POST',
+            f'{self._path(ident)}/{action}',
+            body={},
+        )[1]
+
     def delete(self, ident):
         """Ask for the deletion of a bulk and all of its containers."""
         # Not json_request: it complains of an answer that has no body.

@@ -20,6 +20,7 @@ import os
 #: The order in which states are told.
 STATES = (
     'running',
+    'stopped',
     'failed',
     'cancelled',
     'starting',

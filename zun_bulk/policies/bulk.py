@@ -43,6 +43,38 @@ rules = [
         operations=[{'path': '/v1/bulks?all_projects=true', 'method': 'GET'}],
     ),
     policy.DocumentedRuleDefault(
+        name=BULK % 'pause',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Start no more containers of a bulk for now.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/pause', 'method': 'POST'}
+        ],
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'resume',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Go on with a paused bulk.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/resume', 'method': 'POST'}
+        ],
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'cancel',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Cancel what of a bulk is not started yet.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/cancel', 'method': 'POST'}
+        ],
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'retry',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Try the failed containers of a bulk again.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/retry', 'method': 'POST'}
+        ],
+    ),
+    policy.DocumentedRuleDefault(
         name=BULK % 'delete',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Delete a bulk and all its containers.',

@@ -22,7 +22,6 @@ import sys
 import threading
 import time
 
-from alembic import script
 import fixtures
 from oslo_db import exception as db_exc
 from oslotest import base
@@ -158,9 +157,9 @@ class DatabaseTests:
         self.assertEqual(
             [0, 0], [command.returncode for command in commands], outputs
         )
-        revisions = script.ScriptDirectory.from_config(migration._config())
+        # Each revision by one of the two.
         self.assertEqual(
-            len(list(revisions.walk_revisions())),
+            len(migration.revisions()),
             sum(output.count('Running upgrade') for output in outputs),
         )
         self.useFixture(database.Database(url, tables=False))

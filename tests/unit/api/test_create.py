@@ -129,6 +129,7 @@ class TestWritten(base.ApiTestCase):
             'count': 3,
             'run': False,
             'max_attempts': 5,
+            'on_failure': 'pause',
             'placement': {'policy': 'spread'},
             'template': {'image': 'busybox', 'name': 'a-b'},
             'hosts': None,

@@ -99,7 +99,11 @@ class FakePorts:
     def find(self, uuids):
         return {}
 
-    def ensure(self, bulk, placements, known):
+    def defaults(self, bulk):
+        return {'net': {'fixed_ips': []}}
+
+    def ensure(self, bulk, placements, known, defaults):
+        assert defaults == self.defaults(bulk)
         if self.refusal:
             raise self.refusal
         for member, host in placements:
@@ -253,9 +257,9 @@ class TestBuild(ConductorTestCase):
         self.accept(2)
         ensure = self.ports.ensure
 
-        def be_slow(bulk, placements, known):
+        def be_slow(bulk, placements, known, defaults):
             db.take_lease(db.get_bulk(bulk.uuid), 'another')
-            return ensure(bulk, placements, known)
+            return ensure(bulk, placements, known, defaults)
 
         self.ports.ensure = be_slow
         self.turn()
@@ -288,6 +292,65 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'placed': 1}, self.states())
 
 
+class TestCancel(ConductorTestCase):
+    def test_clears_what_waits_and_keeps_what_runs(self):
+        members = self.accept(6)
+        self.turn()
+        placed = self.members(state='placed')
+        (running,) = db.start_members(placed[:1])
+        db.cancel_bulk(self.bulk.id)
+        self.assertEqual('cancelling', self.turn().status)
+        self.assertEqual({'starting': 1, 'cancelled': 5}, self.states())
+        left = {m.container_uuid for m in members[1:]}
+        self.assertEqual(left, set(self.placement.released))
+        self.assertEqual(left, set(self.ports.swept))
+        rows = db.container_states([m.container_uuid for m in members])
+        self.assertEqual({running.container_uuid}, set(rows))
+        self.assertEqual(
+            {None}, {m.host for m in self.members(state='cancelled')}
+        )
+        # A failed start is not tried again.
+        db.move_members([running], MemberState.PLACED, reason='busy')
+        bulk = self.turn()
+        self.assertEqual({'failed': 1, 'cancelled': 5}, self.states())
+        self.assertEqual(
+            (
+                'cancelled',
+                '1 of 6 members failed, 5 of 6 members were cancelled',
+            ),
+            (bulk.status, bulk.status_reason),
+        )
+        self.assertIsNotNone(bulk.finished_at)
+
+    def test_before_anything_was_placed(self):
+        self.accept(3)
+        db.cancel_bulk(self.bulk.id)
+        self.assertEqual('cancelled', self.turn().status)
+        self.assertEqual({'cancelled': 3}, self.states())
+
+    def test_one_that_stops_halfway_is_done_again(self):
+        self.accept(3)
+        self.turn()
+        db.cancel_bulk(self.bulk.id)
+        release, self.placement.release = (
+            self.placement.release,
+            mock.Mock(side_effect=Exception('Placement is down')),
+        )
+        self.assertEqual('cancelling', self.turn().status)
+        self.placement.release = release
+        self.assertEqual('cancelled', self.turn().status)
+        self.assertEqual(3, len(set(self.placement.released)))
+
+    def test_and_then_deleted(self):
+        self.accept(2)
+        self.turn()
+        db.cancel_bulk(self.bulk.id)
+        self.turn()
+        db.mark_bulk_deleting(self.bulk.id)
+        self.conductor.look_after_bulks()
+        self.assertEqual([], db.list_bulks())
+
+
 class TestDelete(ConductorTestCase):
     def test_what_never_reached_a_host(self):
         members = self.accept(3)
@@ -317,9 +380,9 @@ class TestDelete(ConductorTestCase):
         self.accept(2)
         ensure = self.ports.ensure
 
-        def be_deleted(bulk, placements, known):
+        def be_deleted(bulk, placements, known, defaults):
             db.mark_bulk_deleting(bulk.id)
-            return ensure(bulk, placements, known)
+            return ensure(bulk, placements, known, defaults)
 
         self.ports.ensure = be_deleted
         self.turn()

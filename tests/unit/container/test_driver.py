@@ -377,3 +377,27 @@ class TestProbe(DriverTestCase):
 
     def test_is_what_the_agent_asks(self):
         self.assertEqual(self.driver.probe, self.agent_class.call_args.args[3])
+
+
+class TestWatch(DriverTestCase):
+    def test_states(self):
+        self.docker.containers.return_value = [
+            {'Names': ['/zun-uuid-1'], 'State': 'running'},
+            {'Names': ['/zun-uuid-2'], 'State': 'exited'},
+        ]
+        self.assertEqual(
+            {'uuid-1': 'running', 'uuid-2': 'exited'},
+            self.driver.list_states(),
+        )
+        self.docker.containers.assert_called_once_with(
+            all=True, filters={'label': driver.BULK_LABEL}
+        )
+
+    def test_events(self):
+        self.docker.events.return_value = [
+            {'Action': 'die', 'Actor': {'Attributes': {'name': 'zun-uuid-1'}}}
+        ]
+        self.assertEqual([('die', 'uuid-1')], list(self.driver.watch(1234.5)))
+        asked = self.docker.events.call_args.kwargs
+        self.assertEqual(1234, asked['since'])
+        self.assertEqual(driver.BULK_LABEL, asked['filters']['label'])

@@ -455,9 +455,123 @@ class TestLease(DatabaseTestCase):
             for status in BulkStatus.ALL
         }
         self.assertEqual(
-            [by_status[BulkStatus.BUILDING], by_status[BulkStatus.DELETING]],
+            [
+                by_status[BulkStatus.BUILDING],
+                by_status[BulkStatus.CANCELLING],
+                by_status[BulkStatus.DELETING],
+            ],
             [bulk.id for bulk in api.list_bulks_with_work()],
         )
+
+
+class TestCourse(DatabaseTestCase):
+    """What users do to a bulk on its way."""
+
+    def states(self, bulk):
+        return api.count_members([bulk.id])[bulk.id]
+
+    def fail(self, members, kind='permanent'):
+        api.move_members(
+            members, MemberState.FAILED, reason='no', reason_class=kind
+        )
+
+    def test_nothing_of_a_paused_bulk_is_started(self):
+        bulk, members = database.accept(2)
+        members = self.place(bulk, members)
+        self.assertTrue(api.pause_bulk(bulk.id, 'why'))
+        self.assertFalse(api.pause_bulk(bulk.id, 'another'))
+        paused = api.get_bulk(bulk.uuid)
+        self.assertEqual(
+            ('paused', 'why'), (paused.status, paused.status_reason)
+        )
+        self.assertEqual([], api.start_members(members))
+        self.assertEqual(
+            [], api.list_members_in('placed', host='host-1', building=True)
+        )
+        self.assertEqual([], api.list_bulks_with_work())
+        self.assertTrue(api.resume_bulk(bulk.id))
+        self.assertFalse(api.resume_bulk(bulk.id))
+        self.assertEqual(members, api.start_members(members))
+
+    def test_the_conductor_that_plans_it_is_stopped(self):
+        bulk, members = database.accept(1)
+        epoch = self.owned(bulk)
+        api.pause_bulk(bulk.id, 'why')
+        self.assertIsNone(
+            api.place_members(bulk.id, epoch, [(members[0], 'h', [], {})])
+        )
+
+    def test_what_failed_before_it_is_resumed_is_borne(self):
+        bulk, members = database.accept(4)
+        self.fail(members[:2])
+        self.fail(members[2:3], 'capacity')
+        api.pause_bulk(bulk.id, 'why')
+        api.resume_bulk(bulk.id)
+        self.assertEqual(2, api.get_bulk(bulk.uuid).tolerated)
+
+    def test_cancel(self):
+        bulk, members = database.accept(5)
+        placed = self.place(bulk, members[:3])
+        (running,) = api.start_members(placed[:1])
+        (again,) = api.start_members(placed[1:2])
+        api.move_members([again], MemberState.PLACED, reason='busy')
+        self.assertTrue(api.cancel_bulk(bulk.id))
+        self.assertFalse(api.cancel_bulk(bulk.id))
+        self.assertFalse(api.cancel_members(bulk.id, 1))
+        epoch = self.owned(bulk)
+        self.assertTrue(api.cancel_members(bulk.id, epoch))
+        # What was tried may have left something behind.
+        self.assertEqual(
+            {'starting': 1, 'failed': 1, 'cancelled': 3}, self.states(bulk)
+        )
+        self.assertEqual(
+            [m.id for m in members[2:]],
+            [m.id for m in api.list_cancelled_with_container(bulk.id, 10)],
+        )
+        api.delete_containers([m.container_uuid for m in members[2:4]])
+        self.assertEqual(
+            [members[4].id],
+            [m.id for m in api.list_cancelled_with_container(bulk.id, 10)],
+        )
+
+    def test_retry(self):
+        bulk, members = database.accept(4)
+        placed = self.place(bulk, members[:2])
+        self.fail(api.start_members(placed))
+        self.fail(members[2:], 'capacity')
+        api.fail_containers([m.container_uuid for m in members], 'no')
+        api.delete_containers([members[3].container_uuid])
+        epoch = self.owned(bulk)
+        api.set_bulk_status(bulk.id, epoch, 'building', 'error', finished=True)
+        self.assertEqual(3, api.retry_bulk(bulk.id))
+        self.assertEqual(0, api.retry_bulk(bulk.id))
+        again = api.get_bulk(bulk.uuid)
+        self.assertEqual(
+            ('building', None, 0),
+            (again.status, again.finished_at, again.tolerated),
+        )
+        self.assertEqual(
+            [
+                ('placed', 'host-1', 0, 'no'),
+                ('placed', 'host-1', 0, 'no'),
+                ('queued', None, 0, 'no'),
+                # Its user has deleted it.
+                ('failed', None, 0, 'no'),
+            ],
+            [
+                (m.state, m.host, m.attempt, m.reason)
+                for m in api.list_members(bulk.id)
+            ],
+        )
+        rows = api.container_states([m.container_uuid for m in members])
+        self.assertEqual({('Creating', None, None, None)}, set(rows.values()))
+
+    def test_no_retry_of_what_is_on_its_way_out(self):
+        bulk, members = database.accept(1)
+        self.fail(members)
+        api.cancel_bulk(bulk.id)
+        self.assertEqual(0, api.retry_bulk(bulk.id))
+        self.assertEqual({'failed': 1}, self.states(bulk))
 
 
 class TestChanges(DatabaseTestCase):
@@ -890,6 +1004,8 @@ class TestHosts(DatabaseTestCase):
         members = self.place(bulk, members, ('host-1', 'host-2'))
         api.start_members(members[:1])
         self.assertEqual({'placed': 2}, api.count_members_on('host-1'))
+        api.pause_bulk(bulk.id, 'why not')
+        self.assertEqual({}, api.count_members_on('host-1'))
         api.mark_bulk_deleting(bulk.id)
         self.assertEqual({'deleting': 3}, api.count_members_on('host-1'))
         self.assertEqual({}, api.count_members_on('host-3'))

@@ -105,7 +105,15 @@ class AgentTestCase(base.BaseTestCase):
         ]
 
     def new_agent(self):
-        return agent.HostAgent('host-1', self.docker.get, self.remove)
+        return agent.HostAgent(
+            'host-1',
+            self.docker.get,
+            self.remove,
+            list_states=lambda: {
+                uuid: found['State']['Status']
+                for uuid, found in self.docker.items()
+            },
+        )
 
     def remove(self, uuid):
         if self.stuck:
@@ -415,6 +423,159 @@ class TestHeld(AgentTestCase):
         self.assertEqual(1, self.log.output.count('no longer held by mounts'))
 
 
+class TestSince(AgentTestCase):
+    """What containers do once they have run."""
+
+    def run_all(self, count, **values):
+        uuids = self.accept(count, **values)
+        self.turn()
+        self.start(uuids)
+        for uuid in uuids:
+            self.set_row(uuid, status='Running')
+        self.turn()
+        self.turn(6)
+        self.assertEqual({'running': count}, self.states())
+        return uuids
+
+    def set_row(self, uuid, **values):
+        with db.writer() as session:
+            table = db.zun_models.Container.__table__
+            session.execute(
+                table.update().where(table.c.uuid == uuid).values(**values)
+            )
+
+    def end(self, uuid, code, tell=True, at='2026-01-02T03:04:05Z'):
+        self.docker[uuid] = running(
+            Running=False, Pid=0, Status='exited', ExitCode=code, FinishedAt=at
+        )
+        if tell:
+            self.agent.changed('die', uuid)
+            self.turn(0.1)
+
+    def set_status(self, status):
+        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        db.set_bulk_status(self.bulk.id, epoch, 'building', status)
+
+    def test_one_that_dies(self):
+        uuids = self.run_all(3)
+        self.set_status('ready')
+        self.end(uuids[1], 3)
+        member = self.member(uuids[1])
+        self.assertEqual(
+            ('failed', 'application'), (member.state, member.reason_class)
+        )
+        self.assertIn(
+            'host-1: the container exited with code 3', member.reason
+        )
+        self.assertEqual({'running': 2, 'failed': 1}, self.states())
+        self.assertEqual('error', db.get_bulk(self.bulk.uuid).status)
+        row = db.container_states([uuids[1]])[uuids[1]]
+        self.assertEqual('Stopped', row[0])
+        self.assertIn('exited with code 3', row[1])
+
+        # Its user starts it again.
+        self.docker[uuids[1]] = running()
+        self.agent.changed('start', uuids[1])
+        self.turn(0.1)
+        self.assertEqual({'running': 3}, self.states())
+        self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
+
+    def test_one_that_is_done(self):
+        (uuid,) = self.run_all(1)
+        self.set_status('ready')
+        self.end(uuid, 0)
+        self.assertEqual({'stopped': 1}, self.states())
+        self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
+
+    def test_one_that_its_user_stops(self):
+        (uuid,) = self.run_all(1)
+        self.set_row(uuid, task_state='container_stopping')
+        self.end(uuid, 137)
+        self.assertEqual({'running': 1}, self.states())
+        self.set_row(uuid, status='Stopped', task_state=None)
+        self.turn(1.1)
+        self.assertEqual({'stopped': 1}, self.states())
+
+    def test_one_that_dies_while_it_settles(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        self.end(uuid, 1)
+        self.assertEqual({'failed': 1}, self.states())
+
+    def test_the_start_of_a_member_is_no_news(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.agent.changed('start', uuid)
+        self.start([uuid])
+        self.turn()
+        self.agent.changed('start', uuid)
+        self.assertFalse(self.agent._changed)
+
+    def test_deaths_that_nobody_saw(self):
+        uuids = self.run_all(4)
+        self.set_status('ready')
+        for uuid in uuids[:2]:
+            self.end(uuid, 3, tell=False)
+        self.agent.missed(0.0)
+        self.turn(0.1)
+        self.assertEqual({'running': 2, 'failed': 2}, self.states())
+
+    def test_what_ends_with_its_engine_is_started_again(self):
+        uuids = self.run_all(3)
+        for uuid in uuids[:2]:
+            self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.end(uuids[2], 3, tell=False, at='1970-01-01T00:00:10Z')
+        self.agent.missed(20.0)
+        self.turn(0.1)
+        self.assertEqual({'starting': 2, 'failed': 1}, self.states())
+        self.assertEqual(uuids + uuids[:2], self.compute.created)
+        self.start(uuids[:2])
+        self.turn()
+        self.turn(6)
+        self.assertEqual({'running': 2, 'failed': 1}, self.states())
+
+    def test_but_not_of_a_finished_bulk(self):
+        (uuid,) = self.run_all(1)
+        self.set_status('ready')
+        self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.agent.missed(20.0)
+        self.turn(0.1)
+        self.assertEqual({'failed': 1}, self.states())
+
+    def test_what_settles_and_ends_with_its_engine_is_started_again(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.start([uuid])
+        self.turn()
+        self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.agent.missed(20.0)
+        self.turn(6)
+        self.assertEqual({'starting': 1}, self.states())
+        self.assertEqual([uuid, uuid], self.compute.created)
+
+    def test_an_engine_that_does_not_answer(self):
+        uuids = self.run_all(2)
+        more = self.accept(1)
+        self.agent.wake()
+        inspect, self.agent._inspect = (
+            self.agent._inspect,
+            mock.Mock(side_effect=OSError('refused')),
+        )
+        self.end(uuids[0], 3)
+        # Nothing else waits for it.
+        self.assertEqual(uuids + more, self.compute.created)
+        self.agent._inspect = inspect
+        self.turn(1.1)
+        self.assertEqual('failed', db.list_members_of(uuids[:1])[0].state)
+
+    def test_a_container_of_nobody(self):
+        self.agent.changed('die', 'uuid')
+        self.turn()
+        self.assertEqual({}, self.agent._looks)
+
+
 class TestFailures(AgentTestCase):
     def test_is_tried_again_and_then_fails(self):
         (uuid,) = self.accept(1, max_attempts=2)
@@ -454,8 +615,54 @@ class TestFailures(AgentTestCase):
         )
         self.assertIn('No such image: nothing:1', member.reason)
 
-    def test_a_failure_makes_room(self):
+    def test_what_fails_for_all_pauses_the_bulk(self):
+        uuids = self.accept(10)
+        self.turn()
+        for uuid in uuids[:4]:
+            self.break_row(uuid, 'No such image: nothing:1')
+        for _ in range(3):
+            self.turn()
+        # The first window, and no more.
+        self.assertEqual(uuids[:4], self.compute.created)
+        self.assertEqual({'failed': 4, 'placed': 6}, self.states())
+        bulk = db.get_bulk(self.bulk.uuid)
+        self.assertEqual('paused', bulk.status)
+        self.assertIn('host-1: No such image', bulk.status_reason)
+
+    def test_resumed_it_goes_on(self):
         uuids = self.accept(5)
+        db.pause_bulk(self.bulk.id, 'asked')
+        self.turn()
+        self.assertEqual([], self.compute.created)
+        db.resume_bulk(self.bulk.id)
+        self.agent.wake()
+        self.turn()
+        self.assertEqual(uuids[:4], self.compute.created)
+
+    def test_a_retry_of_a_paused_bulk_waits_too(self):
+        (uuid, *_others) = self.accept(1)
+        self.turn()
+        self.break_row(uuid, 'device or resource busy')
+        self.turn()
+        db.pause_bulk(self.bulk.id, 'asked')
+        self.turn(60)
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual([uuid], self.compute.created)
+
+    def test_tried_again_by_its_user_it_is_not_new(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.assertTrue(self.agent.is_new(uuid))
+        self.break_row(uuid, 'No such image: nothing:1')
+        self.turn()
+        db.retry_bulk(self.bulk.id)
+        self.agent.wake()
+        self.turn()
+        self.assertEqual([uuid, uuid], self.compute.created)
+        self.assertFalse(self.agent.is_new(uuid))
+
+    def test_a_failure_makes_room(self):
+        uuids = self.accept(5, on_failure='continue')
         self.turn()
         self.break_row(uuids[0], 'no such image')
         self.turn()

@@ -10,8 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import types
+
+import ddt
 from oslotest import base
 
+from zun_bulk.db import models
 from zun_bulk.host import failures
 from zun_bulk.host import pacer
 
@@ -156,3 +160,51 @@ class TestFailures(base.BaseTestCase):
             self.assertEqual(
                 row.failure is Kind.HOST_CAPACITY, bool(row.hint), row
             )
+
+
+@ddt.ddt
+class TestWhyPause(base.BaseTestCase):
+    def why(self, count=1000, tolerated=0, on_failure='pause', **outcomes):
+        """:param outcomes: numbers by state, or by state__reason_class."""
+        return failures.why_pause(
+            models.Bulk(
+                count=count, tolerated=tolerated, on_failure=on_failure
+            ),
+            {
+                tuple((name.split('__') + [None])[:2]): number
+                for name, number in outcomes.items()
+            },
+            'host-1: no',
+            types.SimpleNamespace(max_failed_percent=5, max_failed=10),
+        )
+
+    def test_one_that_all_share_is_enough(self):
+        why = self.why(placed=900, queued=99, failed__permanent=1)
+        self.assertIn('host-1: no', why)
+
+    @ddt.data(
+        # Some can be started.
+        {'running': 1, 'placed': 1, 'failed__permanent': 1},
+        # The user knows and goes on.
+        {'placed': 1, 'failed__permanent': 1, 'tolerated': 1},
+        # There is nothing to pause.
+        {'starting': 1, 'failed__permanent': 99},
+        {'placed': 1, 'failed__permanent': 99, 'on_failure': 'continue'},
+        # As many as a bulk bears.
+        {'placed': 1, 'failed__application': 50},
+        {'placed': 1, 'failed__application': 10, 'count': 20},
+        # No start failed.
+        {'placed': 1, 'failed__capacity': 400},
+    )
+    def test_goes_on(self, outcomes):
+        self.assertIsNone(self.why(**outcomes))
+
+    @ddt.data(
+        {'placed': 1, 'failed__application': 51},
+        {'placed': 1, 'failed__application': 30, 'failed__transient': 21},
+        {'placed': 1, 'failed__application': 11, 'count': 20},
+        {'queued': 1, 'failed__application': 81, 'tolerated': 30},
+        {'queued': 1, 'failed__permanent': 2, 'tolerated': 1},
+    )
+    def test_pauses(self, outcomes):
+        self.assertIn('host-1: no', self.why(**outcomes))

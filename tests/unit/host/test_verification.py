@@ -74,3 +74,73 @@ class TestProblem(base.BaseTestCase):
         created = inspect(Status='created', Running=False, Pid=0)
         self.assertIsNone(verification.problem(created, run=False))
         self.assertIn('gone', verification.problem(None, run=False))
+
+
+EXITED = {'Status': 'exited', 'Running': False, 'Pid': 0}
+
+
+@ddt.ddt
+class TestSince(base.BaseTestCase):
+    def since(self, found, status='Running', task_state=None):
+        return verification.since(found, (status, task_state))
+
+    def test_running_again(self):
+        self.assertEqual(('running', None, None), self.since(inspect()))
+
+    @ddt.unpack
+    @ddt.data(
+        ('Running', {'ExitCode': 0}),
+        ('Stopped', {'ExitCode': 137}),
+        ('Stopped', {'ExitCode': 143}),
+    )
+    def test_done_or_told_to_stop(self, status, state):
+        self.assertEqual(
+            ('stopped', None, None),
+            self.since(inspect(**EXITED, **state), status),
+        )
+
+    @ddt.unpack
+    @ddt.data(
+        ('Running', {'ExitCode': 1}, 'exited with code 1 after it had run'),
+        ('Running', {'ExitCode': 137}, 'exited with code 137'),
+        ('Stopped', {'ExitCode': 2}, 'exited with code 2'),
+        ('Stopped', {'ExitCode': 137, 'OOMKilled': True}, 'no more memory'),
+    )
+    def test_died(self, status, state, words):
+        found = self.since(inspect(**EXITED, **state), status)
+        self.assertEqual(('failed', 'application'), found[:2])
+        self.assertIn(words, found[2])
+
+    def test_gone_from_docker(self):
+        state, kind, reason = self.since(None)
+        self.assertEqual(('failed', 'application'), (state, kind))
+        self.assertIn('gone from Docker', reason)
+
+    def test_deleted_by_its_user(self):
+        self.assertEqual(
+            ('failed', 'deleted'), verification.since(None, None)[:2]
+        )
+
+    def test_not_while_somebody_is_at_it(self):
+        self.assertIsNone(
+            self.since(inspect(**EXITED), task_state='container_stopping')
+        )
+        self.assertIsNone(self.since(inspect(Restarting=True, Running=False)))
+
+    @ddt.unpack
+    @ddt.data(
+        (137, '1970-01-01T00:01:39.123456789Z', True),
+        (255, '1970-01-01T00:01:39.9Z', True),
+        # It exited so while somebody listened, or by itself.
+        (137, '1970-01-01T00:01:41Z', False),
+        (1, '1970-01-01T00:01:39Z', False),
+    )
+    def test_ended_with_its_engine(self, code, finished, expected):
+        found = inspect(**EXITED, ExitCode=code, FinishedAt=finished)
+        self.assertEqual(
+            expected, verification.ended_with_engine(found, 100.0)
+        )
+
+    def test_not_ended_with_its_engine(self):
+        self.assertFalse(verification.ended_with_engine(None, 100.0))
+        self.assertFalse(verification.ended_with_engine(inspect(), 100.0))

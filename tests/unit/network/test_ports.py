@@ -12,6 +12,7 @@
 
 from unittest import mock
 
+import ddt
 import fixtures
 from neutronclient.common import exceptions as neutron_exceptions
 from oslotest import base
@@ -45,6 +46,23 @@ class FakeNeutron:
     def __init__(self):
         self.ports = []
         self.calls = []
+        self.networks = []
+        self.subnets = []
+        self.groups = []
+
+    def list_networks(self, id):
+        return {'networks': [row for row in self.networks if row['id'] in id]}
+
+    def list_subnets(self, network_id):
+        return {
+            'subnets': [
+                row for row in self.subnets if row['network_id'] in network_id
+            ]
+        }
+
+    def list_security_groups(self, project_id, name, fields):
+        assert (project_id, name, fields) == ('project-1', 'default', 'id')
+        return {'security_groups': self.groups}
 
     def create_port(self, body):
         self.calls.append(len(body['ports']))
@@ -81,6 +99,7 @@ class FakeNeutron:
                 port.update(body['port'])
 
 
+@ddt.ddt
 class TestPorts(base.BaseTestCase):
     def setUp(self):
         super().setUp()
@@ -103,7 +122,9 @@ class TestPorts(base.BaseTestCase):
 
     def ensure(self):
         known = self.ports.find(['uuid-1', 'uuid-2'])
-        return self.ports.ensure(BULK, self.placements, known)
+        return self.ports.ensure(
+            BULK, self.placements, known, self.ports.defaults(BULK)
+        )
 
     def test_one_call_for_all(self):
         networks = self.ensure()
@@ -146,6 +167,59 @@ class TestPorts(base.BaseTestCase):
         self.assertEqual(
             ['10.0.0.9', 'fd00::9'] * 2, ports.addresses(self.ensure()[2])
         )
+
+    def test_names_what_neutron_would_look_up_for_each(self):
+        self.neutron.networks = [
+            {'id': 'first', 'port_security_enabled': False},
+            {'id': 'last', 'port_security_enabled': True},
+        ]
+        self.neutron.subnets = [
+            {'id': 'one', 'network_id': 'first', 'ip_version': 4},
+            {'id': 'two', 'network_id': 'last', 'ip_version': 4},
+        ]
+        self.neutron.groups = [{'id': 'default-1'}]
+        self.assertEqual(
+            {
+                'first': {'fixed_ips': [{'subnet_id': 'one'}]},
+                'last': {
+                    'fixed_ips': [{'subnet_id': 'two'}],
+                    'security_groups': ['default-1'],
+                },
+            },
+            self.ports.defaults(BULK),
+        )
+        # What was asked for goes before.
+        BULK.spec['requested_networks'][1]['fixed_ip'] = '10.0.0.8'
+        self.ensure()
+        last = self.neutron.ports[0]
+        self.assertEqual('last', last['network_id'])
+        self.assertEqual(['group-1'], last['security_groups'])
+        BULK.spec['security_groups'] = []
+        self.neutron.ports = []
+        self.ensure()
+        self.assertEqual(
+            ['default-1'], self.neutron.ports[0]['security_groups']
+        )
+
+    @ddt.data(
+        [{'id': 'a', 'ip_version': 4}, {'id': 'b', 'ip_version': 6}],
+        [{'id': 'a', 'ip_version': 6}],
+        [{'id': 'a', 'ip_version': 4, 'service_types': ['compute:kuryr']}],
+        [{'id': 'a', 'ip_version': 4, 'segment_id': 'rack-1'}],
+        [],
+    )
+    def test_lets_neutron_choose_a_subnet(self, subnets):
+        self.neutron.subnets = [
+            dict(subnet, network_id='last') for subnet in subnets
+        ]
+        self.assertEqual({}, self.ports.defaults(BULK)['last'])
+
+    def test_neutron_without_security_groups(self):
+        self.neutron.networks = [{'id': 'last', 'port_security_enabled': True}]
+        self.neutron.list_security_groups = mock.Mock(
+            side_effect=neutron_exceptions.NotFound()
+        )
+        self.assertEqual({}, self.ports.defaults(BULK)['last'])
 
     def test_makes_only_what_is_missing(self):
         first = self.ensure()

@@ -354,7 +354,7 @@ class TestCreateWait(base.CommandTestCase):
         )
         lines = self.progress.splitlines()
         self.assertEqual(
-            f'Bulk load ({base.UUID}): 3 containers accepted.', lines[0]
+            f'Bulk load ({base.UUID}): 3 containers, building.', lines[0]
         )
         self.assertEqual('3 of 3 containers running after 1.0 s.', lines[-1])
         self.assertNotIn('\r', self.progress)
@@ -411,7 +411,7 @@ class TestCreateWait(base.CommandTestCase):
             base.answer(base.bulk_view('ready', running=3)),
         )
         first, bar, last, end = self.progress.split('\n')
-        self.assertIn('accepted', first)
+        self.assertIn('3 containers, building', first)
         drawn = bar.split('\r')
         self.assertEqual(4, len(drawn))
         self.assertIn('0/3', drawn[1])
@@ -459,9 +459,21 @@ class TestCreateWait(base.CommandTestCase):
 
     def test_status_of_a_later_api(self):
         self.assertIn(
-            'is paused',
-            self.failing(base.answer(base.bulk_view('paused', queued=3))),
+            'is asleep',
+            self.failing(base.answer(base.bulk_view('asleep', queued=3))),
         )
+
+    def test_paused(self):
+        view = base.bulk_view('paused', queued=2, failed=1)
+        view['status_reason'] = 'the others would fail alike: no such image'
+        view['failures'] = [
+            {'class': 'permanent', 'reason': 'no such image', 'count': 1}
+        ]
+        lines = self.failing(base.answer(view)).splitlines()
+        self.assertIn('is paused: 0 of 3 containers running', lines[0])
+        self.assertEqual(view['status_reason'], lines[1])
+        self.assertEqual('1 × permanent: no such image', lines[2])
+        self.assertIn('bulk resume', lines[3])
 
     def test_timeout(self):
         message = self.failing(

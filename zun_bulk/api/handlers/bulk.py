@@ -22,6 +22,7 @@ from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api.views import bulk as view
 from zun_bulk.db import api as db_api
+from zun_bulk.db.models import BulkStatus
 
 
 LOG = logging.getLogger(__name__)
@@ -93,6 +94,83 @@ def delete_bulk(req, ident):
     db_api.mark_bulk_deleting(bulk.id)
     _wake(context, db_api.count_by_host(bulk.id))
     return webob.Response(status=202, content_type='application/json')
+
+
+def pause_bulk(req, ident):
+    """Start no more of a bulk. What is being started comes to its end."""
+    return _turn(
+        req,
+        ident,
+        'pause',
+        lambda bulk: db_api.pause_bulk(bulk.id, 'Paused by the user.'),
+        (BulkStatus.PAUSED,),
+        'only a bulk that is being built can be paused',
+    )
+
+
+def resume_bulk(req, ident):
+    """Go on with a paused bulk."""
+    return _turn(
+        req,
+        ident,
+        'resume',
+        lambda bulk: db_api.resume_bulk(bulk.id),
+        (BulkStatus.BUILDING,),
+        'only a paused bulk can be resumed',
+    )
+
+
+def cancel_bulk(req, ident):
+    """Cancel what is not started yet, and keep what runs."""
+    return _turn(
+        req,
+        ident,
+        'cancel',
+        lambda bulk: db_api.cancel_bulk(bulk.id),
+        (BulkStatus.CANCELLING, BulkStatus.CANCELLED),
+        'only a bulk that is not finished can be cancelled',
+    )
+
+
+def retry_bulk(req, ident):
+    """Try the failed members of a bulk again."""
+    return _turn(
+        req,
+        ident,
+        'retry',
+        lambda bulk: db_api.retry_bulk(bulk.id),
+        # Where nothing has failed.
+        (
+            BulkStatus.BUILDING,
+            BulkStatus.PAUSED,
+            BulkStatus.READY,
+            BulkStatus.ERROR,
+            BulkStatus.CANCELLED,
+        ),
+        'it is on its way out',
+    )
+
+
+def _turn(req, ident, action, change, idle, otherwise):
+    """Have a bulk's course changed: 202 with the bulk. Again is no error.
+
+    :param change: function of the Bulk; returns whether it did anything.
+    :param idle: statuses in which there is nothing to do.
+    :param otherwise: what to say in any other.
+    :raises: Conflict (409)
+    """
+    validation.read_query(req, schema.no_query)
+    validation.read_no_body(req)
+    bulk = util.find_bulk(req.context, ident, 'bulk:' + action)
+    changed = change(bulk)
+    bulk = db_api.get_bulk(bulk.uuid)
+    if changed:
+        _wake(req.context, db_api.count_by_host(bulk.id))
+    elif bulk.status not in idle:
+        raise exception.Conflict(
+            'Bulk %s is %s: %s.' % (bulk.uuid, bulk.status, otherwise)
+        )
+    return util.json_response(_detail(req, bulk), status=202)
 
 
 def _detail(req, bulk):

@@ -54,6 +54,7 @@ create = {
             'additionalProperties': False,
         },
         'max_attempts': {'type': 'integer', 'minimum': 1, 'maximum': 10},
+        'on_failure': {'type': 'string', 'enum': list(models.OnFailure.ALL)},
     },
     'required': ['count', 'template'],
     'additionalProperties': False,

@@ -36,6 +36,7 @@ def summary(req, bulk, counts):
         'count': bulk.count,
         'run': bulk.run,
         'max_attempts': bulk.max_attempts,
+        'on_failure': bulk.on_failure,
         'placement': bulk.placement,
         'members': {state: counts.get(state, 0) for state in MemberState.ALL},
         'created_at': time(bulk.created_at),

@@ -13,7 +13,7 @@
 """hosts
 
 Revision ID: 8b3f60d4c7e1
-Revises: 5c1d7e02b9a4
+Revises: a91f3c6d20e7
 
 """
 
@@ -23,7 +23,7 @@ from sqlalchemy.dialects import mysql
 
 
 revision = '8b3f60d4c7e1'
-down_revision = '5c1d7e02b9a4'
+down_revision = 'a91f3c6d20e7'
 
 TABLE_OPTIONS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb3'}
 

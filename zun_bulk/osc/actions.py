@@ -1,0 +1,74 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Commands that change the course of a bulk."""
+
+from osc_lib.command import command
+
+from zun_bulk.osc import bulk as common
+
+
+class _ActOnBulk(common.WaitForBulk, command.ShowOne):
+    """Ask for an action and show the bulk.
+
+    :cvar action: what the API calls it
+    :cvar end: the status to wait for; None if there is nothing to wait for
+    """
+
+    action = None
+    end = 'ready'
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
+        )
+        if self.end:
+            common.add_wait_options(
+                parser, 'Wait until nothing more is done about it.'
+            )
+        return parser
+
+    def take_action(self, parsed_args):
+        if self.end:
+            common.check_wait_options(parsed_args)
+        bulks = common.bulk_client(self)
+        bulk = bulks.act(parsed_args.bulk, self.action)
+        if self.end and parsed_args.wait:
+            bulk = self._wait(bulks, bulk, parsed_args.wait_timeout, self.end)
+        return common.show(bulk)
+
+
+class PauseBulk(_ActOnBulk):
+    """Start no more containers of a bulk until it is resumed"""
+
+    action = 'pause'
+    end = None
+
+
+class ResumeBulk(_ActOnBulk):
+    """Go on with a paused bulk"""
+
+    action = 'resume'
+
+
+class CancelBulk(_ActOnBulk):
+    """Cancel what of a bulk is not started yet, and keep what runs"""
+
+    action = 'cancel'
+    end = 'cancelled'
+
+
+class RetryBulk(_ActOnBulk):
+    """Try the failed containers of a bulk again"""
+
+    action = 'retry'
