@@ -70,6 +70,14 @@ class TestHosts(base.FunctionalTestCase):
         self.assertEqual('held', shown['state'])
         self.assertEqual('live', shown['source'])
         self.assertEqual({'operator': 'a new disk'}, shown['pace']['held_by'])
+        self.wait_for(
+            'the host reports them',
+            lambda: (
+                self.ask('GET', '/bulk_hosts')['hosts'][0]['pace']['queued']
+                == count
+            ),
+            timeout=30,
+        )
         for member in self.members(ident):
             self.assertEqual(0, member['attempt'])
         self.assertEqual({}, self.lab.zun_containers())

@@ -230,6 +230,10 @@ class Member(Base):
     finished_at = sa.Column(sa.DateTime)
 
 
+#: Who holds a host where it is none of its gates.
+OPERATOR = 'operator'
+
+
 class Host(Base):
     """A host with an agent: what its operator wishes, and how it does."""
 

@@ -36,6 +36,7 @@ from zun.common import exception
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db.models import OPERATOR
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import events
@@ -59,8 +60,6 @@ RETRY_BASE = 2.0
 RETRY_MAX = 60.0
 #: Seconds between two looks at the host's own row without a message.
 ROW_INTERVAL = 60.0
-#: Who holds the host where it is no gate.
-OPERATOR = 'operator'
 #: Of how many members the time to settle is shown.
 SETTLED_KNOWN = 200
 
@@ -144,6 +143,9 @@ class HostAgent:
         self._row_read = float('-inf')
         self._reports = seldom.Reports()
         self._wake_ups = seldom.Seldom()
+        # How many wait at a host that starts none, and when it was counted.
+        self._queued = 0
+        self._counted = float('-inf')
         #: Seconds from the start to the running of the last members.
         self._settled = collections.deque(maxlen=SETTLED_KNOWN)
 
@@ -1000,6 +1002,21 @@ class HostAgent:
             [one['breaker'] for one in paced],
             # Down to none a minute after the last.
             [one['per_second'] > 0 for one in paced],
+            self._count_queued(shown, now),
         )
         if self._reports.look(now, state, at_work):
             db.report_host(self._host, self._with_counts(shown))
+
+    def _count_queued(self, shown, now):
+        """How many wait at a host that starts none, 0 at any other.
+
+        Such a host reads no members, so that nothing else tells of them.
+        """
+        if not shown['held_by'] and shown['starts']['breaker'] != 'open':
+            self._queued = 0
+        elif now - self._counted >= seldom.SELDOM:
+            self._counted = now
+            self._queued = db.count_members_on(self._host).get(
+                MemberState.PLACED, 0
+            )
+        return self._queued

@@ -71,7 +71,8 @@ class HoldsColumn(cliff_columns.FormattableColumn):
 
     def human_readable(self):
         return '\n'.join(
-            f'{who}: {why}' for who, why in sorted(self._value.items())
+            f'{who}: {why or "no reason given"}'
+            for who, why in sorted(self._value.items())
         )
 
 

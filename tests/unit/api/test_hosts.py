@@ -193,6 +193,24 @@ class TestUpdate(HostsTestCase):
         )
         self.assertEqual(('host-1', 'release', {}), self.told()[-1])
 
+    def test_a_hold_goes_before_what_was_reported(self):
+        db_api.report_host(
+            'host-1', dict(PACE, held_by={'operator': 'old', 'disk': 'full'})
+        )
+        self.assertEqual(
+            {'disk': 'full'}, self.patch(held=False)['pace']['held_by']
+        )
+        db_api.report_host('host-1', dict(PACE, held_by={'operator': 'old'}))
+        shown = self.patch(held=False)
+        self.assertEqual(
+            ('ok', {}), (shown['state'], shown['pace']['held_by'])
+        )
+        shown = self.patch(held=True, hold_reason='new')
+        self.assertEqual(
+            ('held', {'operator': 'new'}),
+            (shown['state'], shown['pace']['held_by']),
+        )
+
     def test_a_hold_without_a_reason_takes_no_old_one(self):
         self.patch(held=True, hold_reason='disk')
         self.assertIsNone(self.patch(held=True)['hold_reason'])

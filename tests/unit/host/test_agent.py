@@ -1004,6 +1004,23 @@ class TestReport(AgentTestCase):
         self.assertEqual(count + 1, len(self.reports))
         self.assertEqual(0.0, self.reports[-1][1]['starts']['per_second'])
 
+    def test_what_waits_at_a_held_host_is_told(self):
+        self.turn()
+        db.change_host(db.get_host('host-1'), held=True)
+        self.agent.wake()
+        self.turn()
+        self.accept(3)
+        self.agent.wake()
+        self.turn(0.1)
+        self.assertEqual(0, self.reports[-1][1]['queued'])
+        # Not counted more than once a second; seen at the next look.
+        self.turn(1)
+        self.assertEqual(3, self.reports[-1][1]['queued'])
+        count = len(self.reports)
+        for _turn in range(20):
+            self.turn()
+        self.assertEqual(count, len(self.reports))
+
     def test_a_hold_is_told(self):
         self.turn()
         db.change_host(db.get_host('host-1'), held=True, held_reason='why')

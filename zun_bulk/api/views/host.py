@@ -17,6 +17,7 @@ import urllib.parse
 from oslo_utils import timeutils
 
 from zun_bulk.api.views import bulk as bulk_view
+from zun_bulk.db.models import OPERATOR
 
 
 def host(req, row, pace, source, up):
@@ -28,6 +29,10 @@ def host(req, row, pace, source, up):
     :param up: whether the host is there.
     """
     age = _age(row, source) if pace else None
+    if pace:
+        pace = _as_of_now(pace, age)
+        if source == 'report':
+            pace['held_by'] = _held_by(row, pace['held_by'])
     return {
         'host': row.host,
         'state': _state(row, pace, up),
@@ -39,7 +44,7 @@ def host(req, row, pace, source, up):
         'updated_at': bulk_view.time(row.updated_at),
         'source': source if pace else None,
         'age': age,
-        'pace': pace and _as_of_now(pace, age),
+        'pace': pace,
         'links': [{'rel': 'self', 'href': url(req, row)}],
     }
 
@@ -74,6 +79,14 @@ def _as_of_now(pace, age):
                 pace[kind], last_cut=dict(cut, ago=cut['ago'] + age)
             )
     return pace
+
+
+def _held_by(row, reported):
+    """What holds a host by now: its row has the last word on the operator."""
+    held_by = {who: why for who, why in reported.items() if who != OPERATOR}
+    if row.held:
+        held_by[OPERATOR] = row.held_reason
+    return held_by
 
 
 def url(req, row):
