@@ -13,10 +13,15 @@
 """Messages between zun-api, conductors and hosts.
 
 A message only says "look into the database now". Losing each of them costs
-``[zun_bulk] poll_interval`` at most, and nothing else.
+``[zun_bulk] poll_interval`` at most, or a minute where it is an operator's,
+and nothing else. ``get_pace`` alone has an answer, which nothing depends on.
 """
 
+from concurrent import futures
+import threading
+
 import eventlet.patcher
+from oslo_log import log as logging
 import oslo_messaging as messaging
 from zun.common import rpc
 from zun.common import rpc_service
@@ -25,8 +30,14 @@ from zun.compute import rpcapi
 from zun_bulk.conf import CONF
 
 
+LOG = logging.getLogger(__name__)
+
 CONDUCTOR_TOPIC = 'zun-bulk-conductor'
 HOST_TOPIC = 'zun-bulk-host'
+#: Seconds for which a host's answer is waited for.
+PACE_TIMEOUT = 2
+#: How many answers are waited for at the same time.
+_ASKED = threading.BoundedSemaphore(16)
 
 
 class ComputeAPI(rpcapi.API):
@@ -53,6 +64,43 @@ class WakeEndpoint:
         self._wake()
 
 
+class HostEndpoint(WakeEndpoint):
+    """What a host's agent is told and asked.
+
+    What a message carries is for the log: the host's row is what counts.
+    """
+
+    # 1.0 has wake alone.
+    target = messaging.Target(version='1.1')
+
+    def __init__(self, wake, show):
+        """:param wake: function that makes the agent look into the database.
+
+        :param show: function that returns what the agent knows of its pace.
+        """
+        super().__init__(wake)
+        self._show = show
+
+    def get_pace(self, context):
+        return self._show()
+
+    def set_pace(self, context, **settings):
+        self._told(context, 'set_pace', settings)
+
+    def hold(self, context, reason=None):
+        self._told(context, 'hold', reason)
+
+    def release(self, context):
+        self._told(context, 'release', '')
+
+    def _told(self, context, what, values):
+        LOG.info(
+            'Told by user %(user)s: %(what)s %(values)s',
+            {'user': context.user_id, 'what': what, 'values': values},
+        )
+        self._wake()
+
+
 def wake_conductors(context):
     """Tell a conductor that there is work; whichever takes the message."""
     _cast(context, messaging.Target(topic=CONDUCTOR_TOPIC, version='1.0'))
@@ -65,20 +113,74 @@ def wake_host(context, host):
     )
 
 
+def get_pace(context, host):
+    """Ask a host's agent for its pace, for PACE_TIMEOUT seconds.
+
+    :raises: what oslo.messaging raises where no answer comes, TimeoutError
+        where it does not even begin to wait.
+    """
+    if not _ASKED.acquire(blocking=False):
+        raise TimeoutError('Too many hosts have not answered yet')
+    answer = futures.Future()
+
+    def ask():
+        try:
+            answer.set_result(
+                _client(_host_target(host), PACE_TIMEOUT).call(
+                    context, 'get_pace'
+                )
+            )
+        except Exception as error:
+            answer.set_exception(error)
+        finally:
+            _ASKED.release()
+
+    # In a thread: without a broker the queue for answers is tried to be made
+    # for ever, whatever timeout and retry say.
+    threading.Thread(target=ask, daemon=True, name='zun-bulk-ask').start()
+    # A little longer, for the better of two errors.
+    return answer.result(PACE_TIMEOUT + 0.5)
+
+
+def tell_host(context, host, what, **values):
+    """Tell a host's agent of an operator's wish, which is in its row.
+
+    :param what: ``hold``, ``release`` or ``set_pace``.
+    """
+    _client(_host_target(host)).cast(context, what, **values)
+
+
+def _host_target(host):
+    return messaging.Target(topic=HOST_TOPIC, server=host, version='1.1')
+
+
 def _cast(context, target):
+    _client(target).cast(context, 'wake')
+
+
+def _client(target, timeout=None):
     # Without a broker the client would try for ever, and its caller hang.
-    rpc.get_client(target, serializer=_serializer()).prepare(retry=0).cast(
-        context, 'wake'
-    )
+    return rpc.get_client(
+        target, serializer=_serializer(), timeout=timeout
+    ).prepare(retry=0)
 
 
 def serve(topic, wake):
     """Start a server for a topic on this host. Returns it."""
+    return _serve(topic, WakeEndpoint(wake))
+
+
+def serve_host(wake, show):
+    """Start the server of this host's agent. Returns it."""
+    return _serve(HOST_TOPIC, HostEndpoint(wake, show))
+
+
+def _serve(topic, endpoint):
     patched = eventlet.patcher.is_monkey_patched('thread')
     server = messaging.get_rpc_server(
         rpc.TRANSPORT,
         messaging.Target(topic=topic, server=CONF.host),
-        [WakeEndpoint(wake)],
+        [endpoint],
         executor='eventlet' if patched else 'threading',
         serializer=_serializer(),
     )

@@ -12,17 +12,22 @@
 
 """Our filter and Zun's API behind it, for gabbi's intercepted requests."""
 
+import random
+
 import fixtures
 from gabbi import fixture
 from oslo_middleware import request_id
 import sqlalchemy as sa
 import webob
+from zun import objects
 from zun.api import app as zun_app
+from zun.common import context as zun_context
 
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import api as db_api
 from zun_bulk.db import models
+from zun_bulk.host import pacer
 
 
 _app = None
@@ -115,3 +120,37 @@ class ProgressFixture(ApiFixture):
                     .where(models.Member.name.in_(names))
                     .values(**values)
                 )
+
+
+class HostsFixture(ApiFixture):
+    """Two hosts: host-1 has reported and is up, host-2 has not yet."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        for host in ('host-1', 'host-2'):
+            db_api.add_host(host)
+        service = objects.ZunService(
+            zun_context.get_admin_context(),
+            host='host-1',
+            binary='zun-compute',
+            availability_zone='nova',
+        )
+        service.create()
+        service.report_state_up()
+        starts = pacer.Pacer(pacer.FixedLimit(4), random.Random(0)).show(0)
+        db_api.report_host(
+            'host-1',
+            {
+                'starts': dict(starts, waiting=0, in_flight=3),
+                'deletes': dict(starts, waiting=0),
+                'held_by': {},
+                'settings': {
+                    'mode': 'fixed',
+                    'max_in_flight': 4,
+                    'start_interval': 0.0,
+                },
+                'settle': {'median': 5.1, 'p95': 5.4},
+                'queued': 17,
+                'deleting': 0,
+            },
+        )

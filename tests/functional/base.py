@@ -43,7 +43,14 @@ def shared_lab():
     global _lab
     if _lab is None:
         root = tempfile.mkdtemp(prefix='zun-bulk-lab-', dir=_temporary)
-        lab = embedded.Lab(root, conf=SETTINGS, scale=0.3)
+        conf = {
+            **SETTINGS,
+            'zun_bulk': {
+                **SETTINGS['zun_bulk'],
+                'metrics_port': embedded.free_ports(1)[0],
+            },
+        }
+        lab = embedded.Lab(root, conf=conf, scale=0.3)
         atexit.register(shutil.rmtree, root, ignore_errors=True)
         atexit.register(lab.stop)
         lab.start()

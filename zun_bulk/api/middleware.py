@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The paste filter that puts /v1/bulks in front of Zun's API."""
+"""The paste filter that puts our paths in front of Zun's API."""
 
 import types
 
@@ -24,7 +24,7 @@ from zun_bulk.api import microversion
 from zun_bulk.db import api as db_api
 
 
-PREFIX = '/v1/bulks'
+PREFIXES = ('/v1/bulks', '/v1/bulk_hosts')
 
 
 def filter_factory(global_conf, **local_conf):
@@ -48,7 +48,7 @@ def register_policies():
 
 
 class BulkMiddleware:
-    """Serves /v1/bulks and what is below; the rest is for the application."""
+    """Serves PREFIXES and what is below; the rest is for the application."""
 
     def __init__(self, application):
         # Zun's schemas take options as they are when they are imported.
@@ -63,8 +63,9 @@ class BulkMiddleware:
 
     def __call__(self, environ, start_response):
         path = environ.get('PATH_INFO', '')
-        if path == PREFIX or path.startswith(PREFIX + '/'):
-            return self._serve(environ, start_response)
+        for prefix in PREFIXES:
+            if path == prefix or path.startswith(prefix + '/'):
+                return self._serve(environ, start_response)
         return self._application(environ, start_response)
 
     @webob.dec.wsgify

@@ -162,6 +162,26 @@ containers and spares the update of each port that a bulk has already made.
 Any name of the entry point group ``zun.network.driver`` but ``zun_bulk``.
 """,
     ),
+    cfg.PortOpt(
+        'metrics_port',
+        default=0,
+        min=0,
+        help="""
+TCP port at which zun-compute serves metrics of its host's pace for
+Prometheus, under ``/metrics``.
+
+0 serves none. Whoever reaches the port can read them.
+""",
+    ),
+    cfg.HostAddressOpt(
+        'metrics_address',
+        default='127.0.0.1',
+        help="""
+Address at which zun-compute serves metrics, if ``metrics_port`` is set.
+
+Choose one that only Prometheus reaches: there is no authentication.
+""",
+    ),
 ]
 
 

@@ -20,6 +20,7 @@ Nothing is read, changed in memory and written back.
 import collections
 
 from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 from oslo_db.sqlalchemy import utils as db_utils
 from oslo_utils import timeutils
@@ -32,6 +33,7 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import models
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import Host
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
 
@@ -934,6 +936,115 @@ def destroy_bulk(bulk_id, epoch):
         session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
         session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
         return True
+
+
+# -------------------------------------------------------------------- hosts
+
+
+@retry
+def add_host(host):
+    """Make a host's row unless there is one. Returns nothing."""
+    try:
+        with writer() as session:
+            session.execute(
+                sa.insert(Host.__table__).values(
+                    host=host,
+                    epoch=0,
+                    held=False,
+                    created_at=timeutils.utcnow(),
+                )
+            )
+    except db_exc.DBDuplicateEntry:
+        return
+
+
+def get_host(host):
+    """:raises: ResourceNotFound (404)."""
+    with reader() as session:
+        row = session.scalars(sa.select(Host).where(Host.host == host)).first()
+    if row is None:
+        raise exception.ResourceNotFound(name='host', id=host)
+    return row
+
+
+def list_hosts(limit=None, marker=None):
+    """List hosts by name.
+
+    :param marker: name of the last host of the page before.
+    """
+    query = sa.select(Host).order_by(Host.host)
+    if marker is not None:
+        query = query.where(Host.host > marker)
+    if limit is not None:
+        query = query.limit(limit)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+@retry
+def change_host(row, **wishes):
+    """Write an operator's wishes for a host. Returns whether it did.
+
+    :param row: the Host as it was seen; nothing happens if another has
+        changed its wishes since.
+    """
+    with writer() as session:
+        return bool(
+            session.execute(
+                sa.update(Host)
+                .where(Host.id == row.id, Host.epoch == row.epoch)
+                .values(
+                    epoch=Host.epoch + 1,
+                    updated_at=timeutils.utcnow(),
+                    **wishes,
+                )
+                .execution_options(synchronize_session=False)
+            ).rowcount
+        )
+
+
+@retry
+def report_host(host, report):
+    """Write how a host does, as its agent. No wish is touched."""
+    with writer() as session:
+        session.execute(
+            sa.update(Host)
+            .where(Host.host == host)
+            .values(
+                report=report,
+                reported_at=timeutils.utcnow(),
+                # When the wishes changed.
+                updated_at=Host.updated_at,
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
+def count_members_on(host):
+    """Count what waits for a host's agent.
+
+    :returns: {state: number} of the members that are deleting, or placed and
+        of a bulk that is being built.
+    """
+    query = (
+        sa.select(Member.state, sa.func.count())
+        .join(Bulk, Bulk.id == Member.bulk_id)
+        .where(
+            Member.host == host,
+            sa.or_(
+                Member.state == MemberState.DELETING,
+                sa.and_(
+                    Member.state == MemberState.PLACED,
+                    Bulk.status == BulkStatus.BUILDING,
+                ),
+            ),
+            # Said once more, for the index.
+            Member.state.in_((MemberState.PLACED, MemberState.DELETING)),
+        )
+        .group_by(Member.state)
+    )
+    with reader() as session:
+        return {state: number for state, number in session.execute(query)}
 
 
 def create_tables(engine=None):

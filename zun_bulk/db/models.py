@@ -228,3 +228,32 @@ class Member(Base):
     started_at = sa.Column(sa.DateTime)
     #: When it reached running or failed.
     finished_at = sa.Column(sa.DateTime)
+
+
+#: Who holds a host where it is none of its gates.
+OPERATOR = 'operator'
+
+
+class Host(Base):
+    """A host with an agent: what its operator wishes, and how it does."""
+
+    __tablename__ = 'zun_bulk_host'
+    __table_args__ = (
+        sa.UniqueConstraint('host', name='uniq_zun_bulk_host0host'),
+        TABLE_OPTIONS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    host = sa.Column(sa.String(255), nullable=False)
+    #: Rises with each change of the wishes, not with reports.
+    epoch = sa.Column(sa.Integer, nullable=False, default=0)
+    #: Whether it is to start nothing.
+    held = sa.Column(sa.Boolean, nullable=False, default=False)
+    held_reason = sa.Column(Reason)
+    #: In place of the host's options of the same names; None leaves them.
+    mode = sa.Column(sa.String(20))
+    max_in_flight = sa.Column(sa.Integer)
+    start_interval = sa.Column(sa.Float)
+    #: What the agent last said of itself.
+    report = sa.Column(Json)
+    reported_at = sa.Column(sa.DateTime)

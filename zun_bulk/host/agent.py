@@ -32,16 +32,19 @@ from oslo_utils import timeutils
 from zun import objects
 from zun.common import consts
 from zun.common import context as zun_context
+from zun.common import exception
 
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db.models import OPERATOR
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import events
 from zun_bulk.host import failures
 from zun_bulk.host import gates
 from zun_bulk.host import pacer
+from zun_bulk.host import seldom
 from zun_bulk.host import throttle
 from zun_bulk.host import verification
 
@@ -56,6 +59,10 @@ CHECK_INTERVAL = 1.0
 DELETE_RETRY = 120.0
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
+#: Seconds between two looks at the host's own row without a message.
+ROW_INTERVAL = 60.0
+#: Of how many members the time to settle is shown.
+SETTLED_KNOWN = 200
 
 
 class Cast:
@@ -66,8 +73,8 @@ class Cast:
         self.since = self.looked = now
 
 
-class Settling(collections.namedtuple('Settling', 'member due')):
-    """A started member that has to be up at ``due``."""
+class Settling(collections.namedtuple('Settling', 'member since due')):
+    """A member started at ``since`` that has to be up at ``due``."""
 
 
 ENGINE_RESTARTED = 'its engine was restarted'
@@ -102,6 +109,8 @@ class HostAgent:
         self._watch = watch
         #: What holds the host: {gate: text}.
         self._held = {}
+        #: Why the operator holds it, None if he does not.
+        self._hold = None
         self._probed = float('-inf')
         self._context = zun_context.get_admin_context(all_projects=True)
         self._starts = {}
@@ -122,20 +131,32 @@ class HostAgent:
         #: {id: (Bulk, rpc.ComputeAPI)}
         self._bulks = {}
         self._woken = threading.Event()
+        self._settings = throttle.Settings.configured()
         #: What creates and starts, and what stops and deletes, goes through.
-        self.starts = throttle.Throttle(
-            'starts',
-            throttle.new_pacer(
-                'starts', host, CONF.zun_bulk_pacing.start_interval
-            ),
-            self._woken.set,
+        self.starts = self._new_throttle(
+            'starts', self._settings.start_interval
         )
-        self.deletes = throttle.Throttle(
-            'deletes', throttle.new_pacer('deletes', host), self._woken.set
-        )
+        self.deletes = self._new_throttle('deletes')
         # Whether the database may hold more than has been read.
         self._more_to_start = self._more_to_delete = True
         self._checked = self._looked = 0.0
+        # Whether the host's row has to be read, and when it was.
+        self._row_wanted = True
+        self._row_read = float('-inf')
+        self._reports = seldom.Reports()
+        self._wake_ups = seldom.Seldom()
+        # How many wait at a host that starts none, and when it was counted.
+        self._queued = 0
+        self._counted = float('-inf')
+        #: Seconds from the start to the running of the last members.
+        self._settled = collections.deque(maxlen=SETTLED_KNOWN)
+
+    def _new_throttle(self, kind, interval=0.0):
+        return throttle.Throttle(
+            kind,
+            throttle.new_pacer(kind, self._host, self._settings, interval),
+            self._woken.set,
+        )
 
     def start(self):
         threading.Thread(
@@ -148,12 +169,27 @@ class HostAgent:
                 daemon=True,
                 name='zun-bulk-events',
             ).start()
-        rpc.serve(rpc.HOST_TOPIC, self.wake)
+        rpc.serve_host(self.wake, self.show)
+        if CONF.zun_bulk.metrics_port:
+            # What it wants need not be there where nobody asks for it.
+            from zun_bulk.host import metrics
+
+            metrics.serve(
+                CONF.zun_bulk.metrics_address,
+                CONF.zun_bulk.metrics_port,
+                self.show,
+                OPERATOR,
+            )
 
     def wake(self):
         """Look into the database now."""
         self._more_to_start = self._more_to_delete = True
+        self._row_wanted = True
         self._woken.set()
+
+    def show(self):
+        """What an operator wants to know, as a dict. Asked by any thread."""
+        return self._with_counts(self._show(time.monotonic()))
 
     # ------------------------------------------------- called by the driver
 
@@ -259,12 +295,20 @@ class HostAgent:
                 patience = min(patience, wait)
         if self._held:
             patience = min(patience, self._next_probe() - now)
+        if self._is_busy():
+            patience = min(patience, seldom.AT_WORK)
+        for rare in (self._reports, self._wake_ups):
+            wait = rare.wait(now)
+            if wait is not None:
+                patience = min(patience, wait)
         return max(0.01, patience)
 
     def _turn(self, now):
         if now - self._looked >= CONF.zun_bulk.poll_interval:
             self._looked = now
             self._more_to_start = self._more_to_delete = True
+        if self._row_wanted or now - self._row_read >= ROW_INTERVAL:
+            self._read_row(now)
         self._take_started(now)
         self._follow_changes(now)
         self._settle(now)
@@ -276,6 +320,9 @@ class HostAgent:
         self._delete_members(now)
         if not self._is_busy():
             self._bulks.clear()
+        if self._wake_ups.take(now):
+            self._wake_conductor()
+        self._report(now)
 
     def _is_busy(self):
         return bool(
@@ -291,6 +338,9 @@ class HostAgent:
 
         An earlier life of it left them, or a turn that was cut short.
         """
+        # That turn may have had these in hand, too.
+        self._row_wanted = True
+        self._reports = seldom.Reports()
         known = {cast.member.id for cast in self._starts.values()}
         known.update(item.member.id for item in self._settling)
         for member in db.list_members_in(
@@ -301,7 +351,7 @@ class HostAgent:
             state = (self._inspect(member.container_uuid) or {}).get('State')
             if state and state.get('Running'):
                 self._settling.append(
-                    Settling(member, now + CONF.zun_bulk.settle_time)
+                    Settling(member, now, now + CONF.zun_bulk.settle_time)
                 )
             else:
                 self._again(member, 'its start was cut short')
@@ -337,7 +387,7 @@ class HostAgent:
         self._held = gates.held(
             readings, CONF.zun_bulk_pacing, frozenset(before)
         )
-        self.starts.hold(self._held)
+        self._hold_starts()
         self.starts.pinged(now, readings.ping)
         for name in self._held.keys() - before.keys():
             LOG.warning(
@@ -462,18 +512,20 @@ class HostAgent:
             if start is not None:
                 self.starts.finished(uuid, now, pacer.Outcome.DONE)
                 self._settling.append(
-                    Settling(start.member, now + CONF.zun_bulk.settle_time)
+                    Settling(
+                        start.member, now, now + CONF.zun_bulk.settle_time
+                    )
                 )
 
     def _settle(self, now):
         """Decide on members that have been up for long enough."""
-        due = [item.member for item in self._settling if item.due <= now]
+        due = [item for item in self._settling if item.due <= now]
         if not due:
             return
-        self._know_bulks(due)
+        self._know_bulks([item.member for item in due])
         self._settling = [item for item in self._settling if item.due > now]
         verified = []
-        for member in due:
+        for member, since, _due in due:
             try:
                 found = self._inspect(member.container_uuid)
             except Exception as error:
@@ -483,7 +535,9 @@ class HostAgent:
                     'Could not look at container %(uuid)s: %(error)s',
                     {'uuid': member.container_uuid, 'error': error},
                 )
-                self._settling.append(Settling(member, now + CHECK_INTERVAL))
+                self._settling.append(
+                    Settling(member, since, now + CHECK_INTERVAL)
+                )
                 continue
             problem = verification.problem(
                 found, self._bulks[member.bulk_id][0].run
@@ -502,6 +556,7 @@ class HostAgent:
                 )
             else:
                 verified.append(member)
+                self._settled.append(now - since)
         if verified:
             db.move_members(
                 verified,
@@ -526,7 +581,7 @@ class HostAgent:
             self._settling = [
                 item
                 if self._looks.pop(item.member.container_uuid, None) is None
-                else Settling(item.member, now)
+                else item._replace(due=now)
                 for item in self._settling
             ]
             self._look_again(now)
@@ -852,8 +907,10 @@ class HostAgent:
 
     def _wake_conductor_if_idle(self):
         """The last of a bulk's members may have ended here."""
-        if self._is_busy():
-            return
+        if not self._is_busy():
+            self._wake_ups.wish()
+
+    def _wake_conductor(self):
         try:
             rpc.wake_conductors(self._context)
         except Exception as error:
@@ -861,3 +918,123 @@ class HostAgent:
                 'Could not wake a conductor, which will look by itself: %s',
                 error,
             )
+
+    # ------------------------------------------- what the operator wishes
+
+    def _read_row(self, now):
+        """Do as the operator wishes, who has written it into the host's row.
+
+        It is what is remembered of his wishes: this process is told nothing
+        that it would have to keep.
+        """
+        # Before the look, so that what comes meanwhile is not missed.
+        self._row_wanted = False
+        try:
+            row = db.get_host(self._host)
+        except exception.ResourceNotFound:
+            db.add_host(self._host)
+            row = db.get_host(self._host)
+        self._row_read = now
+        self._adjust(
+            throttle.Settings.configured().overridden(
+                mode=row.mode,
+                max_in_flight=row.max_in_flight,
+                start_interval=row.start_interval,
+            )
+        )
+        hold = (row.held_reason or 'no reason given') if row.held else None
+        if hold != self._hold:
+            self._hold = hold
+            self._hold_starts()
+            LOG.warning(
+                '%(host)s: %(what)s',
+                {
+                    'host': self._host,
+                    'what': 'the operator lets it start containers again'
+                    if hold is None
+                    else 'the operator lets it start nothing: ' + hold,
+                },
+            )
+
+    def _adjust(self, settings):
+        """Go on at another pace, with what is in flight."""
+        if settings == self._settings:
+            return
+        before, self._settings = self._settings, settings
+        LOG.warning(
+            'Pace of %(host)s is set to %(settings)s',
+            {'host': self._host, 'settings': settings._asdict()},
+        )
+        # A limit begins anew, so only where it has to.
+        if settings[:2] != before[:2]:
+            for kind in ('starts', 'deletes'):
+                getattr(self, kind).adjust(
+                    limit=throttle.new_limit(kind, self._host, settings)
+                )
+        self.starts.adjust(interval=settings.start_interval)
+
+    def _holds(self):
+        """Who holds the host: why."""
+        if self._hold is None:
+            return self._held
+        return dict(self._held, **{OPERATOR: self._hold})
+
+    def _hold_starts(self):
+        self.starts.hold(self._holds())
+
+    # --------------------------------------------- what the operator sees
+
+    def _show(self, now):
+        # Others may append while it is looked at.
+        settled = list(self._settled)
+        return {
+            'starts': self.starts.show(now),
+            'deletes': self.deletes.show(now),
+            'held_by': self._holds(),
+            'settings': self._settings._asdict(),
+            'settle': {
+                'median': pacer.quantile(settled, 0.5),
+                'p95': pacer.quantile(settled, 0.95),
+            },
+        }
+
+    def _with_counts(self, shown):
+        counts = db.count_members_on(self._host)
+        return dict(
+            shown,
+            queued=counts.get(MemberState.PLACED, 0),
+            deleting=counts.get(MemberState.DELETING, 0),
+        )
+
+    def _report(self, now):
+        """Write down how the host does, if that tells anything new."""
+        shown = self._show(now)
+        paced = shown['starts'], shown['deletes']
+        at_work = self._is_busy() or any(
+            one['in_flight'] or one['waiting'] for one in paced
+        )
+        state = (
+            at_work,
+            self._settings,
+            sorted(shown['held_by']),
+            [one['breaker'] for one in paced],
+            # Down to none a minute after the last.
+            [one['per_second'] > 0 for one in paced],
+            self._count_queued(shown, now),
+        )
+        if self._reports.look(now, state, at_work):
+            db.report_host(self._host, self._with_counts(shown))
+
+    def _count_queued(self, shown, now):
+        """How many wait at a host that starts none, 0 at any other.
+
+        Such a host reads no members, so that nothing else tells of them.
+        """
+        if not shown['held_by'] and shown['starts']['breaker'] != 'open':
+            self._queued = 0
+        elif now - self._counted >= seldom.SELDOM:
+            self._counted = now
+            self._queued = db.count_members_on(self._host).get(
+                MemberState.PLACED, 0
+            )
+        return self._queued

@@ -97,6 +97,14 @@ _SHARES = (
     ),
 )
 
+#: Of all gates.
+NAMES = (
+    'memory',
+    *(share.name for share in _SHARES),
+    'bridge_ports',
+    'containers',
+)
+
 
 def held(readings, limits, already=frozenset()):
     """Which gates hold the host.

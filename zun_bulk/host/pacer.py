@@ -84,8 +84,10 @@ PING_MAX = 5.0
 DEADLINE_MIN = 30.0
 DEADLINE_MAX = 120.0
 
-#: Of how many starts the deadline is made.
+#: Of how many starts the deadline, and what is shown of them, is made.
 _SAMPLES = 200
+#: Seconds over which the rate is taken that operators are shown.
+SHOWN = 60.0
 
 
 def _untold(text):
@@ -94,6 +96,8 @@ def _untold(text):
 
 class FixedLimit:
     """The same limit whatever happens."""
+
+    last_cut = None
 
     def __init__(self, limit):
         """:param limit: the most starts in flight, at least 1."""
@@ -130,6 +134,8 @@ class AdaptiveLimit:
         :param tell: function of a text, called for every cut.
         """
         self.limit = 1
+        #: (when, why) of the last cut, None before the first.
+        self.last_cut = None
         self._highest = highest
         self._rng = rng
         self._tell = tell
@@ -287,6 +293,7 @@ class AdaptiveLimit:
         self._direction = 1
         self._patience = 0
         self._open(now)
+        self.last_cut = now, why
         self._tell('limit %d, was %d: %s' % (self.limit, before, why))
 
 
@@ -396,13 +403,22 @@ class Pacer:
             breaker.
         """
         self._limit = limit
-        self._interval = interval
+        #: Seconds between two starts at least; 0 for none.
+        self.interval = interval
         self._bucket = TokenBucket()
         self._breaker = Breaker(rng, tell)
         self._in_flight = {}
         #: Who holds the host: why.
         self.holds = {}
         self._durations = collections.deque(maxlen=_SAMPLES)
+        #: When those ended well that did so within SHOWN.
+        self._ends = collections.deque()
+        self._outcomes = dict.fromkeys(Outcome, 0)
+        self._seconds = 0.0
+
+    def replace_limit(self, limit):
+        """Go by another limit from now on; what is in flight stays so."""
+        self._limit = limit
 
     @property
     def limit(self):
@@ -414,8 +430,8 @@ class Pacer:
 
     def _pace(self):
         """Starts a second, and at once, as the bucket takes them."""
-        if self._interval:
-            return 1 / self._interval, 1
+        if self.interval:
+            return 1 / self.interval, 1
         rate = max(REFILL * (self._limit.rate or 0.0), REFILL_MIN)
         return min(rate, REFILL_MAX), self.limit
 
@@ -458,8 +474,16 @@ class Pacer:
         since = self._in_flight.pop(key)
         self._limit.ended(now, since, outcome)
         self._breaker.ended(now, since, outcome)
+        self._outcomes[outcome] += 1
         if outcome is Outcome.DONE:
             self._durations.append(now - since)
+            self._seconds += now - since
+            self._ends.append(now)
+            self._forget(now)
+
+    def _forget(self, now):
+        while self._ends and now - self._ends[0] > SHOWN:
+            self._ends.popleft()
 
     def pinged(self, now, seconds):
         """The engine was pinged.
@@ -475,6 +499,31 @@ class Pacer:
             return DEADLINE_MAX
         late = 4 * quantile(self._durations, 0.95)
         return min(DEADLINE_MAX, max(DEADLINE_MIN, late))
+
+    def show(self, now):
+        """What an operator wants to know, as a dict.
+
+        ``per_second`` is over the last SHOWN seconds, ``median`` and ``p95``
+        are seconds of the last starts that ended well, ``seconds`` is the sum
+        of all of those. ``ended`` counts by outcome.
+        """
+        self._forget(now)
+        cut = self._limit.last_cut
+        return {
+            'limit': self.limit,
+            'in_flight': self.in_flight,
+            'interval': self.interval,
+            'per_second': len(self._ends) / SHOWN,
+            'median': quantile(self._durations, 0.5),
+            'p95': quantile(self._durations, 0.95),
+            'seconds': self._seconds,
+            'ended': {
+                outcome.value: number
+                for outcome, number in self._outcomes.items()
+            },
+            'breaker': self._breaker.state(now),
+            'last_cut': cut and {'ago': now - cut[0], 'why': cut[1]},
+        }
 
 
 def quantile(values, part):

@@ -41,29 +41,61 @@ LONG = 60.0
 FIXED_LIMIT = 2
 
 
-def new_pacer(kind, host, interval=0.0):
-    """A Pacer as ``[zun_bulk_pacing]`` wants it, which logs its changes.
+class Settings(
+    collections.namedtuple('Settings', 'mode max_in_flight start_interval')
+):
+    """A pace, by the options of ``[zun_bulk_pacing]`` that set it."""
 
-    :param kind: what is paced, for people.
-    :param host: on which host, for people.
-    :param interval: seconds between two of them at least.
-    """
+    @classmethod
+    def configured(cls):
+        conf = CONF.zun_bulk_pacing
+        return cls(conf.mode, conf.max_in_flight, conf.start_interval)
 
+    def overridden(self, **values):
+        """The same but for what an operator has set: None is not set."""
+        return self._replace(
+            **{
+                name: value
+                for name, value in values.items()
+                if value is not None
+            }
+        )
+
+
+def _teller(kind, host):
     def tell(text):
         LOG.warning(
             'Pace of %(kind)s on %(host)s: %(text)s',
             {'kind': kind, 'host': host, 'text': text},
         )
 
-    conf = CONF.zun_bulk_pacing
-    if conf.mode == 'fixed':
-        limit = pacer.FixedLimit(conf.max_in_flight or FIXED_LIMIT)
-    else:
-        cores = processutils.get_worker_count()
-        limit = pacer.AdaptiveLimit(
-            conf.max_in_flight or min(32, 4 * cores), random, tell
-        )
-    return pacer.Pacer(limit, random, interval, tell)
+    return tell
+
+
+def new_limit(kind, host, settings):
+    """A limit as the Settings want it, which logs its cuts.
+
+    :param kind: what is paced, for people.
+    :param host: on which host, for people.
+    """
+    if settings.mode == 'fixed':
+        return pacer.FixedLimit(settings.max_in_flight or FIXED_LIMIT)
+    cores = processutils.get_worker_count()
+    return pacer.AdaptiveLimit(
+        settings.max_in_flight or min(32, 4 * cores),
+        random,
+        _teller(kind, host),
+    )
+
+
+def new_pacer(kind, host, settings, interval=0.0):
+    """A Pacer as the Settings want it, which logs its changes.
+
+    :param interval: seconds between two at least.
+    """
+    return pacer.Pacer(
+        new_limit(kind, host, settings), random, interval, _teller(kind, host)
+    )
 
 
 class Throttle:
@@ -112,6 +144,20 @@ class Throttle:
         with self._condition:
             self._pacer.holds = dict(holds)
             self._condition.notify_all()
+
+    def adjust(self, limit=None, interval=None):
+        """Go by another limit or interval, or both; None leaves it."""
+        with self._condition:
+            if limit is not None:
+                self._pacer.replace_limit(limit)
+            if interval is not None:
+                self._pacer.interval = interval
+            self._condition.notify_all()
+
+    def show(self, now):
+        """See Pacer; ``waiting`` is how many wait in ``slot``."""
+        with self._condition:
+            return dict(self._pacer.show(now), waiting=len(self._waiting))
 
     def pinged(self, now, seconds):
         """See Pacer."""

@@ -10,12 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Who may do what with bulks, besides Zun's own policies."""
+"""Who may do what with bulks and hosts, besides Zun's own policies."""
 
 import itertools
 
 from zun_bulk.policies import bulk
+from zun_bulk.policies import host
 
 
 def list_rules():
-    return itertools.chain(bulk.list_rules())
+    return itertools.chain(bulk.list_rules(), host.list_rules())

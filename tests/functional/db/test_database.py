@@ -110,7 +110,12 @@ class DatabaseTests:
         migration.upgrade()
         self.assertEqual(migration.head(), migration.version())
         self.assertEqual(
-            {'zun_bulk_bulk', 'zun_bulk_member', migration.VERSION_TABLE},
+            {
+                'zun_bulk_bulk',
+                'zun_bulk_member',
+                'zun_bulk_host',
+                migration.VERSION_TABLE,
+            },
             set(sa.inspect(engine).get_table_names()),
         )
         # The tables are what the models say.
@@ -298,6 +303,43 @@ class DatabaseTests:
                 api.get_bulk(bulk.uuid).epoch,
             ),
         )
+
+    def test_a_hosts_row(self):
+        self.use_database()
+        at_once([lambda: api.add_host('host-1')] * THREADS)
+        (seen,) = api.list_hosts()
+        changed = at_once(
+            [
+                lambda number=number: api.change_host(
+                    seen,
+                    held=True,
+                    held_reason='disk %d' % number,
+                    mode='fixed',
+                    max_in_flight=number,
+                    start_interval=0.25,
+                )
+                for number in range(THREADS)
+            ]
+        )
+        self.assertEqual(1, changed.count(True))
+        winner = changed.index(True)
+        report = {'held_by': {'disk': 'x' * 100000}}
+        api.report_host('host-1', report)
+        row = api.get_host('host-1')
+        self.assertEqual(
+            (1, True, 'disk %d' % winner, 'fixed', winner, 0.25, report),
+            (
+                row.epoch,
+                row.held,
+                row.held_reason,
+                row.mode,
+                row.max_in_flight,
+                row.start_interval,
+                row.report,
+            ),
+        )
+        self.assertIsNotNone(row.reported_at)
+        self.assertEqual({}, api.count_members_on('host-1'))
 
     def test_places_many_by_few_statements(self):
         engine = self.use_database()

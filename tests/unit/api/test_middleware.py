@@ -35,6 +35,8 @@ class TestPassing(base.ApiTestCase):
         '/v1/containers',
         '/v1/bulksome',
         '/v1/bulks.json',
+        '/v1/bulk_hosts.json',
+        '/v1/bulk_host',
         '//v1/bulks',
         '/v1//bulks',
         '/V1/bulks',

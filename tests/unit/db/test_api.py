@@ -919,3 +919,93 @@ class TestConfigure(base.BaseTestCase):
             set(models.Base.metadata.tables),
             set(sa.inspect(api.get_engine()).get_table_names()),
         )
+
+
+class TestHosts(DatabaseTestCase):
+    def test_added_once(self):
+        api.add_host('host-1')
+        row = api.get_host('host-1')
+        api.change_host(row, held=True)
+        api.add_host('host-1')
+        self.assertEqual((row.id, True), self.seen('id', 'held'))
+
+    def seen(self, *names):
+        row = api.get_host('host-1')
+        return tuple(getattr(row, name) for name in names)
+
+    def test_as_it_begins(self):
+        api.add_host('host-1')
+        self.assertEqual(
+            (0, False, None, None, None, None, None, None),
+            self.seen(
+                'epoch',
+                'held',
+                'held_reason',
+                'mode',
+                'max_in_flight',
+                'start_interval',
+                'report',
+                'reported_at',
+            ),
+        )
+
+    def test_unknown(self):
+        error = self.assertRaises(
+            exception.ResourceNotFound, api.get_host, 'host-9'
+        )
+        self.assertIn('host-9', str(error))
+        api.report_host('host-9', {})
+        self.assertEqual([], api.list_hosts())
+
+    def test_list(self):
+        for name in ('host-2', 'host-3', 'host-1'):
+            api.add_host(name)
+        self.assertEqual(
+            ['host-1', 'host-2', 'host-3'],
+            [row.host for row in api.list_hosts()],
+        )
+        self.assertEqual(
+            ['host-2'],
+            [row.host for row in api.list_hosts(limit=1, marker='host-1')],
+        )
+
+    def test_of_two_who_change_it_the_second_changes_nothing(self):
+        api.add_host('host-1')
+        row = api.get_host('host-1')
+        self.assertTrue(api.change_host(row, held=True, held_reason='disk'))
+        self.assertFalse(api.change_host(row, held=False))
+        self.assertEqual(
+            (1, True, 'disk'), self.seen('epoch', 'held', 'held_reason')
+        )
+        self.assertTrue(
+            api.change_host(
+                api.get_host('host-1'), mode='fixed', start_interval=0.5
+            )
+        )
+        self.assertEqual(
+            (2, True, 'fixed', 0.5),
+            self.seen('epoch', 'held', 'mode', 'start_interval'),
+        )
+
+    def test_a_report_is_no_change(self):
+        api.add_host('host-1')
+        row = api.get_host('host-1')
+        api.report_host('host-1', {'queued': 3})
+        self.assertEqual(
+            (0, {'queued': 3}, None),
+            self.seen('epoch', 'report', 'updated_at'),
+        )
+        self.assertIsNotNone(api.get_host('host-1').reported_at)
+        self.assertTrue(api.change_host(row, held=True))
+        self.assertEqual({'queued': 3}, api.get_host('host-1').report)
+
+    def test_count_members(self):
+        bulk, members = database.accept(5)
+        members = self.place(bulk, members, ('host-1', 'host-2'))
+        api.start_members(members[:1])
+        self.assertEqual({'placed': 2}, api.count_members_on('host-1'))
+        api.pause_bulk(bulk.id, 'why not')
+        self.assertEqual({}, api.count_members_on('host-1'))
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual({'deleting': 3}, api.count_members_on('host-1'))
+        self.assertEqual({}, api.count_members_on('host-3'))

@@ -824,3 +824,263 @@ class TestDelete(AgentTestCase):
         self.assertEqual(uuids[:4], self.compute.created)
         self.assertEqual({'deleting': 6}, self.states())
         self.assertNotIn(MemberState.RUNNING, self.states())
+
+
+class TestOperator(AgentTestCase):
+    """What the operator wishes, as the host's row says."""
+
+    def wish(self, **wishes):
+        """Write wishes as the API does, and send its message."""
+        self.assertTrue(db.change_host(db.get_host('host-1'), **wishes))
+        self.agent.wake()
+
+    def test_makes_its_row(self):
+        self.turn()
+        self.assertFalse(db.get_host('host-1').held)
+
+    def test_a_hold_and_its_end(self):
+        self.turn()
+        self.wish(held=True, held_reason='a new disk')
+        uuids = self.accept(3)
+        self.turn()
+        self.turn(300)
+        self.assertEqual([], self.compute.created)
+        self.assertEqual({'placed': 3}, self.states())
+        shown = self.agent.show()
+        self.assertEqual({'operator': 'a new disk'}, shown['held_by'])
+        self.assertEqual(3, shown['queued'])
+        self.wish(held=False, held_reason=None)
+        self.turn()
+        self.assertEqual(uuids, self.compute.created)
+        self.assertEqual(1, self.member(uuids[0]).attempt)
+        self.assertEqual({}, self.agent.show()['held_by'])
+
+    def test_what_starts_goes_on_while_it_is_held(self):
+        uuids = self.accept(6)
+        self.turn()
+        self.wish(held=True)
+        self.start(uuids[:4])
+        self.turn()
+        self.turn(6)
+        self.assertEqual({'running': 4, 'placed': 2}, self.states())
+        self.assertEqual(
+            {'operator': 'no reason given'}, self.agent.show()['held_by']
+        )
+
+    def test_deletes_go_on_while_it_is_held(self):
+        uuids = self.accept(2)
+        self.turn()
+        self.wish(held=True)
+        db.mark_bulk_deleting(self.bulk.id)
+        self.turn()
+        self.assertEqual(uuids, self.compute.deleted)
+
+    def test_a_hold_survives_a_restart(self):
+        self.turn()
+        self.wish(held=True, held_reason='a new disk')
+        self.accept(1)
+        self.agent = self.new_agent()
+        self.turn()
+        self.assertEqual([], self.compute.created)
+        self.assertEqual(
+            {'operator': 'a new disk'}, self.agent.show()['held_by']
+        )
+
+    def test_a_hold_beside_a_gate(self):
+        full = gates.Readings(memory_available=0, memory_total=1, ping=0.0)
+        self.accept(1)
+        with mock.patch.object(self.agent, '_read_host', lambda: full):
+            self.turn()
+            self.wish(held=True, held_reason='a new disk')
+            self.turn()
+            self.assertEqual(
+                {'memory', 'operator'}, set(self.agent.show()['held_by'])
+            )
+        self.turn(10)
+        self.assertEqual(
+            {'operator': 'a new disk'}, self.agent.show()['held_by']
+        )
+        self.assertEqual([], self.compute.created)
+
+    def test_without_a_message_it_looks_once_a_minute(self):
+        self.turn()
+        db.change_host(db.get_host('host-1'), held=True)
+        self.turn(59)
+        self.assertEqual({}, self.agent.show()['held_by'])
+        self.turn(1)
+        self.assertEqual({'operator'}, set(self.agent.show()['held_by']))
+
+    def test_another_pace(self):
+        uuids = self.accept(10)
+        self.turn()
+        self.wish(max_in_flight=6)
+        self.turn()
+        self.assertEqual(uuids[:6], self.compute.created)
+        shown = self.agent.show()
+        self.assertEqual(
+            (6, 6), (shown['starts']['limit'], shown['starts']['in_flight'])
+        )
+        self.assertEqual(6, shown['deletes']['limit'])
+        self.assertEqual(
+            {'mode': 'fixed', 'max_in_flight': 6, 'start_interval': 0.0},
+            shown['settings'],
+        )
+        self.wish(max_in_flight=None, mode='adaptive')
+        self.turn()
+        self.assertEqual(
+            (1, 6),
+            tuple(
+                self.agent.show()['starts'][name]
+                for name in ('limit', 'in_flight')
+            ),
+        )
+
+    def test_an_interval_leaves_the_limit(self):
+        self.turn()
+        limit = self.agent.starts._pacer._limit
+        self.wish(start_interval=30.0)
+        uuids = self.accept(2)
+        self.turn()
+        self.turn(29)
+        self.assertEqual(uuids[:1], self.compute.created)
+        self.turn()
+        self.assertEqual(uuids, self.compute.created)
+        self.assertIs(limit, self.agent.starts._pacer._limit)
+
+    def test_a_row_that_cannot_be_read_is_read_again(self):
+        self.turn()
+        with mock.patch.object(db, 'get_host', side_effect=OSError):
+            self.assertRaises(OSError, self.broken_turn)
+        self.agent._recover(self.now)
+        db.change_host(db.get_host('host-1'), held=True)
+        self.turn()
+        self.assertEqual({'operator'}, set(self.agent.show()['held_by']))
+
+    def broken_turn(self):
+        self.agent.wake()
+        self.turn()
+
+
+class TestReport(AgentTestCase):
+    """What the host's row tells of the host."""
+
+    def setUp(self):
+        super().setUp()
+        self.reports = []
+        write = db.report_host
+        self.useFixture(
+            fixtures.MockPatchObject(
+                db,
+                'report_host',
+                side_effect=lambda host, report: (
+                    self.reports.append((self.now, report)),
+                    write(host, report),
+                ),
+            )
+        )
+
+    def times(self):
+        return [now for now, _report in self.reports]
+
+    def test_at_rest_once(self):
+        for _turn in range(20):
+            self.turn()
+        self.assertEqual([1001.0], self.times())
+        self.assertEqual(self.reports[0][1], db.get_host('host-1').report)
+
+    def test_at_work_every_five_seconds(self):
+        self.accept(1)
+        for _turn in range(11):
+            self.turn()
+        self.assertEqual([1001.0, 1006.0, 1011.0], self.times())
+        self.assertEqual(1, self.reports[-1][1]['starts']['in_flight'])
+
+    def test_never_twice_a_second(self):
+        uuids = self.accept(40)
+        self.turn()
+        for number in range(40):
+            self.start(uuids[number : number + 1])
+            self.turn(0.05)
+        times = self.times()
+        self.assertLessEqual(len(times), 3)
+        for before, after in zip(times, times[1:], strict=False):
+            self.assertGreaterEqual(after - before, 0.999)
+
+    def test_the_last_one_is_of_a_host_at_rest(self):
+        uuids = self.accept(2)
+        self.turn()
+        self.start(uuids)
+        self.turn(0.1)
+        self.turn(5.0)
+        self.assertEqual({'running': 2}, self.states())
+        # Whatever was too early for a report is made up for.
+        wait = self.agent._patience(self.now)
+        self.turn(wait)
+        _now, report = self.reports[-1]
+        self.assertEqual(
+            (0, 0), (report['queued'], report['starts']['in_flight'])
+        )
+        self.assertAlmostEqual(2 / 60, report['starts']['per_second'])
+        self.assertAlmostEqual(5.0, report['settle']['median'])
+        count = len(self.reports)
+        for _turn in range(80):
+            self.turn()
+        # One more: a minute later there is no rate any more.
+        self.assertEqual(count + 1, len(self.reports))
+        self.assertEqual(0.0, self.reports[-1][1]['starts']['per_second'])
+
+    def test_what_waits_at_a_held_host_is_told(self):
+        self.turn()
+        db.change_host(db.get_host('host-1'), held=True)
+        self.agent.wake()
+        self.turn()
+        self.accept(3)
+        self.agent.wake()
+        self.turn(0.1)
+        self.assertEqual(0, self.reports[-1][1]['queued'])
+        # Not counted more than once a second; seen at the next look.
+        self.turn(1)
+        self.assertEqual(3, self.reports[-1][1]['queued'])
+        count = len(self.reports)
+        for _turn in range(20):
+            self.turn()
+        self.assertEqual(count, len(self.reports))
+
+    def test_a_hold_is_told(self):
+        self.turn()
+        db.change_host(db.get_host('host-1'), held=True, held_reason='why')
+        self.agent.wake()
+        self.turn()
+        self.assertEqual(
+            {'operator': 'why'}, db.get_host('host-1').report['held_by']
+        )
+
+
+class TestWakeUps(AgentTestCase):
+    """What the agent tells conductors."""
+
+    def test_at_most_one_a_second_and_the_last_one(self):
+        for _member in range(3):
+            (uuid,) = self.accept(1)
+            self.agent.wake()
+            self.turn(0.01)
+            self.start([uuid])
+            self.turn(0.01)
+            self.turn(5.0)
+        self.assertEqual(3, self.wake.call_count)
+        CONF.set_override('settle_time', 0.0, 'zun_bulk')
+        for _member in range(5):
+            (uuid,) = self.accept(1)
+            self.agent.wake()
+            self.turn(0.01)
+            self.start([uuid])
+            self.turn(0.01)
+            self.turn(0.01)
+            self.assertEqual({'running': 1}, self.states())
+        self.assertEqual(3, self.wake.call_count)
+        wait = self.agent._patience(self.now)
+        self.assertLess(wait, 1.0)
+        self.turn(wait)
+        self.assertEqual(4, self.wake.call_count)
+        self.turn(5)
+        self.assertEqual(4, self.wake.call_count)

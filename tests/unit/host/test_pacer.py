@@ -235,6 +235,82 @@ class TestAdaptiveLimit(base.BaseTestCase):
         self.assertEqual(1, self.limit.limit)
 
 
+class TestShow(base.BaseTestCase):
+    """What an operator is shown."""
+
+    def setUp(self):
+        super().setUp()
+        rng = random.Random(0)
+        self.limit = pacer.AdaptiveLimit(8, rng)
+        self.pacer = pacer.Pacer(self.limit, rng)
+
+    def run_one(self, key, since, seconds, outcome=DONE):
+        self.pacer.started(key, since)
+        self.pacer.finished(key, since + seconds, outcome)
+
+    def test_at_first(self):
+        self.assertEqual(
+            {
+                'limit': 1,
+                'in_flight': 0,
+                'interval': 0.0,
+                'per_second': 0.0,
+                'median': None,
+                'p95': None,
+                'seconds': 0.0,
+                'ended': {'done': 0, 'soft': 0, 'hard': 0, 'neutral': 0},
+                'breaker': 'closed',
+                'last_cut': None,
+            },
+            self.pacer.show(0),
+        )
+
+    def test_starts_of_the_last_minute(self):
+        for number in range(6):
+            self.run_one(number, 10.0 * number, 1.0 + number)
+        self.pacer.started('on its way', 60)
+        shown = self.pacer.show(60)
+        self.assertEqual(1, shown['in_flight'])
+        self.assertAlmostEqual(6 / 60, shown['per_second'])
+        self.assertEqual((3.0, 6.0), (shown['median'], shown['p95']))
+        self.assertEqual(21.0, shown['seconds'])
+        self.assertEqual(6, shown['ended']['done'])
+        # The ends at 1 and 12 are too long ago, their times are still known.
+        shown = self.pacer.show(75)
+        self.assertAlmostEqual(4 / 60, shown['per_second'])
+        self.assertEqual(3.0, shown['median'])
+
+    def test_what_failed(self):
+        self.run_one('a', 0, 1.0, HARD)
+        self.run_one('b', 2, 1.0, NEUTRAL)
+        shown = self.pacer.show(11)
+        self.assertEqual(
+            {'done': 0, 'soft': 0, 'hard': 1, 'neutral': 1}, shown['ended']
+        )
+        self.assertEqual(0.0, shown['per_second'])
+        self.assertEqual({'ago': 10, 'why': 'overload'}, shown['last_cut'])
+
+    def test_the_breaker(self):
+        self.pacer.pinged(0, None)
+        self.assertEqual('open', self.pacer.show(1)['breaker'])
+        self.assertEqual('half-open', self.pacer.show(99)['breaker'])
+
+    def test_another_limit(self):
+        self.pacer.started('a', 0)
+        self.pacer.replace_limit(pacer.FixedLimit(3))
+        self.assertEqual(2, self.pacer.available(1))
+        self.pacer.finished('a', 2, DONE)
+        self.assertEqual(
+            (3, 0, None),
+            tuple(
+                self.pacer.show(2)[name]
+                for name in ('limit', 'in_flight', 'last_cut')
+            ),
+        )
+        self.pacer.replace_limit(pacer.AdaptiveLimit(8, random.Random(0)))
+        self.assertEqual(1, self.pacer.available(3))
+
+
 class TestSlowedHost(base.BaseTestCase):
     """A host whose engine gets a quarter of its CPU, and gets it back."""
 

@@ -110,3 +110,59 @@ class TestThrottle(base.BaseTestCase):
             self.assertIs(outcome, told.call_args.args[2])
         self.assertEqual(0, self.pacer.in_flight)
         self.assertEqual(2, self.freed.call_count)
+
+    def test_show_tells_who_waits(self):
+        now = time.monotonic()
+        for key in 'ab':
+            self.throttle.started(key, now)
+        done = threading.Event()
+        self.in_thread('single', done)
+        self.wait_for(lambda: self.waiting() == 1)
+        shown = self.throttle.show(now)
+        self.assertEqual((2, 1), (shown['in_flight'], shown['waiting']))
+        self.throttle.finished('a', now, pacer.Outcome.DONE)
+
+    def test_who_waits_goes_on_at_a_higher_limit(self):
+        for key in 'ab':
+            self.throttle.started(key, time.monotonic())
+        done = threading.Event()
+        self.in_thread('single', done)
+        self.wait_for(lambda: self.waiting() == 1)
+        self.throttle.adjust(limit=pacer.FixedLimit(3))
+        self.wait_for(lambda: self.pacer.in_flight == 3)
+
+    def test_another_interval(self):
+        self.throttle.adjust(interval=30.0)
+        self.assertEqual(1, self.throttle.room(0))
+        self.throttle.started('a', 0)
+        self.assertEqual(0, self.throttle.room(29.5))
+        self.throttle.adjust(interval=0.0)
+        self.assertEqual(1, self.throttle.room(30))
+        self.assertEqual(2, self.throttle.show(30)['limit'])
+
+
+class TestSettings(base.BaseTestCase):
+    def test_what_is_set_goes_before_the_configuration(self):
+        settings = throttle.Settings('adaptive', 4, 30.0)
+        self.assertEqual(
+            settings,
+            settings.overridden(
+                mode=None, max_in_flight=None, start_interval=None
+            ),
+        )
+        self.assertEqual(
+            throttle.Settings('fixed', 0, 0.0),
+            settings.overridden(
+                mode='fixed', max_in_flight=0, start_interval=0.0
+            ),
+        )
+
+    def test_limits(self):
+        for settings, limit, highest in (
+            (throttle.Settings('fixed', 3, 0.0), 3, None),
+            (throttle.Settings('fixed', 0, 0.0), 2, None),
+            (throttle.Settings('adaptive', 3, 0.0), 1, 3),
+        ):
+            made = throttle.new_limit('starts', 'host-1', settings)
+            self.assertEqual(limit, made.limit)
+            self.assertEqual(highest, getattr(made, '_highest', None))

@@ -42,6 +42,9 @@ class TestPolicies(base.BaseTestCase):
         ('bulk:retry', True, False, True),
         ('bulk:delete', True, False, True),
         ('bulk:members', True, False, True),
+        ('bulk_host:get_all', False, False, True),
+        ('bulk_host:get', False, False, True),
+        ('bulk_host:update', False, False, True),
     )
     @ddt.unpack
     def test_default(self, rule, owner, other, admin):
@@ -70,7 +73,7 @@ class TestPolicies(base.BaseTestCase):
 
     def test_each_is_documented_and_tested(self):
         rules = list(policies.list_rules())
-        self.assertEqual(10, len({rule.name for rule in rules}))
+        self.assertEqual(13, len({rule.name for rule in rules}))
         for rule in rules:
             self.assertIsInstance(rule, oslo_policy.DocumentedRuleDefault)
 

@@ -1,0 +1,166 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import re
+
+from oslo_log import log as logging
+from zun import objects
+from zun.api import servicegroup
+from zun.common import exception
+
+from zun_bulk import rpc
+from zun_bulk.api import validation
+from zun_bulk.api.handlers import util
+from zun_bulk.api.schemas import bulk as bulk_schema
+from zun_bulk.api.schemas import host as schema
+from zun_bulk.api.views import bulk as bulk_view
+from zun_bulk.api.views import host as view
+from zun_bulk.db import api as db_api
+
+
+LOG = logging.getLogger(__name__)
+
+#: A host name, as far as every database can look for it.
+_NAME = re.compile(r'[!-~]{1,255}\Z')
+#: How often a change is tried that another one came before.
+ATTEMPTS = 5
+#: Settings of a pace; the rest of a change is about a hold.
+_PACE = ('mode', 'max_in_flight', 'start_interval')
+
+
+def list_hosts(req):
+    """List hosts by name, as they were when they last said so."""
+    util.enforce(req.context, 'bulk_host:get_all')
+    query = validation.read_query(req, schema.list_query)
+    limit = util.page_size(query)
+    rows = db_api.list_hosts(limit + 1, query.get('marker'))
+    following = None
+    if len(rows) > limit:
+        rows = rows[:limit]
+        following = bulk_view.next_url(req, query, rows[-1].host)
+    up = _hosts_up(req.context)
+    return util.json_response(
+        {
+            'hosts': [
+                view.host(req, row, row.report, 'report', row.host in up)
+                for row in rows
+            ],
+            'next': following,
+        }
+    )
+
+
+def get_host(req, name):
+    """Show a host as it is now or, if it does not answer, as it was."""
+    util.enforce(req.context, 'bulk_host:get')
+    validation.read_query(req, bulk_schema.no_query)
+    row = _find(name)
+    try:
+        pace, source = rpc.get_pace(req.context, row.host), 'live'
+    except Exception as error:
+        # Whatever it is, a broker that is down say, there is the report.
+        LOG.warning(
+            'Host %(host)s did not tell its pace: %(error)r',
+            {'host': row.host, 'error': error},
+        )
+        pace, source = row.report, 'report'
+    return util.json_response(
+        view.host(req, row, pace, source, source == 'live')
+    )
+
+
+def update_host(req, name):
+    """Hold a host, release it or set its pace.
+
+    What is said is written down, so that a host does so too that is down.
+    """
+    context = req.context
+    util.enforce(context, 'bulk_host:update')
+    validation.read_query(req, bulk_schema.no_query)
+    body = validation.read_body(req, schema.update)
+    row = _change(name, body)
+    LOG.info(
+        'User %(user)s changes host %(host)s: %(wishes)s',
+        {'user': context.user_id, 'host': row.host, 'wishes': body},
+    )
+    _tell(context, row.host, body)
+    up = row.host in _hosts_up(context)
+    return util.json_response(view.host(req, row, row.report, 'report', up))
+
+
+def _find(name):
+    if not _NAME.match(name):
+        raise exception.ResourceNotFound(name='host', id=name)
+    return db_api.get_host(name)
+
+
+def _wishes(body):
+    """The columns to set."""
+    wishes = {name: body[name] for name in _PACE if name in body}
+    if 'held' in body:
+        wishes['held'] = body['held']
+        # A reason goes with its hold.
+        wishes['held_reason'] = body.get('hold_reason')
+    elif 'hold_reason' in body:
+        wishes['held_reason'] = body['hold_reason']
+    return wishes
+
+
+def _change(name, body):
+    """Change a host's row. Returns it as it is then.
+
+    :raises: ResourceNotFound (404), ValidationError (400), Conflict (409) if
+        others change it all the time.
+    """
+    for _attempt in range(ATTEMPTS):
+        row = _find(name)
+        if body.get('hold_reason') and not body.get('held', row.held):
+            raise exception.ValidationError(
+                detail='hold_reason: the host is not held'
+            )
+        if db_api.change_host(row, **_wishes(body)):
+            return _find(name)
+    raise exception.Conflict('The host is being changed by others; try again.')
+
+
+def _tell(context, host, body):
+    """Send messages that only save time: what they say is committed."""
+    messages = []
+    if 'held' in body:
+        messages.append(
+            ('hold', {'reason': body.get('hold_reason')})
+            if body['held']
+            else ('release', {})
+        )
+    pace = {name: body[name] for name in _PACE if name in body}
+    if pace:
+        messages.append(('set_pace', pace))
+    try:
+        for what, values in messages:
+            rpc.tell_host(context, host, what, **values)
+    except Exception as error:
+        LOG.warning(
+            'Host %(host)s was not told and will look by itself: %(error)s',
+            {'host': host, 'error': error},
+        )
+
+
+def _hosts_up(context):
+    """Names of the hosts whose zun-compute shows signs of life."""
+    group = servicegroup.ServiceGroup()
+    return {
+        service.host
+        for service in objects.ZunService.list_by_binary(
+            context, 'zun-compute'
+        )
+        if group.service_is_up(service)
+    }
