@@ -46,7 +46,7 @@ def add_arguments(parser):
 
 
 def adaptive(rng):
-    return pacer.Pacer(pacer.AdaptiveLimit(HIGHEST, rng), rng)
+    return pacer.Pacer(pacer.AdaptiveLimit(HIGHEST), rng)
 
 
 def fixed(limit, rng):

@@ -61,7 +61,7 @@ def new_pacer(kind, host, interval=0.0):
     else:
         cores = processutils.get_worker_count()
         limit = pacer.AdaptiveLimit(
-            conf.max_in_flight or min(32, 4 * cores), random, tell
+            conf.max_in_flight or min(32, 4 * cores), tell
         )
     return pacer.Pacer(limit, random, interval, tell)
 

@@ -57,7 +57,7 @@ class TestPacer(base.BaseTestCase):
 
     def test_starts_that_fail_at_once_are_not_tried_at_any_rate(self):
         rng = random.Random(0)
-        paced = pacer.Pacer(pacer.AdaptiveLimit(4, rng), rng)
+        paced = pacer.Pacer(pacer.AdaptiveLimit(4), rng)
         now = 0.0
         for key in range(1000):
             while not paced.available(now):
@@ -164,14 +164,17 @@ class TestAdaptiveLimit(base.BaseTestCase):
         super().setUp()
         self.told = []
         rng = random.Random(0)
-        self.limit = pacer.AdaptiveLimit(32, rng, self.told.append)
+        self.limit = pacer.AdaptiveLimit(32, self.told.append)
         self.pacer = pacer.Pacer(self.limit, rng)
         self.host = host_model.EmulatedHost(
             host_model.HostModel(host_model.measured), self.pacer, rng
         )
 
-    def test_begins_with_one(self):
-        self.assertEqual(1, self.pacer.available(0))
+    def test_begins_with_two(self):
+        self.assertEqual(2, self.pacer.available(0))
+
+    def test_not_above_its_own_limit(self):
+        self.assertEqual(1, pacer.AdaptiveLimit(1).limit)
 
     def test_finds_the_knee(self):
         self.host.run(500)
@@ -183,7 +186,7 @@ class TestAdaptiveLimit(base.BaseTestCase):
             now += 1.0
             self.pacer.started(key, now)
             self.pacer.finished(key, now + 0.1, DONE)
-        self.assertEqual(1, self.limit.limit)
+        self.assertEqual(2, self.limit.limit)
 
     def test_a_burst_of_overload_cuts_once(self):
         self.host.run(200)
@@ -204,7 +207,7 @@ class TestAdaptiveLimit(base.BaseTestCase):
         self.pacer.started('failed', now)
         self.pacer.finished('failed', now + 1, HARD)
         cut = self.limit.limit
-        self.assertLess(cut, self.limit._goal)
+        self.assertLess(cut, self.limit._home)
         for key in range(cut):
             self.pacer.started(key, now + 1)
         for later in range(2, 100):
@@ -243,7 +246,7 @@ class TestSlowedHost(base.BaseTestCase):
         for seed in range(20):
             rng = random.Random(seed)
             told = []
-            limit = pacer.AdaptiveLimit(32, rng, told.append)
+            limit = pacer.AdaptiveLimit(32, told.append)
             host = host_model.EmulatedHost(
                 host_model.HostModel(
                     host_model.measured,
