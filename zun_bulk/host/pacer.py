@@ -81,6 +81,8 @@ STEP_MIN = 0.125
 AVERAGED = 100
 #: Starts after which what was learnt of a limit is gone but for a third.
 MEMORY = 1000
+#: What is known of a limit by fewer starts than that is forgotten.
+FORGOTTEN = 0.5
 #: Part of what was learnt that counts on after the host has changed.
 KEPT = 0.5
 #: A host has changed whose rate is so many times more or less, and off by so
@@ -170,7 +172,7 @@ class AdaptiveLimit:
     is not clear is tried again.
 
     The neighbours are far at first, twice the limit and half of it, which is
-    how it begins: 1, 2, 4 and so on. They come nearer as soon as none of them
+    how it begins: 2, 4, 8 and so on. They come nearer as soon as none of them
     can be better.
 
     Overload halves the limit at once, and a rate that has halved with it, once
@@ -254,9 +256,15 @@ class AdaptiveLimit:
             self._note(self._done, now - self._since)
         if hard:
             home = self._known.get(self._home)
-            if home and self.limit >= self._unborne:
+            again = self.limit >= self._unborne and self._done < self.limit
+            if home and again:
                 # One may be chance, two in a row are not.
-                self._note(PENALTY, 2 * PENALTY / home.rate)
+                worse = home.rate / 2
+                self._note(PENALTY, PENALTY / worse, penalty=True)
+                for limit, known in self._known.items():
+                    if limit > self.limit:
+                        known.rate = min(known.rate, worse)
+                self._home = min(self._home, self.limit)
                 self._choose()
             self._unborne = self.limit
         self._cut(
@@ -340,14 +348,17 @@ class AdaptiveLimit:
             )
         return True
 
-    def _note(self, done, seconds):
-        """Remember what was done under the limit."""
-        for known in self._known.values():
+    def _note(self, done, seconds, penalty=False):
+        """Remember what was done under the limit, or is taken to be."""
+        for limit, known in list(self._known.items()):
             known.starts *= max(0.0, 1 - done / MEMORY)
+            if known.starts < FORGOTTEN and limit != self._home:
+                del self._known[limit]
         known = self._known.setdefault(self.limit, Known(0.0, 1.0))
         before = known.rate
         known.rate = (known.starts + done) / (known.starts / before + seconds)
-        if self.limit == self._home and known.starts > 0.9 * AVERAGED:
+        steady = known.starts > 0.9 * AVERAGED
+        if steady and self.limit == self._home and not penalty:
             # The host gets slower, or faster: under any limit.
             for limit, other in self._known.items():
                 if limit != self.limit:
