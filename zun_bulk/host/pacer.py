@@ -322,8 +322,9 @@ class AdaptiveLimit:
         counted = max(done, known.rate * seconds)
         variance = 1 / counted + 1 / known.starts
         deviation = math.sqrt(self._noise * variance)
-        steady = self.limit not in (self._home, self._former)
-        if steady or abs(math.log(change)) < max(
+        # One window of another limit tells of that limit, not of the host.
+        other = self.limit not in (self._home, self._former)
+        if other or abs(math.log(change)) < max(
             math.log(CHANGE), CHANGE_DEVIATIONS * deviation
         ):
             self._noise_windows = min(self._noise_windows + 1, NOISE_MEMORY)
