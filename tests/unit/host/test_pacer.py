@@ -260,11 +260,18 @@ class TestAdaptiveLimit(base.BaseTestCase):
         self.assertLess(host.tried - before, 315)
 
     def test_forgets_what_is_long_ago(self):
-        self.host.run(20000)
-        for limit, known in self.limit._known.items():
-            if limit != self.limit._home:
-                self.assertGreaterEqual(known.starts, pacer.FORGOTTEN)
-        self.assertIn(self.limit._home, (3, 4, 5))
+        self.host.run(200)
+        self.limit._known[32] = pacer.Known(0.9 * pacer.FORGOTTEN, 1.0)
+        self.limit._note(1.0, 0.1)
+        self.assertNotIn(32, self.limit._known)
+        self.assertIn(self.limit._home, self.limit._known)
+
+    def test_stays_at_the_knee(self):
+        self.host.run(1000)
+        began = self.host.now
+        self.host.run(5000)
+        # 9.9 a second is what the best limit gives.
+        self.assertGreater(5000 / (self.host.now - began), 0.97 * 9.9)
 
     def test_never_below_one(self):
         for key in range(4):
