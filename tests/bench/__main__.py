@@ -23,9 +23,16 @@ from tests.bench import cost
 from tests.bench import e2e
 from tests.bench import exceptions
 from tests.bench import pacer
+from tests.bench import sweep
 
 
-COMMANDS = {'e2e': e2e, 'accept': accept, 'cost': cost, 'pacer': pacer}
+COMMANDS = {
+    'e2e': e2e,
+    'accept': accept,
+    'cost': cost,
+    'pacer': pacer,
+    'sweep': sweep,
+}
 
 
 def main():

@@ -34,7 +34,7 @@ def add_arguments(parser):
         '--count', type=int, default=1000, help='starts a run (%(default)s)'
     )
     parser.add_argument(
-        '--seeds', type=int, default=5, help='runs a model (%(default)s)'
+        '--seeds', type=int, default=20, help='runs a model (%(default)s)'
     )
     parser.add_argument(
         '--million',
@@ -46,7 +46,7 @@ def add_arguments(parser):
 
 
 def adaptive(rng):
-    return pacer.Pacer(pacer.AdaptiveLimit(HIGHEST, rng), rng)
+    return pacer.Pacer(pacer.AdaptiveLimit(HIGHEST), rng)
 
 
 def fixed(limit, rng):

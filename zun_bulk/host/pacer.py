@@ -41,25 +41,63 @@ class Outcome(enum.Enum):
     NEUTRAL = 'neutral'
 
 
-#: Starts that make a window, or twice the limit if that is more.
+#: The limit at first. There is hardly a host that does better with one, and
+#: where starts take seconds a limit of one costs the most.
+FIRST = 2
+#: Starts that make a window, or the limit if that is more. Fewer tell little
+#: (see NOISE), more take long to answer.
 WINDOW = 12
+#: The same while the limit doubles: a limit that is far too low costs more
+#: than a wrong step does.
+FIRST_WINDOW = 3
 #: Part of its limit that must have been in flight, on the average, for a
 #: window to tell what a host can do.
 BUSY = 0.7
 #: Limits are as good as each other that differ by less in rate. The smallest
 #: of them is the best: it keeps the engine's answers quick.
 TOLERANCE = 0.03
-#: Windows for which the limit holds still between two tries of a neighbour.
-HOLD_WINDOWS = (4, 6)
-#: Windows that a limit's rate is the average of.
-AVERAGED = 8
-#: Windows after which the rate of a limit is forgotten.
-MEMORY_WINDOWS = 40
+#: How far starts differ in what they take, as the variance of one over the
+#: square of the mean: what is taken for it until windows have told, and for
+#: how many windows that counts.
+NOISE = 0.3
+NOISE_WINDOWS = 8
+#: The most that a window can tell of it: a host that has changed is no noise.
+NOISE_MOST = 2.0
+#: Windows that the measured one is the average of.
+NOISE_MEMORY = 40
+#: A limit is tried that may be the best if its rate is by so many standard
+#: deviations better than it looks. This is the square of that over the
+#: logarithm of the starts remembered: about 1 after 30 starts, 1.3 after 300.
+HOPE = 0.3
+#: How far a limit's rate is taken to differ from that of another before it was
+#: tried, as parts of the logarithm of their ratio: 0 is not at all and 1 in
+#: proportion to the limits. That of a smaller limit is taken to be less by the
+#: first, and that of any to be off by the second as a standard deviation.
+LESS = 0.5
+OFF = 0.5
+#: The last step, as a part of the limit: less than an eighth is not seen.
+STEP_MIN = 0.125
+#: Starts that a rate is the average of, at most: it has to follow its host.
+AVERAGED = 100
+#: Starts after which what was learnt of a limit is gone but for a third.
+MEMORY = 1000
+#: What is known of a limit by fewer starts than that is forgotten.
+FORGOTTEN = 0.5
+#: Part of what was learnt that counts on after the host has changed.
+KEPT = 0.5
+#: A host has changed whose rate is so many times more or less, and off by so
+#: many standard deviations.
+CHANGE = 2.0
+CHANGE_DEVIATIONS = 5.0
 #: A window that takes this many times as long as it should is ended.
 LATE = 3.0
 #: Part of the limit that is left after a cut.
 HARD_CUT = 0.5
 SOFT_CUT = 0.9
+#: Starts, as part of the limit, that must end well for each step back up.
+CLIMB = 0.5
+#: Starts at half the rate that a second overload in a row counts as.
+PENALTY = 12
 
 #: Starts a second for each that ends well, at most: starts that fail at once
 #: would be tried at any rate otherwise. 2 because a young limit doubles.
@@ -112,50 +150,79 @@ class FixedLimit:
         """See AdaptiveLimit."""
 
 
+class Known:
+    """What was learnt of a limit.
+
+    :ivar starts: how many its rate is the average of.
+    :ivar rate: starts a second that ended well.
+    :ivar seen: when that was last seen, in windows.
+    """
+
+    def __init__(self, starts, rate):
+        self.starts = starts
+        self.rate = rate
+        self.seen = 0
+
+
 class AdaptiveLimit:
     """The limit under which a host starts the most.
 
-    It doubles from 1 as long as the rate grows with it. Then it stays, tries
-    its neighbours now and then, one window of starts each, and moves to the
-    smallest limit whose rate is within TOLERANCE of the best. A limit holds
-    still for a window, so that a rate is the rate of one limit.
+    A window is some starts under one limit, and gives a rate. As starts differ
+    in what they take, rates are off; how much is known from how far those of
+    one limit differ. After each window that limit is chosen for the next which
+    may be the best, given by how much its rate may be off ("upper confidence
+    bound"): the best so far, its neighbours, and whatever was tried before. So
+    what is clearly worse is left alone until it is half forgotten, and what
+    is not clear is tried again.
 
-    Overload halves it at once, and a rate that has halved with it, once for
-    all that was under way; from there it climbs by steps.
+    The neighbours are far at first, twice the limit and half of it, which is
+    how it begins: 2, 4, 8 and so on. They come nearer as soon as none of them
+    can be better.
+
+    Overload halves the limit at once, and a rate that has halved with it, once
+    for all that was under way; from there it climbs by steps.
 
     The throughput guard is after the adaptive limits of Netflix'
     concurrency-limits and Uber's Cinnamon, the cut after TCP's.
     """
 
-    def __init__(self, highest, rng, tell=_untold):
+    def __init__(self, highest, tell=_untold):
         """:param highest: the limit's own limit, at least 1.
 
-        :param rng: random.Random or alike.
         :param tell: function of a text, called for every cut.
         """
-        self.limit = 1
+        self.limit = min(FIRST, highest)
         #: (when, why) of the last cut, None before the first.
         self.last_cut = None
         self._highest = highest
-        self._rng = rng
         self._tell = tell
         self._cut_at = -math.inf
-        self._doubling = True
-        #: Up to where it climbs after a cut, whatever the rate.
-        self._goal = 0
-        self._home = 1
-        self._direction = 1
-        self._patience = 0
-        #: limit: (rate, windows it is the average of, last window)
-        self._rates = {}
-        self._window = 0
+        #: The best so far.
+        self._home = self.limit
+        #: How far from it its neighbours are, as a part of it.
+        self._step = 1.0
+        #: It is on its way back to the best, after a cut.
+        self._climbing = False
+        #: limit: Known
+        self._known = {}
+        self._windows = 0
+        #: The one that was the best before, to be seen once more.
+        self._former = None
+        self._noise = NOISE
+        self._noise_windows = NOISE_WINDOWS
+        #: The limit of the last overload, if none was borne since.
+        self._unborne = math.inf
+        #: Seconds that a start takes, on the average.
+        self._takes = None
         self._at = None
         self._open(None)
 
     @property
     def rate(self):
         """Starts a second that the host was last seen to do; None at first."""
-        return max((known[0] for known in self._rates.values()), default=None)
+        return max(
+            (known.rate for known in self._known.values()), default=None
+        )
 
     def changes(self, now, in_flight):
         """Told before a start or an end changes the number in flight."""
@@ -164,8 +231,8 @@ class AdaptiveLimit:
         else:
             self._area += min(in_flight, self.limit) * (now - self._at)
         self._at = now
-        known = self._rates.get(self.limit)
-        if known and (now - self._since) * known[0] > LATE * self._size():
+        known = self._known.get(self.limit)
+        if known and (now - self._since) * known.rate > LATE * self._size():
             self._close(now)
 
     def ended(self, now, since, outcome):
@@ -174,124 +241,207 @@ class AdaptiveLimit:
         :param since: when it began.
         """
         if outcome is Outcome.DONE:
-            self._done += 1
-            if self._done >= self._size() and now > self._since:
-                self._close(now)
-        elif outcome is not Outcome.NEUTRAL and since > self._cut_at:
+            takes = self._takes or now - since
+            self._takes = takes + (now - since - takes) / WINDOW
+            self._did(now, 1.0)
+        elif outcome is Outcome.NEUTRAL:
+            # It was as much work for the engine as it took of a start's time.
+            if self._takes:
+                self._did(now, min(1.0, (now - since) / self._takes))
+        elif since > self._cut_at:
             # What began before the last cut is answered by it already.
-            hard = outcome is Outcome.HARD
-            goal = max(self._goal, self._home)
-            tried = hard and not self._doubling and self.limit > self._home
-            self._cut(
-                now,
-                HARD_CUT if hard else SOFT_CUT,
-                'overload' if hard else 'a failure under load',
-            )
-            self._goal = goal
-            if tried:
-                # It bears no more than what it had: leave it at that longer.
-                self._patience = 5 * self._rng.randint(*HOLD_WINDOWS)
+            self._failed(now, outcome is Outcome.HARD)
+
+    def _did(self, now, work):
+        self._done += work
+        if self._done >= self._size() and now > self._since:
+            self._close(now)
+
+    def _failed(self, now, hard):
+        if not self._climbing and self._done and self._is_busy(now):
+            self._note(self._done, now - self._since)
+        if hard:
+            home = self._known.get(self._home)
+            again = self.limit >= self._unborne and self._done < self.limit
+            if home and again:
+                # One may be chance, two in a row are not.
+                worse = home.rate / 2
+                self._note(PENALTY, PENALTY / worse, penalty=True)
+                for limit, known in self._known.items():
+                    if limit > self.limit:
+                        known.rate = min(known.rate, worse)
+                self._home = min(self._home, self.limit)
+                self._choose()
+            self._unborne = self.limit
+        self._cut(
+            now,
+            HARD_CUT if hard else SOFT_CUT,
+            'overload' if hard else 'a failure under load',
+        )
 
     def _size(self):
         """How many starts make a window."""
-        if self._doubling or self._goal:
+        if self._climbing:
             # Short, as the host is not at its best meanwhile.
-            return max(2, self.limit)
-        return max(WINDOW, 2 * self.limit)
+            return max(1, CLIMB * self.limit)
+        return max(FIRST_WINDOW if self._step == 1 else WINDOW, self.limit)
 
     def _open(self, now):
         self._since = now
-        self._done = 0
+        self._done = 0.0
         self._area = 0.0
 
+    def _is_busy(self, now):
+        """Whether it was asked for as much as the limit allows.
+
+        Who was not asked for more has not shown what he can do.
+        """
+        return self._area > BUSY * self.limit * (now - self._since)
+
     def _close(self, now):
-        seconds = now - self._since
-        rate = self._done / seconds
-        full = self._done >= self._size()
-        busy = self._area / (seconds * self.limit)
+        done, seconds = self._done, now - self._since
+        full = done >= self._size()
+        busy = self._is_busy(now)
         self._open(now)
-        if busy < BUSY:
-            # Who was not asked for more has not shown what he can do.
+        if not busy:
             return
-        if full and self.limit < self._goal:
-            self.limit = self._home = self.limit + 1
+        if self._climbing:
+            if full:
+                self.limit += 1
+                self._climbing = self.limit < self._home
             return
-        self._goal = 0
-        self._window += 1
-        before = self._note(rate)
-        if before and rate < before / 2:
-            self._rates.clear()
+        self._windows += 1
+        if full and self.limit >= self._unborne:
+            self._unborne = math.inf
+        if not self._has_changed(now, done, seconds):
+            self._note(done, seconds)
+        if not self._climbing:
+            self._move()
+
+    def _has_changed(self, now, done, seconds):
+        """Look whether the host is another one; if so, adapt to that."""
+        known = self._known.get(self.limit)
+        if not known:
+            return False
+        # At least one half, for a host that has done nothing.
+        change = max(done, 0.5) / (known.rate * seconds)
+        counted = max(done, known.rate * seconds)
+        variance = 1 / counted + 1 / known.starts
+        deviation = math.sqrt(self._noise * variance)
+        # One window of another limit tells of that limit, not of the host.
+        other = self.limit not in (self._home, self._former)
+        if other or abs(math.log(change)) < max(
+            math.log(CHANGE), CHANGE_DEVIATIONS * deviation
+        ):
+            self._noise_windows = min(self._noise_windows + 1, NOISE_MEMORY)
+            self._noise += (
+                min(NOISE_MOST, (change - 1) ** 2 / variance) - self._noise
+            ) / self._noise_windows
+            return False
+        before = known.rate
+        for other in self._known.values():
+            other.starts *= KEPT
+            if other.seen <= known.seen:
+                # What was seen before changed alike.
+                other.rate *= change
+        known.seen = self._windows
+        known.starts = max(1.0, done)
+        if change < 1:
             self._cut(
                 now,
                 HARD_CUT,
                 'the rate fell from %.2f to %.2f starts a second'
-                % (before, rate),
+                % (before, known.rate),
             )
-        elif before and rate > before * 2:
-            self._rates = {self.limit: (rate, 1, self._window)}
-            self._move(climb=True)
-        else:
-            self._move()
+        return True
 
-    def _note(self, rate):
-        """Remember the rate of the limit. Returns what it was before."""
-        before, windows, _last = self._rates.get(self.limit, (rate, 0, 0))
-        windows = min(windows + 1, AVERAGED)
-        average = before + (rate - before) / windows
-        self._rates = {
-            limit: known
-            for limit, known in self._rates.items()
-            if self._window - known[2] <= MEMORY_WINDOWS
-        }
-        self._rates[self.limit] = average, windows, self._window
-        return before if windows > 1 else None
+    def _note(self, done, seconds, penalty=False):
+        """Remember what was done under the limit, or is taken to be."""
+        for limit, known in list(self._known.items()):
+            known.starts *= max(0.0, 1 - done / MEMORY)
+            if known.starts < FORGOTTEN and limit != self._home:
+                del self._known[limit]
+        known = self._known.setdefault(self.limit, Known(0.0, 1.0))
+        before = known.rate
+        known.rate = (known.starts + done) / (known.starts / before + seconds)
+        steady = known.starts > 0.9 * AVERAGED
+        if steady and self.limit == self._home and not penalty:
+            # The host gets slower, or faster: under any limit.
+            for limit, other in self._known.items():
+                if limit != self.limit:
+                    other.rate *= known.rate / before
+        known.starts = min(known.starts + done, AVERAGED)
+        known.seen = self._windows
 
-    def _move(self, climb=False):
+    def _guess(self, limit):
+        """A limit's rate over the best one's, and its standard deviation."""
+        home = self._known[self._home]
+        if limit == self._home:
+            return 1.0, math.sqrt(self._noise / home.starts)
+        known = self._known.get(limit, Known(0.0, 0.0))
+        distance = math.log(limit / self._home)
+        # What is guessed counts as much as so many starts.
+        guessed = self._noise / (OFF * distance) ** 2
+        guess = 1 + LESS * min(0.0, distance)
+        starts = known.starts + guessed
+        mean = known.starts * known.rate / home.rate + guessed * guess
+        return mean / starts, math.sqrt(self._noise / starts)
+
+    def _choose(self):
+        """Choose the best limit."""
+        best, most = self._home, 0.0
+        for limit in self._known:
+            if limit != self._home:
+                more = self._guess(limit)[0] - 1
+                more += TOLERANCE if limit < self._home else -TOLERANCE
+                if more > most:
+                    best, most = limit, more
+        self._home = best
+
+    def _move(self):
         """Choose the limit of the next window."""
-        enough = (1 - TOLERANCE) * self.rate
-        best = min(
-            limit for limit, known in self._rates.items() if known[0] >= enough
-        )
-        if self._doubling:
-            if best == self.limit < self._highest:
-                self._home = self.limit
-                self.limit = min(2 * self.limit, self._highest)
-                return
-            self._doubling = False
-        if best != self._home:
-            # On in the direction that was right, at once.
-            self._direction = 1 if best > self._home else -1
-            self._home = best
-            self._patience = 0
-        elif self.limit != self._home:
-            self._direction = -self._direction
-            self._patience = self._rng.randint(*HOLD_WINDOWS)
-        if climb:
-            self._direction = 1
-            self._patience = 0
-        if self._patience > 0:
-            self._patience -= 1
-            self.limit = self._home
-        else:
-            self._try_neighbour()
+        if self._home not in self._known:
+            self._home = self.limit
+        former, home = self._former, self._home
+        self._choose()
+        self._former = None
+        if self._home != home and self._step < 1 and former is None:
+            # Perhaps it is the host that got better.
+            self.limit = self._former = home
+            return
+        while not self._try() and self._step > STEP_MIN:
+            self._step /= 2
 
-    def _try_neighbour(self):
-        step = max(1, self._home // 8)
-        if not 1 <= self._home + self._direction * step <= self._highest:
-            self._direction = -self._direction
-        self.limit = max(
-            1, min(self._highest, self._home + self._direction * step)
-        )
-        self._patience = self._rng.randint(*HOLD_WINDOWS)
+    def _try(self):
+        """Returns whether another limit may be better than the best."""
+        home = self._home
+        up = max(home + 1, round(home * (1 + self._step)))
+        down = min(home - 1, round(home / (1 + self._step)))
+        near = [min(up, self._highest), max(down, 1)]
+        if self._step == 1 and near[0] not in self._known:
+            # Nobody knows what twice as many would do.
+            self.limit = near[0]
+            return True
+        limits = {*self._known, *near}
+        limits.discard(home)
+        self.limit = home
+        known = sum(known.starts for known in self._known.values())
+        hope = math.sqrt(HOPE * math.log(1 + known))
+        mean, deviation = self._guess(home)
+        most, others = mean + hope * deviation, 0.0
+        for limit in limits:
+            mean, deviation = self._guess(limit)
+            hoped = mean + hope * deviation
+            others = max(others, hoped)
+            if hoped > most:
+                self.limit, most = limit, hoped
+        return others > 1
 
     def _cut(self, now, factor, why):
         before = self.limit
         self._cut_at = now
-        self.limit = self._home = max(1, int(self.limit * factor))
-        self._doubling = False
-        self._goal = 0
-        self._direction = 1
-        self._patience = 0
+        self.limit = max(1, int(self.limit * factor))
+        self._climbing = self.limit < self._home
         self._open(now)
         self.last_cut = now, why
         self._tell('limit %d, was %d: %s' % (self.limit, before, why))

@@ -82,9 +82,7 @@ def new_limit(kind, host, settings):
         return pacer.FixedLimit(settings.max_in_flight or FIXED_LIMIT)
     cores = processutils.get_worker_count()
     return pacer.AdaptiveLimit(
-        settings.max_in_flight or min(32, 4 * cores),
-        random,
-        _teller(kind, host),
+        settings.max_in_flight or min(32, 4 * cores), _teller(kind, host)
     )
 
 

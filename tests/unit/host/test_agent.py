@@ -928,7 +928,7 @@ class TestOperator(AgentTestCase):
         self.wish(max_in_flight=None, mode='adaptive')
         self.turn()
         self.assertEqual(
-            (1, 6),
+            (2, 6),
             tuple(
                 self.agent.show()['starts'][name]
                 for name in ('limit', 'in_flight')
