@@ -99,6 +99,7 @@ class Fault:
         more kinds.
     :param name: regular expression that the name of what is acted on must
         match.
+    :param every: only each so-manieth of these calls goes wrong.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Fault:
         seconds=0.0,
         exit_code=1,
         name='',
+        every=1,
     ):
         self.operation = operation
         self.kind = kind
@@ -120,13 +122,19 @@ class Fault:
         self.seconds = seconds
         self.exit_code = exit_code
         self.name = name
+        self.every = every
+        self._calls = 0
 
     def takes(self, operation, name):
-        return (
-            self.count > 0
-            and self.operation == operation
-            and re.search(self.name, name) is not None
-        )
+        """Whether this call goes wrong. To be asked once of each."""
+        if (
+            self.count < 1
+            or self.operation != operation
+            or re.search(self.name, name) is None
+        ):
+            return False
+        self._calls += 1
+        return self._calls % self.every == 0
 
 
 class Emulator:

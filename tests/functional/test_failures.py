@@ -52,6 +52,19 @@ class TestStarts(FailureTestCase):
         members = self.assert_all_running(self.create_bulk(6), 6)
         self.assertEqual(2, sum(member['attempt'] - 1 for member in members))
 
+    def test_one_start_in_twenty_fails(self):
+        for operation, message in (
+            ('container_create', 'device or resource busy'),
+            ('container_start', 'context deadline exceeded'),
+        ):
+            self.order(
+                operation, count=1000, every=20, status=500, message=message
+            )
+        members = self.assert_all_running(self.create_bulk(80), 80)
+        tries = sum(member['attempt'] for member in members)
+        self.assertGreater(tries, 80)
+        self.assertLessEqual(tries, 1.15 * 80)
+
     def test_a_failure_that_does_not_pass(self):
         self.order(
             'container_start',

@@ -22,6 +22,7 @@ that this process remembers is needed after its death.
 import collections
 import functools
 import itertools
+import math
 import random
 import threading
 import time
@@ -123,7 +124,8 @@ class HostAgent:
         # Told by the thread that follows Docker's events.
         self._changed = collections.deque()
         self._missed = False
-        self._engine_back = 0.0
+        # As long as nobody listens, any may have ended with its engine.
+        self._engine_back = math.inf
         #: {container uuid: when to look at it}
         self._looks = {}
         #: {id: (Bulk, rpc.ComputeAPI)}
@@ -163,7 +165,7 @@ class HostAgent:
         if self._watch:
             threading.Thread(
                 target=events.follow,
-                args=(self._watch, self.changed, self.missed),
+                args=(self._watch, self.changed, self.missed, self.lost),
                 daemon=True,
                 name='zun-bulk-events',
             ).start()
@@ -244,6 +246,10 @@ class HostAgent:
         self._engine_back = back
         self._missed = True
         self._woken.set()
+
+    def lost(self):
+        """Nothing is told of containers until ``missed`` is called."""
+        self._engine_back = math.inf
 
     # ---------------------------------------------------------- the loop
 
@@ -536,8 +542,11 @@ class HostAgent:
             problem = verification.problem(
                 found, self._bulks[member.bulk_id][0].run
             )
-            if problem and verification.ended_with_engine(
-                found, self._engine_back
+            if (
+                problem
+                and member.attempt
+                < self._bulks[member.bulk_id][0].max_attempts
+                and verification.ended_with_engine(found, self._engine_back)
             ):
                 self._again(member, ENGINE_RESTARTED)
                 self._more_to_start = True
@@ -635,8 +644,8 @@ class HostAgent:
             return False
         if (
             member.state == MemberState.RUNNING
+            and self._may_try_again(member)
             and verification.ended_with_engine(inspect, self._engine_back)
-            and self._is_building(member)
         ):
             self._again(member, ENGINE_RESTARTED)
             self._more_to_start = True
@@ -645,9 +654,13 @@ class HostAgent:
         return True
 
     @staticmethod
-    def _is_building(member):
+    def _may_try_again(member):
         bulk = db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
-        return bulk is not None and bulk.status == BulkStatus.BUILDING
+        return (
+            bulk is not None
+            and bulk.status == BulkStatus.BUILDING
+            and member.attempt < bulk.max_attempts
+        )
 
     def _record(self, member, state, reason_class, reason):
         """A container that has run is in another state than it was."""
@@ -710,7 +723,10 @@ class HostAgent:
     def _retry_or_fail(self, member, reason, now):
         bulk, _api = self._bulks[member.bulk_id]
         row = failures.find(reason)
-        reason = '%s: %s' % (self._host, reason or 'no reason given')
+        reason = '%s: %s' % (
+            self._host,
+            failures.in_its_words(reason or 'no reason given'),
+        )
         if row.hint:
             reason = '%s (%s)' % (reason, row.hint)
         if not row.failure.retried:
@@ -730,6 +746,8 @@ class HostAgent:
                     'reason': reason,
                 },
             )
+            if row.failure is failures.FailureClass.BUSY:
+                self._leaves_docker(member.container_uuid)
             if self._again(member, reason):
                 self._delayed.append((now + random.uniform(0, delay), member))
 

@@ -27,7 +27,7 @@ PATIENCE_MAX = 5.0
 OVERLAP = 5.0
 
 
-def follow(subscribe, changed, missed):
+def follow(subscribe, changed, missed, lost):
     """Tell of every container that starts or dies, for ever.
 
     :param subscribe: function of a time, in seconds since the epoch, that
@@ -36,6 +36,7 @@ def follow(subscribe, changed, missed):
     :param changed: function of an action and a container's uuid.
     :param missed: function to call when events may have been missed, with the
         time when the engine answered. What happens from then on is told.
+    :param lost: function to call when nothing is told any longer.
     """
     patience = PATIENCE
     while True:
@@ -47,5 +48,6 @@ def follow(subscribe, changed, missed):
                 changed(action, container_uuid)
         except Exception as error:
             LOG.debug('The events of Docker ended: %s', error)
+        lost()
         time.sleep(patience)
         patience = min(PATIENCE_MAX, 2 * patience)

@@ -18,6 +18,7 @@ Zun keeps the text alone, so the text is what is looked at.
 
 import collections
 import enum
+import re
 
 from zun_bulk.db import models
 from zun_bulk.db.models import MemberState
@@ -40,7 +41,8 @@ class FailureClass(enum.Enum):
     OVERLOAD = 'overload', True, pacer.Outcome.HARD
     #: Nobody knows whether it took effect.
     UNKNOWN = 'unknown', True, pacer.Outcome.HARD
-    #: Something was busy for a moment.
+    #: Something was busy for a moment. The container may be broken by it, so
+    #: that it is made anew.
     BUSY = 'busy', True, pacer.Outcome.SOFT
     #: Neutron, Placement or a registry is the one who is busy.
     DEPENDENCY = 'dependency', True, pacer.Outcome.NEUTRAL
@@ -112,6 +114,9 @@ TABLE = (
     Row('device or resource busy', FailureClass.BUSY),
     Row('ttrpc: closed', FailureClass.BUSY),
     Row('cannot start a stopped process', FailureClass.BUSY),
+    # A task that an engine which has died had begun; for its container it
+    # stays so.
+    Row(': already exists', FailureClass.BUSY),
     # It has not answered.
     Row('read timed out', FailureClass.UNKNOWN),
     Row('connection reset', FailureClass.UNKNOWN),
@@ -165,6 +170,22 @@ def why_pause(bulk, outcomes, reason, limits):
             reason,
         )
     return None
+
+
+#: How the Docker client puts an answer of the engine.
+_ANSWER = re.compile(
+    r'(?:Docker internal error: )?\d{3} (?:Client|Server) Error for '
+    r'\S+: [^("]*\("(?P<said>.*)"\)\.?',
+    re.DOTALL,
+)
+
+
+def in_its_words(reason):
+    """A reason as Docker gave it, without what names one container.
+
+    So that one cause is one reason, however many containers have it.
+    """
+    return _ANSWER.sub(r'Docker: \g<said>', reason)
 
 
 def find(reason):

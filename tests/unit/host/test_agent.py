@@ -93,6 +93,7 @@ class AgentTestCase(base.BaseTestCase):
         )
         self.now = 1000.0
         self.agent = self.new_agent()
+        self.agent.missed(0.0)
 
     def compute_for(self, context):
         self.compute._context = context
@@ -570,6 +571,18 @@ class TestSince(AgentTestCase):
         self.turn(1.1)
         self.assertEqual('failed', db.list_members_of(uuids[:1])[0].state)
 
+    def test_nor_as_often_as_it_ends(self):
+        (uuid,) = self.accept(1, max_attempts=2)
+        self.agent.lost()
+        for _ in range(2):
+            self.turn()
+            self.start([uuid])
+            self.turn()
+            self.end(uuid, 137, tell=False)
+            self.turn(6)
+        self.assertEqual([uuid, uuid], self.compute.created)
+        self.assertEqual({'failed': 1}, self.states())
+
     def test_a_container_of_nobody(self):
         self.agent.changed('die', 'uuid')
         self.turn()
@@ -614,6 +627,18 @@ class TestFailures(AgentTestCase):
             (member.state, member.attempt, member.reason_class),
         )
         self.assertIn('No such image: nothing:1', member.reason)
+
+    def test_one_that_may_be_broken_is_made_anew(self):
+        uuids = self.accept(2)
+        self.turn()
+        for uuid, reason in zip(
+            uuids, ('task 1fe1: already exists', 'Docker timed out')
+        ):
+            self.docker[uuid] = running(Running=False, Status='created')
+            self.break_row(uuid, reason)
+        self.turn()
+        self.assertEqual({'placed': 2}, self.states())
+        self.assertEqual(uuids[1:], list(self.docker))
 
     def test_what_fails_for_all_pauses_the_bulk(self):
         uuids = self.accept(10)

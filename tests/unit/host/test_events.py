@@ -41,6 +41,7 @@ class TestFollow(base.BaseTestCase):
             subscribe,
             lambda *event: self.told.append(event),
             lambda back: self.told.append(back),
+            lambda: self.told.append('lost'),
         )
         return [call.args[0] for call in subscribe.mock_calls]
 
@@ -48,11 +49,13 @@ class TestFollow(base.BaseTestCase):
         first = [('start', 'uuid-1'), ('die', 'uuid-1')]
         self.assertEqual([995, 996, 998], self.follow(first, []))
         # What may have been missed is looked for once the engine answers.
-        self.assertEqual([1000, *first, 1001], self.told)
+        self.assertEqual([1000, *first, 'lost', 1001, 'lost'], self.told)
 
     def test_an_engine_that_is_down(self):
         self.follow(*[OSError('refused')] * 5, [('die', 'uuid-1')])
-        self.assertEqual([1017.0, ('die', 'uuid-1')], self.told)
+        self.assertEqual(
+            ['lost'] * 5 + [1017.0, ('die', 'uuid-1'), 'lost'], self.told
+        )
         self.assertEqual([1, 2, 4, 5, 5, 1], self.naps[:6])
 
     def test_a_stream_that_breaks(self):
@@ -61,4 +64,4 @@ class TestFollow(base.BaseTestCase):
             raise ValueError('half an event')
 
         self.follow(stream())
-        self.assertEqual([1000, ('die', 'uuid-1')], self.told)
+        self.assertEqual([1000, ('die', 'uuid-1'), 'lost'], self.told)

@@ -59,6 +59,12 @@ SAID = (
         'to start container process: exec: "nope": executable file not '
         'found in $PATH: unknown',
     ),
+    (
+        Kind.BUSY,
+        'Docker internal error: 500 Server Error for http+docker://localhost/'
+        'v1.40/containers/1fe1/start: Internal Server Error ("task 1fe1: '
+        'already exists").',
+    ),
     (Kind.PERMANENT, 'Your host does not support disk quota feature.'),
     (Kind.PERMANENT, 'Disk size cannot be smaller than the base size'),
     (
@@ -160,6 +166,24 @@ class TestFailures(base.BaseTestCase):
             self.assertEqual(
                 row.failure is Kind.HOST_CAPACITY, bool(row.hint), row
             )
+
+
+class TestInItsWords(base.BaseTestCase):
+    def test_docker(self):
+        self.assertEqual(
+            'Docker: failed to create shim task: exec: "/no": stat (no): '
+            'no such file or directory: unknown',
+            failures.in_its_words(
+                'Docker internal error: 400 Client Error for http+docker://'
+                'localhost/v1.40/containers/41e93fe6/start: Bad Request '
+                '("failed to create shim task: exec: "/no": stat (no): no '
+                'such file or directory: unknown").'
+            ),
+        )
+
+    def test_others(self):
+        for reason in ('Image x not present', 'host-1: a ("b").'):
+            self.assertEqual(reason, failures.in_its_words(reason))
 
 
 @ddt.ddt
