@@ -161,7 +161,7 @@ class TestSettings(base.BaseTestCase):
         for settings, limit, highest in (
             (throttle.Settings('fixed', 3, 0.0), 3, None),
             (throttle.Settings('fixed', 0, 0.0), 2, None),
-            (throttle.Settings('adaptive', 3, 0.0), 1, 3),
+            (throttle.Settings('adaptive', 3, 0.0), 2, 3),
         ):
             made = throttle.new_limit('starts', 'host-1', settings)
             self.assertEqual(limit, made.limit)
