@@ -639,6 +639,11 @@ class DockerEngine(server.Emulator):
         mode = container.host_config.get('NetworkMode') or 'default'
         return 'bridge' if mode == 'default' else mode
 
+    def _joined(self, container):
+        """:returns: the id of the container whose network it shares."""
+        kind, _colon, ident = self._mode(container).partition(':')
+        return ident if kind == 'container' else None
+
     def container_create(self, request):
         body = request.json()
         name = request.argument('name') or 'emulated_' + secrets.token_hex(4)
@@ -668,7 +673,8 @@ class DockerEngine(server.Emulator):
             'bridge' if network == 'default' else network: dict(endpoint or {})
             for network, endpoint in endpoints.items()
         }
-        container.networks.setdefault(self._mode(container), {})
+        if not self._joined(container):
+            container.networks.setdefault(self._mode(container), {})
         self.containers[container.id] = container
         self._note('create', container)
         return server.Response(201, {'Id': container.id, 'Warnings': []})
@@ -750,6 +756,12 @@ class DockerEngine(server.Emulator):
         return server.Response(204)
 
     def _begin(self, container):
+        joined = self._joined(container)
+        if joined and not self._get(joined).running:
+            raise error(
+                409,
+                'cannot join network of a non running container: ' + joined,
+            )
         for name in container.networks:
             network = self._find_network(name)
             if network is None:

@@ -157,13 +157,11 @@ class FunctionalTestCase(base.BaseTestCase):
             'bulks are gone',
             lambda: not self.lab.rows('SELECT uuid FROM zun_bulk_bulk'),
         )
-        for row in self.lab.rows('SELECT uuid FROM container'):
+        rows = 'SELECT uuid FROM ' + embedded.CONTAINERS
+        for row in self.lab.rows(rows):
             self.lab.request(
                 'DELETE',
                 '/containers/%s?force=true&all_projects=true' % row[0],
             )
-        self.wait_for(
-            'containers are gone',
-            lambda: not self.lab.rows('SELECT uuid FROM container'),
-        )
+        self.wait_for('containers are gone', lambda: not self.lab.rows(rows))
         self.assertEqual({}, self.lab.leftovers())

@@ -172,6 +172,10 @@ class TestStarts(FailureTestCase):
         )
 
         # Its user helps it, and has it go on.
+        self.wait_for(
+            'none is starting',
+            lambda: not self.bulk(ident)['members']['starting'],
+        )
         self.lab.control('DELETE', '/faults')
         self.ask('POST', '/bulks/%s/retry' % ident, status=202)
         self.assert_all_running(ident, 20)

@@ -13,6 +13,7 @@
 """The main job: many containers by one request, and nothing left of them."""
 
 from tests.functional import base
+from tests.lab.embedded import lab as embedded
 
 
 class TestMainJob(base.FunctionalTestCase):
@@ -114,6 +115,48 @@ class TestMainJob(base.FunctionalTestCase):
         self.assertEqual({}, self.lab.leftovers())
 
 
+class TestCapsules(base.FunctionalTestCase):
+    def test_a_capsule_beside_bulks(self):
+        capsule = self.ask(
+            'POST',
+            '/capsules',
+            {
+                'template': {
+                    'kind': 'capsule',
+                    'capsuleVersion': 'beta',
+                    'metadata': {'name': 'pod'},
+                    'spec': {
+                        'containers': [
+                            {
+                                'image': 'busybox',
+                                'command': ['sleep', '100000'],
+                                'imagePullPolicy': 'ifnotpresent',
+                            }
+                        ]
+                        * 2,
+                        'restartPolicy': 'Never',
+                    },
+                }
+            },
+            status=202,
+        )
+        path = '/capsules/' + capsule['uuid']
+        self.addCleanup(self.lab.request, 'DELETE', path)
+        self.wait_for(
+            'the capsule runs',
+            lambda: self.ask('GET', path)['status'] != 'Creating',
+        )
+        self.assertEqual('Running', self.ask('GET', path)['status'])
+        # Its sandbox and its containers.
+        self.assertEqual(3, len(self.lab.zun_containers()))
+        ident = self.create_bulk(4)
+        self.assertEqual('ready', self.wait_for_end(ident)['status'])
+        self.ask('DELETE', path, status=204)
+        self.wait_for(
+            'the capsule is gone', lambda: len(self.lab.zun_containers()) == 4
+        )
+
+
 class TestReading(base.FunctionalTestCase):
     def test_list_show_and_members(self):
         first = self.create_bulk(5, name='first')
@@ -161,13 +204,11 @@ class TestReading(base.FunctionalTestCase):
             self.ask(method, path, user='other', status=404)
         self.assertEqual([], self.ask('GET', '/bulks', user='other')['bulks'])
         self.assertEqual('ready', self.bulk(ident, 'demo')['status'])
-        container = self.lab.rows('SELECT project_id, user_id FROM container')[
-            0
-        ]
-        self.assertEqual(
-            container,
-            self.lab.rows('SELECT project_id, user_id FROM zun_bulk_bulk')[0],
+        container, bulk = (
+            self.lab.rows('SELECT project_id, user_id FROM ' + table)
+            for table in (embedded.CONTAINERS, 'zun_bulk_bulk')
         )
+        self.assertEqual(bulk, container)
         self.delete_bulk(ident, 'demo')
 
     def test_who_is_not_who_he_says(self):
@@ -245,7 +286,7 @@ class TestBesideZun(base.FunctionalTestCase):
             lambda: [
                 row
                 for row in self.lab.rows(
-                    'SELECT status, status_reason FROM container'
+                    'SELECT status, status_reason FROM ' + embedded.CONTAINERS
                 )
                 if row[0] == 'Error'
             ],

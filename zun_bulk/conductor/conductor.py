@@ -33,6 +33,7 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
+from zun_bulk.host import throttle
 from zun_bulk.network import ports
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
@@ -116,6 +117,15 @@ class Conductor:
             CONF.zun_bulk.lease_time,
         )
         self._woken = threading.Event()
+        self._port_calls = throttle.Throttle(
+            'port calls',
+            throttle.new_pacer(
+                'port calls',
+                'Neutron',
+                throttle.Settings('fixed', CONF.zun_bulk.port_calls, 0.0),
+            ),
+            elsewhere=True,
+        )
         self._placement = None
         self._ports = None
 
@@ -222,13 +232,12 @@ class Conductor:
 
     def _hand_over(self, bulk, epoch, chosen, known, defaults):
         """Make the ports of claimed members and give them to their hosts."""
+        placements = [(member, host.name) for member, host in chosen]
         try:
-            networks = self._ports_api().ensure(
-                bulk,
-                [(member, host.name) for member, host in chosen],
-                known,
-                defaults,
-            )
+            with self._port_calls.slot(placements[0][0].container_uuid):
+                networks = self._ports_api().ensure(
+                    bulk, placements, known, defaults
+                )
         except ports.Refused as error:
             self._fail(
                 bulk,

@@ -48,8 +48,8 @@ stops or deletes.
 
 With ``mode = adaptive`` it is the bound of what is tried, with ``mode =
 fixed`` what is done. 0 is four for each CPU of the host, 32 at most, and with
-``mode = fixed`` two. Bulks, single containers and restarts count alike;
-capsules have a driver of their own and are not counted.
+``mode = fixed`` two. Bulks, single containers and restarts count alike,
+and the containers of capsules with ``capsule_driver = zun_bulk``.
 """,
     ),
     cfg.FloatOpt(

@@ -48,20 +48,28 @@ PULLS_KNOWN = 100
 
 
 class ThrottledDockerDriver(docker_driver.DockerDriver):
+    """Zun makes two of it, one for containers and one for capsules."""
+
+    #: The host has one, whatever asks its engine for work.
+    _agent = None
+
     def __init__(self):
         super().__init__()
         db.configure()
         self._probes = probes.Probes()
         self._docker_root = None
-        self._agent = agent.HostAgent(
-            CONF.host,
-            self.inspect,
-            self.remove,
-            self.probe,
-            self.list_states,
-            self.watch,
-        )
+        if self._agent is None:
+            type(self)._agent = agent.HostAgent(
+                CONF.host,
+                self.inspect,
+                self.remove,
+                self.probe,
+                self.list_states,
+                self.watch,
+            )
         self._serving = False
+        #: Capsules that are being deleted, each of which has its place.
+        self._capsules = set()
         #: (request id, repo, tag) of the last pulls.
         self._pulled = collections.deque(maxlen=PULLS_KNOWN)
 
@@ -125,7 +133,10 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         return self._agent.starts.slot(container.uuid)
 
     def _delete_slot(self, container):
-        if self._agent.is_deleting(container.uuid):
+        if (
+            self._agent.is_deleting(container.uuid)
+            or container.uuid in self._capsules
+        ):
             return contextlib.nullcontext()
         return self._agent.deletes.slot(container.uuid)
 
@@ -140,18 +151,33 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
     ):
         """Pull an image unless its bulk has had it pulled here already.
 
-        Containers that want the same image wait for the one that pulls it.
+        Containers that want the same image wait for the one that pulls it,
+        and pulls of others for their turn.
         """
         # All members of a bulk have the id of the request that made it.
         pull = context.request_id, repo, tag
-        with lockutils.lock('zun-bulk-image-%s:%s' % (repo, tag)):
+        image = '%s:%s' % (repo, tag)
+        with lockutils.lock('zun-bulk-image-' + image):
             if pull in self._pulled and image_pull_policy == 'always':
                 image_pull_policy = 'ifnotpresent'
-            found = super().pull_image(
-                context, repo, tag, image_pull_policy, driver_name, registry
-            )
-            if pull not in self._pulled:
-                self._pulled.append(pull)
+            if image_pull_policy != 'always':
+                try:
+                    return super().pull_image(
+                        context, repo, tag, 'never', driver_name, registry
+                    )
+                except exception.ImageNotFound:
+                    if image_pull_policy == 'never':
+                        raise
+            with self._agent.pulls.slot(image):
+                found = super().pull_image(
+                    context,
+                    repo,
+                    tag,
+                    image_pull_policy,
+                    driver_name,
+                    registry,
+                )
+            self._pulled.append(pull)
             return found
 
     def _provision_network(self, context, network_driver, requested_networks):
@@ -266,6 +292,33 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             super().delete(context, container, force)
             if not container.container_id:
                 self.remove(container.uuid)
+
+    def _create_container_in_capsule(
+        self,
+        context,
+        capsule,
+        container,
+        requested_networks,
+        requested_volumes,
+    ):
+        # It is started there, too, and its image pulled.
+        with self._agent.starts.slot(container.uuid):
+            super()._create_container_in_capsule(
+                context,
+                capsule,
+                container,
+                requested_networks,
+                requested_volumes,
+            )
+
+    def delete_capsule(self, context, capsule, force):
+        # All of its containers by one place: there are few.
+        with self._delete_slot(capsule):
+            self._capsules.add(capsule.uuid)
+            try:
+                super().delete_capsule(context, capsule, force)
+            finally:
+                self._capsules.discard(capsule.uuid)
 
     def remove(self, container_uuid):
         """Remove a container by its name, whether or not it is there."""

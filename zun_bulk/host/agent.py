@@ -59,6 +59,9 @@ CHECK_INTERVAL = 1.0
 DELETE_RETRY = 120.0
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
+#: Images that are pulled at the same time: as many as Docker downloads layers
+#: at a time, unless told otherwise.
+PULLS = 3
 #: Seconds between two looks at the host's own row without a message.
 ROW_INTERVAL = 60.0
 #: Of how many members the time to settle is shown.
@@ -137,6 +140,13 @@ class HostAgent:
             'starts', self._settings.start_interval
         )
         self.deletes = self._new_throttle('deletes')
+        self.pulls = throttle.Throttle(
+            'pulls',
+            throttle.new_pacer(
+                'pulls', host, throttle.Settings('fixed', PULLS, 0.0)
+            ),
+            elsewhere=True,
+        )
         # Whether the database may hold more than has been read.
         self._more_to_start = self._more_to_delete = True
         self._checked = self._looked = 0.0

@@ -97,15 +97,18 @@ def new_pacer(kind, host, settings, interval=0.0):
 
 
 class Throttle:
-    def __init__(self, name, paced, freed):
+    def __init__(self, name, paced, freed=lambda: None, elsewhere=False):
         """:param name: what is throttled, for people.
 
         :param paced: a Pacer.
         :param freed: function to call when there is room again.
+        :param elsewhere: the work is Neutron's or a registry's, so that it is
+            overloaded when such a one says so.
         """
         self._name = name
         self._pacer = paced
         self._freed = freed
+        self._elsewhere = elsewhere
         self._condition = threading.Condition()
         self._waiting = collections.deque()
 
@@ -173,11 +176,16 @@ class Throttle:
         try:
             yield
         except Exception as error:
-            outcome = failures.classify(str(error)).outcome
+            outcome = self._outcome(failures.classify(str(error)))
             raise
         finally:
             self.finished(key, time.monotonic(), outcome)
             self._freed()
+
+    def _outcome(self, failure):
+        if self._elsewhere and failure is failures.FailureClass.DEPENDENCY:
+            return pacer.Outcome.HARD
+        return failure.outcome
 
     def _take_turn(self, key):
         began = told = time.monotonic()
@@ -192,10 +200,10 @@ class Throttle:
                     if now - told > LONG:
                         told = now
                         LOG.info(
-                            'Container %(uuid)s has waited for %(seconds)d s '
-                            'among the %(name)s',
+                            '%(key)s has waited for %(seconds)d s among the '
+                            '%(name)s',
                             {
-                                'uuid': key,
+                                'key': key,
                                 'seconds': now - began,
                                 'name': self._name,
                             },

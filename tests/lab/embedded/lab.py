@@ -40,6 +40,8 @@ from tests.emulators import server
 REPOSITORY = pathlib.Path(__file__).parents[3]
 PASTE = REPOSITORY / 'etc' / 'zun_bulk' / 'api-paste.ini'
 HOST = 'host-1'
+#: The rows of capsules' containers go with the capsule, but not in SQLite.
+CONTAINERS = 'container WHERE capsule_id IS NULL'
 IMAGE = 'busybox:latest'
 START_TIMEOUT = 120
 STOP_TIMEOUT = 10
@@ -252,7 +254,8 @@ class Lab:
                 'transport_url': 'fake://',
                 'container_driver': 'zun_bulk',
                 # The default, cri, wants a container runtime.
-                'capsule_driver': 'fake',
+                'capsule_driver': 'zun_bulk',
+                'sandbox_image': 'busybox:latest',
                 'image_driver_list': 'docker',
                 'default_image_driver': 'docker',
                 'default_memory': 32,
@@ -586,8 +589,8 @@ class Lab:
             'ports': len(self.ports()),
             'allocations': len(self.allocations()),
         }
-        for table in ('container', 'zun_bulk_bulk', 'zun_bulk_member'):
-            found['rows in ' + table] = self.rows(
+        for table in (CONTAINERS, 'zun_bulk_bulk', 'zun_bulk_member'):
+            found['rows in ' + table.split()[0]] = self.rows(
                 'SELECT count(*) FROM %s' % table
             )[0][0]
         return {kind: number for kind, number in found.items() if number}

@@ -11,6 +11,7 @@
 #    under the License.
 
 import copy
+import time
 from unittest import mock
 
 import fixtures
@@ -205,6 +206,17 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'Error'}, {row[0] for row in rows.values()})
         self.assertEqual(
             {m.container_uuid for m in left}, set(self.placement.released)
+        )
+
+    def test_neutron_is_left_alone_that_cannot(self):
+        self.accept(4)
+        self.ports.refusal = Exception('503: Service Unavailable')
+        for _ in range(5):
+            self.turn()
+        self.assertEqual({'queued': 4}, self.states())
+        shown = self.conductor._port_calls.show(time.monotonic())
+        self.assertEqual(
+            ('open', 5), (shown['breaker'], shown['ended']['hard'])
         )
 
     def test_room_that_others_took_is_looked_up_again(self):

@@ -50,6 +50,8 @@ class DriverTestCase(base.BaseTestCase):
             'pull_image',
             'reboot',
             'stop',
+            'delete_capsule',
+            '_create_container_in_capsule',
             '_provision_network',
         ):
             patch = fixtures.MockPatchObject(
@@ -62,10 +64,16 @@ class DriverTestCase(base.BaseTestCase):
         self.agent_class = self.useFixture(
             fixtures.MockPatch('zun_bulk.host.agent.HostAgent')
         ).mock
+        self.useFixture(
+            fixtures.MonkeyPatch(
+                'zun_bulk.container.driver.ThrottledDockerDriver._agent', None
+            )
+        )
         self.agent = self.agent_class.return_value
         self.agent.is_new.return_value = False
         self.agent.starts.slot.side_effect = self.slot('start')
         self.agent.deletes.slot.side_effect = self.slot('stop')
+        self.agent.pulls.slot.side_effect = self.slot('pull')
         #: What waited for a place of its own.
         self.slots = []
         self.driver = driver.ThrottledDockerDriver()
@@ -265,6 +273,34 @@ class TestSlots(DriverTestCase):
         self.assertEqual([], self.slots)
 
 
+class TestCapsules(DriverTestCase):
+    def test_one_agent_for_both_drivers(self):
+        capsules = driver.ThrottledDockerDriver()
+        self.assertIs(self.driver._agent, capsules._agent)
+        self.agent_class.assert_called_once()
+
+    def test_each_container_waits_for_its_turn(self):
+        self.agent.is_starting.return_value = False
+        self.driver._create_container_in_capsule(
+            'context', mock.Mock(uuid='capsule'), self.container, [], {}
+        )
+        self.assertEqual([('start', 'uuid-1')], self.slots)
+        self.zun_create_container_in_capsule.assert_called_once()
+
+    def test_is_deleted_by_one_place(self):
+        self.agent.is_deleting.return_value = False
+
+        def delete(context, capsule, force):
+            # As Zun does at last.
+            self.driver.delete(context, capsule, force)
+
+        self.zun_delete_capsule.side_effect = delete
+        for _ in range(2):
+            self.driver.delete_capsule('context', self.container, True)
+        self.assertEqual([('stop', 'uuid-1')] * 2, self.slots)
+        self.assertEqual(2, self.zun_delete.call_count)
+
+
 class TestPull(DriverTestCase):
     def pull(self, request_id, image='busybox', policy='always'):
         context = mock.Mock(request_id=request_id)
@@ -275,9 +311,30 @@ class TestPull(DriverTestCase):
 
     def test_always_is_once_a_bulk(self):
         self.assertEqual('always', self.pull('bulk-1'))
-        self.assertEqual('ifnotpresent', self.pull('bulk-1'))
+        # What is there already wants no registry.
+        self.assertEqual('never', self.pull('bulk-1'))
         self.assertEqual('always', self.pull('bulk-1', image='other'))
         self.assertEqual('always', self.pull('bulk-2'))
+        self.assertEqual(
+            [
+                ('pull', 'busybox:latest'),
+                ('pull', 'other:latest'),
+                ('pull', 'busybox:latest'),
+            ],
+            self.slots,
+        )
+
+    def test_one_that_is_not_there(self):
+        gone = exception.ImageNotFound('busybox')
+        self.zun_pull_image.side_effect = [gone, None]
+        self.assertEqual(
+            'ifnotpresent', self.pull('bulk-1', policy='ifnotpresent')
+        )
+        self.assertEqual([('pull', 'busybox:latest')], self.slots)
+        self.zun_pull_image.side_effect = gone
+        self.assertRaises(
+            exception.ImageNotFound, self.pull, 'bulk-2', policy='never'
+        )
 
     def test_never_stays_never(self):
         for _ in range(2):

@@ -111,6 +111,20 @@ class TestThrottle(base.BaseTestCase):
         self.assertEqual(0, self.pacer.in_flight)
         self.assertEqual(2, self.freed.call_count)
 
+    def test_a_registry_that_is_overloaded(self):
+        for elsewhere, outcome in (
+            (False, pacer.Outcome.NEUTRAL),
+            (True, pacer.Outcome.HARD),
+        ):
+            throttled = throttle.Throttle(
+                'pulls', self.pacer, elsewhere=elsewhere
+            )
+            told = self.pacer._limit.ended = mock.Mock()
+            with self.assertRaisesRegex(RuntimeError, 'toomanyrequests'):
+                with throttled.slot('busybox:latest'):
+                    raise RuntimeError('toomanyrequests: rate limit')
+            self.assertIs(outcome, told.call_args.args[2])
+
     def test_show_tells_who_waits(self):
         now = time.monotonic()
         for key in 'ab':
