@@ -126,21 +126,29 @@ class Paced:
 
     def __init__(self, paced, work, threads=HIGHEST):
         self.pacer, self.work, self.threads = paced, work, threads
-        self.started, self.retried, self.failed = 0, 0, 0
+        self.begun, self.started, self.retried, self.failed = 0, 0, 0, 0
         self.reasons = collections.Counter()
         self._tries = collections.Counter()
         self._changed = threading.Condition()
 
     def run(self, count):
         """Do the work for 0 to count - 1; return how many seconds it took."""
-        self._waiting = collections.deque(range(count))
-        self._left = count
+        with self._changed:
+            self._waiting = collections.deque(range(count))
+            self._left = count
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             with self._changed:
                 while self._left:
                     self._changed.wait(self._submit(pool))
         return time.monotonic() - began
+
+    def stop(self):
+        """Begin no more of it."""
+        with self._changed:
+            self._left -= len(self._waiting)
+            self._waiting.clear()
+            self._changed.notify()
 
     def _submit(self, pool):
         """Start what may start; return after how long there may be more."""
@@ -149,6 +157,7 @@ class Paced:
             if self.pacer.in_flight >= self.threads:
                 return None
             number = self._waiting.popleft()
+            self.begun = max(self.begun, number + 1)
             self.pacer.started(number, now)
             pool.submit(self._do, number)
         return self.pacer.wait(now) if self._waiting else None

@@ -130,6 +130,13 @@ class TestPaced(base.BaseTestCase):
         self.assertEqual(sweep.TRIES, work.call_count)
         self.assertEqual(1, load.failed)
 
+    def test_stopped(self):
+        load = self.paced(lambda number: number == 20 and load.stop())
+        load.run(1000000)
+        self.assertLess(20, load.started)
+        self.assertLess(load.begun, 1000)
+        self.assertEqual(load.begun, load.started)
+
 
 class TestEngine(base.BaseTestCase):
     def engine(self, *statuses):
