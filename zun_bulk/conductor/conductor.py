@@ -53,6 +53,8 @@ PLAN_ATTEMPTS = 3
 #: For how many members of a bulk the first ports are made, so that its hosts
 #: need not wait for a whole ``port_batch``. The next ones are twice as many.
 FIRST_PORTS = 4
+#: Seconds after which it is looked whether the hosts have run dry.
+LOOK_AGAIN = 1.0
 
 
 class LostLease(Exception):
@@ -211,13 +213,17 @@ class Conductor:
         defaults = self._ports_api().defaults(bulk)
         parts = _parts(chosen, CONF.zun_bulk.port_batch, first_ports)
         with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
-            for _done in pool.map(
-                lambda part: self._hand_over(
-                    bulk, epoch, part, known, defaults
-                ),
-                parts,
-            ):
-                pass
+            calls = set()
+            for part in parts:
+                while len(calls) >= _port_calls(bulk):
+                    calls = _some_ended(calls)
+                calls.add(
+                    pool.submit(
+                        self._hand_over, bulk, epoch, part, known, defaults
+                    )
+                )
+            while calls:
+                calls = _some_ended(calls)
 
     def _with_container(self, bulk, members):
         """Fail the members whose container was deleted outside the bulk.
@@ -446,6 +452,33 @@ class Conductor:
         if self._ports is None:
             self._ports = ports.Ports()
         return self._ports
+
+
+def _port_calls(bulk):
+    """How many calls may make ports at a time.
+
+    One costs Neutron the least, and leaves the machine to those who start
+    what has its ports already. More are of use while hosts run dry.
+    """
+    most = CONF.zun_bulk.port_calls
+    if most > 1:
+        waiting = db.count_members([bulk.id])[bulk.id]
+        if waiting.get(MemberState.PLACED, 0) >= CONF.zun_bulk.port_batch:
+            return 1
+    return most
+
+
+def _some_ended(calls):
+    """Wait until a call has ended, or for a second; return the others.
+
+    :raises: what the calls that ended have raised.
+    """
+    ended, others = futures.wait(
+        calls, LOOK_AGAIN, return_when=futures.FIRST_COMPLETED
+    )
+    for call in ended:
+        call.result()
+    return others
 
 
 def _parts(items, size, first=None):

@@ -140,11 +140,14 @@ batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port.
     ),
     cfg.IntOpt(
         'port_calls',
-        default=1,
+        default=2,
         min=1,
         max=16,
         help="""
-How many calls that make ports a conductor has under way in Neutron.
+How many calls that make ports a conductor has under way in Neutron at most.
+
+It is one while ``port_batch`` members of the bulk or more wait at their hosts,
+and as many as this while the hosts run dry.
 
 Raise it where Neutron has many API workers and ports are what a bulk waits
 for; lower it where bulks make Neutron slow for others. After five answers of

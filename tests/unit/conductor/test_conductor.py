@@ -15,12 +15,14 @@ import time
 from unittest import mock
 
 import fixtures
+from oslo_config import fixture as config_fixture
 from oslotest import base
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.conductor import conductor
+from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
@@ -123,6 +125,9 @@ class ConductorTestCase(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(database.Database())
+        self.conf = self.useFixture(config_fixture.Config(CONF))
+        # A database in memory is for one thread at a time.
+        self.conf.config(group='zun_bulk', port_calls=1)
         self.conductor = conductor.Conductor()
         self.placement = self.conductor._placement = FakePlacement()
         self.ports = self.conductor._ports = FakePorts()
@@ -207,6 +212,14 @@ class TestBuild(ConductorTestCase):
         self.assertEqual(
             {m.container_uuid for m in left}, set(self.placement.released)
         )
+
+    def test_more_port_calls_only_while_hosts_run_dry(self):
+        self.accept(30)
+        self.turn()
+        self.conf.config(group='zun_bulk', port_calls=3)
+        self.assertEqual(1, conductor._port_calls(self.bulk))
+        db.start_members(self.members(host='host-1'))
+        self.assertEqual(3, conductor._port_calls(self.bulk))
 
     def test_neutron_is_left_alone_that_cannot(self):
         self.accept(4)
