@@ -15,6 +15,8 @@
 Creates and starts containers at a real engine, takes three quarters of the
 CPUs from it, by a quota, and gives them back. ``down_after_s`` is when the
 limit first fell, ``ratio`` the rate of the end over that of the beginning.
+With each that is started an older one is removed, as an engine that has more
+containers is slower by itself.
 """
 
 import json
@@ -37,6 +39,8 @@ GROUP = 'zun-bulk-bench-slowed'
 PERIOD = 100000
 #: More than any engine starts in that time.
 COUNT = 100000
+#: Containers that the engine has.
+STEADY = 40
 
 
 class Quota:
@@ -172,7 +176,13 @@ def measure(args, address, image, pids):
     """:returns: what the line of JSON says."""
     engine = sweep.Engine(address, image)
     limit = pacer.AdaptiveLimit(sweep.HIGHEST)
-    load = sweep.Paced(pacer.Pacer(limit, random.Random(0)), engine.start)
+
+    def turn_over(number):
+        engine.start(number)
+        if number >= STEADY:
+            engine.remove(number - STEADY)
+
+    load = sweep.Paced(pacer.Pacer(limit, random.Random(0)), turn_over)
     worker = threading.Thread(target=load.run, args=(COUNT,))
     with Quota(pids) as quota:
         watch = Watch(load)

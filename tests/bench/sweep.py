@@ -241,21 +241,24 @@ class Engine:
             if status >= 300 and status != also:
                 raise loads.LoadError(f'{status} {answer}')
 
+    def remove(self, number):
+        """Delete a container; 404 is one that was not made.
+
+        :raises BenchError: if it stays
+        """
+        status, answer = self.call(
+            'DELETE', f'/containers/{self.prefix}{number}?force=true'
+        )
+        if status >= 300 and status != 404:
+            raise exceptions.BenchError(f'{status} {answer}')
+
     def clear(self, count):
-        """Delete the containers, two at a time; 404 is none that was made.
+        """Delete the containers, two at a time.
 
         :raises BenchError: if one stays
         """
-
-        def remove(number):
-            status, answer = self.call(
-                'DELETE', f'/containers/{self.prefix}{number}?force=true'
-            )
-            if status >= 300 and status != 404:
-                raise exceptions.BenchError(f'{status} {answer}')
-
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            list(pool.map(remove, range(count)))
+            list(pool.map(self.remove, range(count)))
 
 
 def measure(limit, address, image, count):
