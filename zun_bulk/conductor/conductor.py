@@ -25,6 +25,7 @@ from oslo_log import log as logging
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
 from zun import objects
+from zun.api import servicegroup
 from zun.common import context as zun_context
 
 from zun_bulk import rpc
@@ -55,6 +56,8 @@ PLAN_ATTEMPTS = 3
 FIRST_PORTS = 4
 #: Seconds after which it is looked whether the hosts have run dry.
 LOOK_AGAIN = 1.0
+#: Seconds between two looks at which hosts are down.
+DOWN_INTERVAL = 10.0
 
 
 class LostLease(Exception):
@@ -130,6 +133,8 @@ class Conductor:
         )
         self._placement = None
         self._ports = None
+        self._down_hosts = {}
+        self._down_seen = float('-inf')
 
     def start(self):
         threading.Thread(
@@ -185,6 +190,7 @@ class Conductor:
     # ---------------------------------------------------------- building
 
     def _build(self, bulk, epoch):
+        self._take_back(bulk, epoch)
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
             self._place(
@@ -194,6 +200,64 @@ class Conductor:
                 first_ports=FIRST_PORTS if start == 0 else None,
             )
         self._finish(bulk, epoch)
+
+    def _take_back(self, bulk, epoch):
+        """Queue what waits at hosts that are down, if others have room.
+
+        What was taken back cannot be begun by its host any more: that is a
+        compare-and-set too. What was begun may be in its Docker, unless an
+        operator says that nothing is there: he forces the host down.
+        """
+        for host, forced in self._down().items():
+            members = db.list_members_in(
+                MemberState.PLACED, bulk_id=bulk.id, host=host
+            )
+            if forced:
+                members += db.list_members_in(
+                    MemberState.STARTING, bulk_id=bulk.id, host=host
+                )
+            else:
+                members = [
+                    member
+                    for member in members
+                    if not member.attempt and not member.reason
+                ]
+            members = self._with_container(bulk, members)
+            if not members:
+                continue
+            passing = self._passing_hosts(bulk, members[0])
+            room = sum(other.room for other in passing.values())
+            taken = db.move_members(
+                members[:room],
+                MemberState.QUEUED,
+                only_if=db.is_held(bulk.id, epoch),
+                host=None,
+            )
+            db.reset_containers([member.container_uuid for member in taken])
+            if taken:
+                LOG.warning(
+                    '%(host)s is down: %(number)d members of bulk %(bulk)s '
+                    'go to other hosts',
+                    {'host': host, 'number': len(taken), 'bulk': bulk.uuid},
+                )
+
+    def _down(self):
+        """Hosts whose zun-compute is down, as Zun's scheduler sees it.
+
+        :returns: {host: whether an operator has forced it down}.
+        """
+        now = time.monotonic()
+        if now - self._down_seen >= DOWN_INTERVAL:
+            self._down_seen = now
+            is_up = servicegroup.ServiceGroup().service_is_up
+            self._down_hosts = {
+                service.host: bool(service.forced_down)
+                for service in objects.ZunService.list_by_binary(
+                    self._context, 'zun-compute'
+                )
+                if not is_up(service)
+            }
+        return self._down_hosts
 
     def _place(self, bulk, epoch, members, first_ports=None):
         """Choose hosts for queued members, claim, make ports, hand over.
@@ -386,15 +450,20 @@ class Conductor:
     # ---------------------------------------------------------- deleting
 
     def _delete(self, bulk, epoch):
-        """Remove what never reached a host; once hosts are done, the rest."""
-        unplaced = db.list_members_in(
-            MemberState.DELETING, bulk_id=bulk.id, host=''
-        )
-        if unplaced:
-            uuids = [member.container_uuid for member in unplaced]
-            self._release(bulk, uuids)
-            db.delete_containers(uuids)
-            db.move_members(unplaced, MemberState.DELETED)
+        """Remove what no host has; once the hosts are done, the rest.
+
+        A host that an operator has forced down has nothing any more.
+        """
+        lost = [host for host, forced in self._down().items() if forced]
+        for host in ('', *lost):
+            members = db.list_members_in(
+                MemberState.DELETING, bulk_id=bulk.id, host=host
+            )
+            if members:
+                uuids = [member.container_uuid for member in members]
+                self._release(bulk, uuids)
+                db.delete_containers(uuids)
+                db.move_members(members, MemberState.DELETED)
         waiting = db.count_by_host(bulk.id)
         busy = {
             host

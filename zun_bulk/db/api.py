@@ -355,6 +355,16 @@ def release_lease(bulk_id, epoch):
         )
 
 
+def is_held(bulk_id, epoch):
+    """What has to hold of a member for its bulk's conductor to move it.
+
+    :returns: the ``only_if`` of move_members.
+    """
+    return Member.__table__.c.bulk_id.in_(
+        sa.select(Bulk.id).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
+    )
+
+
 def _fence(session, bulk_id, epoch):
     """Lock the bulk's row for this transaction if the epoch still holds."""
     return bool(
@@ -799,9 +809,15 @@ def list_members_in(
 
 def list_members_of(container_uuids):
     """The members that these containers are."""
-    query = sa.select(Member).where(Member.container_uuid.in_(container_uuids))
+    query = sa.select(Member).order_by(Member.id)
     with reader() as session:
-        return session.scalars(query.order_by(Member.id)).all()
+        return [
+            member
+            for part in _parts(container_uuids)
+            for member in session.scalars(
+                query.where(Member.container_uuid.in_(part))
+            )
+        ]
 
 
 def list_cancelled_with_container(bulk_id, limit):
@@ -845,9 +861,13 @@ def container_states(uuids):
         table.c.status_reason,
         table.c.task_state,
         table.c.host,
-    ).where(table.c.uuid.in_(uuids))
+    )
     with reader() as session:
-        return {row[0]: tuple(row[1:]) for row in session.execute(query)}
+        return {
+            row[0]: tuple(row[1:])
+            for part in _parts(uuids)
+            for row in session.execute(query.where(table.c.uuid.in_(part)))
+        }
 
 
 @retry
@@ -900,7 +920,7 @@ def _reset(uuids):
 
 
 def delete_containers(uuids):
-    """Delete Zun's rows of containers that never reached a host."""
+    """Delete Zun's rows of containers that no host has."""
     for part in _parts(uuids):
         _delete_containers(part)
 
@@ -909,7 +929,22 @@ def delete_containers(uuids):
 def _delete_containers(uuids):
     actions = zun_models.ContainerAction.__table__
     containers = zun_models.Container.__table__
+    mappings = zun_models.VolumeMapping.__table__
+    volumes = zun_models.Volume.__table__
     with writer() as session:
+        # Of bind mounts, each with a row of its own; the rest cascades.
+        of_mounts = session.scalars(
+            sa.select(mappings.c.volume_id).where(
+                mappings.c.container_uuid.in_(uuids)
+            )
+        ).all()
+        if of_mounts:
+            session.execute(
+                sa.delete(mappings).where(mappings.c.container_uuid.in_(uuids))
+            )
+            session.execute(
+                sa.delete(volumes).where(volumes.c.id.in_(of_mounts))
+            )
         session.execute(
             sa.delete(actions).where(actions.c.container_uuid.in_(uuids))
         )

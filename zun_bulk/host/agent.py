@@ -608,6 +608,7 @@ class HostAgent:
     def _list_changed(self):
         """Containers that are not what their members say."""
         states = self._list_states()
+        self._remove_strays(list(states))
         found = []
         for state in HAVE_RUN:
             for member in db.list_members_in(state, host=self._host):
@@ -620,6 +621,39 @@ class HostAgent:
                 if changed:
                     found.append(uuid)
         return found
+
+    def _remove_strays(self, uuids):
+        """Remove containers whose members are another host's by now.
+
+        They were taken back from this host when it was forced down. What has
+        no rows at all is left alone, as the database may be an old one.
+        """
+        unknown = set(uuids)
+        for member in db.list_members_of(uuids):
+            unknown.discard(member.container_uuid)
+            if member.host != self._host:
+                LOG.warning(
+                    'Container %(uuid)s is removed from %(host)s, as its '
+                    'member has gone to %(other)s',
+                    {
+                        'uuid': member.container_uuid,
+                        'host': self._host,
+                        'other': member.host or 'no host yet',
+                    },
+                )
+                self._remove(member.container_uuid)
+        unknown -= db.container_states(list(unknown)).keys()
+        if unknown:
+            LOG.warning(
+                'Docker on %(host)s has %(number)d containers of bulks that '
+                'Zun does not know, such as zun-%(uuid)s; remove them by hand '
+                'if they are not wanted',
+                {
+                    'host': self._host,
+                    'number': len(unknown),
+                    'uuid': min(unknown),
+                },
+            )
 
     def _look_again(self, now):
         """Bring members up to date with containers that started or died."""

@@ -11,13 +11,16 @@
 #    under the License.
 
 import copy
+import datetime
 import time
 from unittest import mock
 
 import fixtures
 from oslo_config import fixture as config_fixture
+from oslo_utils import timeutils
 from oslotest import base
 import sqlalchemy as sa
+from zun import objects
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
@@ -86,6 +89,9 @@ class FakePlacement:
             raise placement.Full('no room')
         self.claimed.update(claims)
 
+    def claimed_hosts(self):
+        return [host for claim in self.claimed.values() for host in claim]
+
     def release(self, uuids, providers):
         self.released.extend(uuids)
         for uuid in uuids:
@@ -138,6 +144,11 @@ class ConductorTestCase(base.BaseTestCase):
         }
         self.useFixture(
             fixtures.MockPatch('zun.objects.ComputeNode.list', return_value=[])
+        )
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.objects.ZunService.list_by_binary', return_value=[]
+            )
         )
         self.wake = self.useFixture(
             fixtures.MockPatch('zun_bulk.rpc.wake_host')
@@ -315,6 +326,110 @@ class TestBuild(ConductorTestCase):
         self.conductor._passing_hosts = fail_for_the_first
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
+
+
+class TestHostDown(ConductorTestCase):
+    def setUp(self):
+        super().setUp()
+        self.services = self.useFixture(
+            fixtures.MockPatch(
+                'zun.objects.ZunService.list_by_binary', return_value=[]
+            )
+        ).mock
+        self.accept(6)
+        self.turn()
+        self.assertEqual(
+            {'host-1': {'placed': 3}, 'host-2': {'placed': 3}}, self.hosts()
+        )
+
+    def hosts(self):
+        return db.count_by_host(self.bulk.id)
+
+    def goes_down(self, forced=False):
+        self.services.return_value = [
+            objects.ZunService(
+                host=host,
+                forced_down=forced and host == 'host-1',
+                last_seen_up=timeutils.utcnow()
+                - datetime.timedelta(seconds=seconds),
+            )
+            for host, seconds in (('host-1', 1000), ('host-2', 1))
+        ]
+        self.room.pop('host-1', None)
+        self.conductor._down_seen = float('-inf')
+
+    def test_what_waits_there_goes_elsewhere(self):
+        before = self.members(host='host-1')
+        self.goes_down()
+        self.turn()
+        self.assertEqual({'host-2': {'placed': 6}}, self.hosts())
+        for member in before:
+            # Its claim is the new host's, and the old one cannot begin it.
+            self.assertEqual(
+                {'host-2': {}}, self.placement.claimed[member.container_uuid]
+            )
+        self.assertEqual([], db.start_members(before))
+
+    def test_what_was_begun_stays(self):
+        db.start_members(self.members(host='host-1')[:1])
+        again = self.members(host='host-1', state='placed')[:1]
+        db.move_members(again, MemberState.PLACED, reason='it was busy')
+        self.goes_down()
+        self.turn()
+        self.assertEqual(
+            {'host-1': {'starting': 1, 'placed': 1}, 'host-2': {'placed': 4}},
+            self.hosts(),
+        )
+
+    def test_all_goes_once_an_operator_forces_it_down(self):
+        begun = self.members(host='host-1')
+        db.start_members(begun[:2])
+        uuid = begun[0].container_uuid
+        with db.writer() as session:
+            table = zun_models.Container.__table__
+            session.execute(
+                sa.update(table)
+                .where(table.c.uuid == uuid)
+                .values(host='host-1', task_state='container_creating')
+            )
+        self.goes_down(forced=True)
+        self.turn()
+        self.assertEqual({'host-2': {'placed': 6}}, self.hosts())
+        self.assertEqual(
+            ('Creating', None, None, None), db.container_states([uuid])[uuid]
+        )
+
+    def test_as_many_as_others_have_room_for(self):
+        self.goes_down()
+        self.room['host-2'] = 2
+        self.turn()
+        self.assertEqual(
+            {'host-1': {'placed': 1}, 'host-2': {'placed': 5}}, self.hosts()
+        )
+        self.room.clear()
+        self.turn()
+        self.assertEqual({'placed': 6}, self.states())
+
+    def test_not_by_one_who_lost_the_bulk(self):
+        members = self.members(host='host-1')
+        held = db.is_held(self.bulk.id, db.get_bulk(self.bulk.uuid).epoch - 1)
+        self.assertEqual(
+            [],
+            db.move_members(
+                members, MemberState.QUEUED, only_if=held, host=None
+            ),
+        )
+
+    def test_one_that_is_deleted_waits_for_its_host(self):
+        db.start_members(self.members())
+        db.mark_bulk_deleting(self.bulk.id)
+        self.goes_down()
+        self.turn()
+        self.assertEqual({'deleting': 6}, self.states())
+        self.goes_down(forced=True)
+        self.turn()
+        self.assertEqual({'deleting': 3, 'deleted': 3}, self.states())
+        self.assertEqual({'host-2'}, set(self.placement.claimed_hosts()))
 
 
 class TestCancel(ConductorTestCase):

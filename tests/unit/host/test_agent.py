@@ -589,6 +589,32 @@ class TestSince(AgentTestCase):
         self.assertEqual({}, self.agent._looks)
 
 
+class TestStrays(AgentTestCase):
+    def test_one_that_has_gone_to_another_host(self):
+        uuids = self.accept(3)
+        for uuid in uuids:
+            self.docker[uuid] = running()
+        with db.writer() as session:
+            table = db.Member.__table__
+            for uuid, host in zip(uuids, ('host-2', None), strict=False):
+                session.execute(
+                    table.update()
+                    .where(table.c.container_uuid == uuid)
+                    .values(host=host)
+                )
+        self.docker['nobodys'] = running()
+        self.turn()
+        # What Zun does not know may be wanted yet.
+        self.assertEqual({uuids[2], 'nobodys'}, set(self.docker))
+        # Only when the engine is heard of again.
+        self.docker[uuids[0]] = running()
+        self.turn()
+        self.assertIn(uuids[0], self.docker)
+        self.agent.missed(self.now)
+        self.turn()
+        self.assertNotIn(uuids[0], self.docker)
+
+
 class TestFailures(AgentTestCase):
     def test_is_tried_again_and_then_fails(self):
         (uuid,) = self.accept(1, max_attempts=2)
