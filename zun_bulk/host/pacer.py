@@ -90,7 +90,7 @@ KEPT = 0.5
 CHANGE = 2.0
 CHANGE_DEVIATIONS = 5.0
 #: A window that takes this many times as long as it should is ended.
-LATE = 3.0
+LATE = 2.25
 #: Part of the limit that is left after a cut.
 HARD_CUT = 0.5
 SOFT_CUT = 0.9
@@ -231,7 +231,7 @@ class AdaptiveLimit:
         else:
             self._area += min(in_flight, self.limit) * (now - self._at)
         self._at = now
-        known = self._known.get(self.limit)
+        known = self._known.get(self.limit) or self._known.get(self._home)
         if known and (now - self._since) * known.rate > LATE * self._size():
             self._close(now)
 
@@ -320,19 +320,24 @@ class AdaptiveLimit:
 
     def _has_changed(self, now, done, seconds):
         """Look whether the host is another one; if so, adapt to that."""
+        tried = self.limit not in (self._home, self._former)
+        home = self._known.get(self._home)
+        if tried and home:
+            change, deviation = self._change(home, done, seconds)
+            if change < 1 and _is_change(change, deviation):
+                # The limit is too high, or its host is another one: fewer
+                # are right for both, and the way back up will tell.
+                self._note(done, seconds)
+                self.limit = min(self.limit, self._home)
+                self._slower(now, home.rate, done / seconds)
+                return True
         known = self._known.get(self.limit)
         if not known:
             return False
-        # At least one half, for a host that has done nothing.
-        change = max(done, 0.5) / (known.rate * seconds)
-        counted = max(done, known.rate * seconds)
-        variance = 1 / counted + 1 / known.starts
-        deviation = math.sqrt(self._noise * variance)
+        change, deviation = self._change(known, done, seconds)
         # One window of another limit tells of that limit, not of the host.
-        other = self.limit not in (self._home, self._former)
-        if other or abs(math.log(change)) < max(
-            math.log(CHANGE), CHANGE_DEVIATIONS * deviation
-        ):
+        if tried or not _is_change(change, deviation):
+            variance = deviation * deviation / self._noise
             self._noise_windows = min(self._noise_windows + 1, NOISE_MEMORY)
             self._noise += (
                 min(NOISE_MOST, (change - 1) ** 2 / variance) - self._noise
@@ -347,13 +352,26 @@ class AdaptiveLimit:
         known.seen = self._windows
         known.starts = max(1.0, done)
         if change < 1:
-            self._cut(
-                now,
-                HARD_CUT,
-                'the rate fell from %.2f to %.2f starts a second'
-                % (before, known.rate),
-            )
+            self._slower(now, before, known.rate)
         return True
+
+    def _change(self, known, done, seconds):
+        """How many times the known rate this is, and by how much it is off.
+
+        :returns: (ratio, standard deviation of its logarithm).
+        """
+        due = known.rate * seconds
+        # At least one half, for a host that has done nothing.
+        change = max(done, 0.5) / due
+        variance = 1 / max(done, due) + 1 / known.starts
+        return change, math.sqrt(self._noise * variance)
+
+    def _slower(self, now, before, rate):
+        self._cut(
+            now,
+            HARD_CUT,
+            'the rate fell from %.2f to %.2f starts a second' % (before, rate),
+        )
 
     def _note(self, done, seconds, penalty=False):
         """Remember what was done under the limit, or is taken to be."""
@@ -445,6 +463,12 @@ class AdaptiveLimit:
         self._open(now)
         self.last_cut = now, why
         self._tell('limit %d, was %d: %s' % (self.limit, before, why))
+
+
+def _is_change(change, deviation):
+    return abs(math.log(change)) >= max(
+        math.log(CHANGE), CHANGE_DEVIATIONS * deviation
+    )
 
 
 class TokenBucket:

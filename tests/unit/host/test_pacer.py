@@ -385,3 +385,27 @@ class TestSlowedHost(base.BaseTestCase):
         # 9.9 a second is what the best limit gives.
         self.assertGreater(sum(rates) / len(rates), 0.95 * 9.9)
         self.assertGreater(min(rates), 0.75 * 9.9)
+
+    def test_of_a_host_that_does_four_a_second(self):
+        late = 0
+        for seed in range(20):
+            rng = random.Random(seed)
+            told = []
+            limit = pacer.AdaptiveLimit(32, told.append)
+            host = host_model.EmulatedHost(
+                host_model.HostModel(
+                    lambda flying, containers: (
+                        0.45 * host_model.measured(flying, containers)
+                    ),
+                    phases=((20 + seed, 1.0), (100, 0.25)),
+                ),
+                pacer.Pacer(limit, rng),
+                rng,
+            )
+            host.run(10**6, until=20 + seed)
+            before = limit.limit
+            told.clear()
+            host.run(10**6, until=30 + seed)
+            # Or what was tried is given up without a word, being more.
+            late += not told and limit.limit >= before
+        self.assertLessEqual(late, 2)
