@@ -18,8 +18,11 @@ one, up to where that looks for a host; a conductor does the rest.
 
 import contextlib
 import copy
+import hashlib
+import json
 
 from neutronclient.common import exceptions as neutron_exceptions
+from oslo_db import exception as db_exc
 from oslo_serialization import jsonutils
 from oslo_utils import strutils
 from oslo_utils import timeutils
@@ -49,6 +52,14 @@ MAX_ROWS_SIZE = 64 * 1024 * 1024
 #: Bytes in MySQL's TEXT, which Zun's JSON columns are.
 _MAX_TEXT = 65535
 
+#: What a request means that does not say otherwise.
+_DEFAULTS = {
+    'run': True,
+    'max_attempts': 3,
+    'on_failure': OnFailure.PAUSE,
+    'placement': {'policy': 'spread'},
+}
+
 _LABEL_BULK = templates.LABEL_PREFIX + 'bulk'
 _LABEL_INDEX = templates.LABEL_PREFIX + 'index'
 
@@ -56,10 +67,71 @@ _LABEL_INDEX = templates.LABEL_PREFIX + 'index'
 def accept(context, body):
     """Check a bulk and write it with all its containers.
 
-    :param body: the request body, checked against its schema.
+    :param body: the request body, checked against its schema. If it has a
+        client_token with which the project has made a bulk already, nothing
+        is written.
     :returns: the bulk's uuid; what it stands for is committed.
     :raises: ZunException with the code of the response; nothing is written.
     """
+    body = dict(_DEFAULTS, **body)
+    body['placement'] = dict(_DEFAULTS['placement'], **body['placement'])
+    if 'client_token' not in body:
+        return _accept(context, body)
+    request_hash = _hash(body)
+    uuid = _accepted(context, body['client_token'], request_hash)
+    if uuid is not None:
+        return uuid
+    try:
+        return _accept(context, body, request_hash)
+    except (exception.ZunException, db_exc.DBDuplicateEntry):
+        # The same request may have come meanwhile, and have taken the token,
+        # the names or the quota.
+        uuid = _accepted(context, body['client_token'], request_hash)
+        if uuid is None:
+            raise
+        return uuid
+
+
+def _accepted(context, client_token, request_hash):
+    """:returns: the uuid of the bulk that a token has made, or None.
+
+    :raises: Conflict (409) if another request has made it.
+    """
+    bulk = db_api.get_bulk_of_token(context.project_id, client_token)
+    if bulk is None:
+        return None
+    if bulk.request_hash != request_hash:
+        raise exception.Conflict(
+            'client_token: bulk %s was made with it by a request with another '
+            'body.' % bulk.uuid
+        )
+    return bulk.uuid
+
+
+def _hash(body):
+    """Tell requests apart: the same for two that ask for the same.
+
+    What has its default does not count, so that a field that a later release
+    adds changes nothing.
+
+    :param body: the request body with its defaults.
+    """
+    said = {
+        key: value
+        for key, value in body.items()
+        if key != 'client_token' and value != _DEFAULTS.get(key)
+    }
+    said['template'] = _without_nulls(body['template'])
+    text = json.dumps(said, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_nulls(template):
+    """Zun takes null for most fields and stumbles over some."""
+    return {key: value for key, value in template.items() if value is not None}
+
+
+def _accept(context, body, request_hash=None):
     count, template = body['count'], body['template']
     if count > CONF.zun_bulk.max_members:
         raise exception.ValidationError(
@@ -68,12 +140,7 @@ def accept(context, body):
         )
     name = body.get('name') or templates.default_bulk_name(template)
     templates.check(template, name, count)
-    # Zun takes null for most fields and stumbles over some.
-    wanted = {
-        key: copy.deepcopy(value)
-        for key, value in template.items()
-        if value is not None
-    }
+    wanted = copy.deepcopy(_without_nulls(template))
     _enforce_policies(context, wanted)
     _check_host(context, wanted)
     container = _container(context, wanted)
@@ -92,12 +159,14 @@ def accept(context, body):
         'project_id': context.project_id,
         'user_id': context.user_id,
         'request_id': context.request_id,
+        'client_token': body.get('client_token'),
+        'request_hash': request_hash,
         'status': BulkStatus.BUILDING,
         'count': count,
-        'run': body.get('run', True),
-        'max_attempts': body.get('max_attempts', 3),
-        'on_failure': body.get('on_failure', OnFailure.PAUSE),
-        'placement': dict({'policy': 'spread'}, **body.get('placement', {})),
+        'run': body['run'],
+        'max_attempts': body['max_attempts'],
+        'on_failure': body['on_failure'],
+        'placement': body['placement'],
         'template': template,
         'spec': {
             'requested_networks': networks,

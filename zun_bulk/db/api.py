@@ -117,6 +117,8 @@ def accept_bulk(bulk, members, containers, actions):
         where Zun's own type would make an empty list of None.
     :param actions: list of dicts of columns of Zun's container_actions;
         zun-compute leaves a container in Creating for ever without them.
+    :raises: DBDuplicateEntry if the project has a bulk with this
+        client_token; nothing is written.
     """
     now = timeutils.utcnow()
     with writer() as session:
@@ -160,6 +162,17 @@ def get_bulk(ident, project_id=None):
             'instead.' % ident
         )
     return found[0]
+
+
+def get_bulk_of_token(project_id, client_token):
+    """Find the bulk that was asked for with a token. None if there is none."""
+    with reader() as session:
+        return session.scalars(
+            sa.select(Bulk).where(
+                Bulk.project_id == project_id,
+                Bulk.client_token == client_token,
+            )
+        ).first()
 
 
 def list_bulks(

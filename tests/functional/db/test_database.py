@@ -30,6 +30,7 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from tests.functional.db import servers
+from tests.threads import at_once
 from zun_bulk.db import api
 from zun_bulk.db import migration
 from zun_bulk.db import models
@@ -39,35 +40,6 @@ from zun_bulk.db.models import MemberState
 
 
 THREADS = 8
-
-
-def at_once(functions):
-    """Call functions at the same time, in a thread each.
-
-    :returns: what they returned; what one of them raised is raised.
-    """
-    barrier = threading.Barrier(len(functions))
-    results = [None] * len(functions)
-    errors = []
-
-    def call(number, function):
-        try:
-            barrier.wait(timeout=60)
-            results[number] = function()
-        except Exception as exc:
-            errors.append(exc)
-
-    threads = [
-        threading.Thread(target=call, args=item, daemon=True)
-        for item in enumerate(functions)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 class DatabaseTests:
@@ -266,6 +238,44 @@ class DatabaseTests:
                 )
             ],
         )
+
+    def test_one_of_many_takes_a_token(self):
+        engine = self.use_database()
+
+        def contender():
+            rows = database.rows(20, client_token='once', request_hash='a')
+            try:
+                api.accept_bulk(*rows)
+            except db_exc.DBDuplicateEntry:
+                return None
+            return rows[0]['uuid']
+
+        made = [uuid for uuid in at_once([contender] * THREADS) if uuid]
+        self.assertEqual(1, len(made))
+        self.assertEqual(
+            made[0], api.get_bulk_of_token('project-1', 'once').uuid
+        )
+        self.assertEqual(
+            [1, 20, 20],
+            [
+                self.count(engine, model)
+                for model in (models.Bulk, Member, zun_models.Container)
+            ],
+        )
+
+    def test_tokens_that_differ_in_case(self):
+        self.use_database()
+        uuids = {
+            token: database.accept(1, client_token=token)[0].uuid
+            for token in ('once', 'Once', None)
+        }
+        database.accept(1, client_token=None)
+        database.accept(1, client_token='once', project_id='project-2')
+        for token in ('once', 'Once'):
+            self.assertEqual(
+                uuids[token], api.get_bulk_of_token('project-1', token).uuid
+            )
+        self.assertIsNone(api.get_bulk_of_token('project-1', 'ONCE'))
 
     def test_one_of_many_moves_a_member(self):
         self.use_database()

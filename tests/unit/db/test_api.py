@@ -154,6 +154,37 @@ class TestAccept(DatabaseTestCase):
         self.assertRaises(db_exc.DBError, api.accept_bulk, *rows)
         self.assertEqual(before, self.dump())
 
+    def test_a_token_is_taken_once_in_a_project(self):
+        bulk, _members = database.accept(1, client_token='once')
+        before = self.dump()
+        self.assertRaises(
+            db_exc.DBDuplicateEntry, database.accept, 2, client_token='once'
+        )
+        self.assertEqual(before, self.dump())
+        other, _members = database.accept(
+            1, client_token='once', project_id='project-2'
+        )
+        database.accept(1)
+        database.accept(1)
+        for project, ident in (
+            ('project-1', bulk.id),
+            ('project-2', other.id),
+        ):
+            self.assertEqual(ident, api.get_bulk_of_token(project, 'once').id)
+        self.assertIsNone(api.get_bulk_of_token('project-3', 'once'))
+
+    def test_a_token_goes_with_its_bulk(self):
+        bulk, members = database.accept(1, client_token='once')
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual(
+            bulk.id, api.get_bulk_of_token('project-1', 'once').id
+        )
+        epoch = self.owned(bulk)
+        api.move_members(api.list_members(bulk.id), MemberState.DELETED)
+        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        self.assertIsNone(api.get_bulk_of_token('project-1', 'once'))
+        database.accept(1, client_token='once')
+
 
 class TestRead(DatabaseTestCase):
     def test_by_uuid_and_by_name(self):
