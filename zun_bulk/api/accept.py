@@ -60,6 +60,14 @@ _DEFAULTS = {
     'placement': {'policy': 'spread'},
 }
 
+#: Zun's quotas, as people call them.
+_RESOURCES = {
+    'containers': 'containers',
+    'cpu': 'cpu',
+    'memory': 'memory in MB',
+    'disk': 'disk in GB',
+}
+
 _LABEL_BULK = templates.LABEL_PREFIX + 'bulk'
 _LABEL_INDEX = templates.LABEL_PREFIX + 'index'
 
@@ -144,7 +152,11 @@ def _accept(context, body, request_hash=None):
     _enforce_policies(context, wanted)
     _check_host(context, wanted)
     container = _container(context, wanted)
-    _check_quotas(context, container, count)
+    check_usage = _quota_check(context, container, count)
+    if check_usage is not None:
+        # Neutron need not be asked for what cannot be. What counts is the
+        # look that is taken as the rows are written.
+        check_usage(db_api.usage(context.project_id))
     with _naming('nets'):
         networks = _requested_networks(context, wanted.get('nets', []))
 
@@ -196,7 +208,7 @@ def _accept(context, body, request_hash=None):
         )
         for row in rows
     ]
-    db_api.accept_bulk(bulk, members, rows, actions)
+    db_api.accept_bulk(bulk, members, rows, actions, check_usage)
     return uuid
 
 
@@ -341,21 +353,51 @@ def _requested_networks(context, nets):
     return networks
 
 
-def _check_quotas(context, container, count):
-    """:raises: OverQuota (403) if not all members fit"""
-    deltas = {
-        'containers': 1,
-        'cpu': container['cpu'] or 0,
-        'memory': int(container['memory']),
-        'disk': container['disk'] or 0,
+def _quota_check(context, container, count):
+    """Make what tells whether a bulk fits into its project's quotas.
+
+    :returns: function of {quota: used} that raises OverQuota (403) if not
+        all members fit; None where there is no limit.
+    """
+    quotas = quota.QUOTAS.get_project_quotas(
+        context, context.project_id, usages=False
+    )
+    limits = {name: quotas[name]['limit'] for name in _RESOURCES}
+    # None and -1 stand for no limit.
+    limits = {
+        name: limit
+        for name, limit in limits.items()
+        if limit is not None and limit >= 0
     }
-    # Databases sum to int, float or Decimal; Zun compares int and float only.
-    totals = {
-        name: float(quota.QUOTAS.count(context, name, context.project_id))
-        + count * delta
-        for name, delta in deltas.items()
+    asked = {
+        'containers': count,
+        'cpu': count * (container['cpu'] or 0),
+        'memory': count * int(container['memory']),
+        'disk': count * (container['disk'] or 0),
     }
-    quota.QUOTAS.limit_check(context, context.project_id, **totals)
+
+    def check(used):
+        overs = [
+            '%s (%s used, %s asked for, %s allowed)'
+            % (
+                _RESOURCES[name],
+                _number(used[name]),
+                _number(asked[name]),
+                _number(limit),
+            )
+            for name, limit in limits.items()
+            # Parts of a CPU are binary fractions.
+            if round(used[name] + asked[name], 3) > limit
+        ]
+        if overs:
+            raise exception.OverQuota(overs=', '.join(overs))
+
+    return check if limits else None
+
+
+def _number(value):
+    """A number as people write it, without what floats add."""
+    return ('%.3f' % value).rstrip('0').rstrip('.')
 
 
 def _container_rows(container, bulk_uuid, count, name_pattern):

@@ -248,6 +248,26 @@ class Member(Base):
     finished_at = sa.Column(sa.DateTime)
 
 
+class Project(Base):
+    """A project that has a quota: what its bulks are accepted under, in turn.
+
+    A row for each project that has ever made a bulk.
+    """
+
+    __tablename__ = 'zun_bulk_project'
+    __table_args__ = (
+        sa.UniqueConstraint(
+            'project_id', name='uniq_zun_bulk_project0project_id'
+        ),
+        TABLE_OPTIONS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    project_id = sa.Column(sa.String(255), nullable=False)
+    #: Bulks so far. Who counts one has the row for itself until it commits.
+    accepted = sa.Column(sa.Integer, nullable=False, default=0)
+
+
 #: Who holds a host where it is none of its gates.
 OPERATOR = 'operator'
 

@@ -26,6 +26,7 @@ import fixtures
 from oslo_db import exception as db_exc
 from oslotest import base
 import sqlalchemy as sa
+from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
@@ -86,6 +87,7 @@ class DatabaseTests:
                 'zun_bulk_bulk',
                 'zun_bulk_member',
                 'zun_bulk_host',
+                'zun_bulk_project',
                 migration.VERSION_TABLE,
             },
             set(sa.inspect(engine).get_table_names()),
@@ -261,6 +263,65 @@ class DatabaseTests:
                 self.count(engine, model)
                 for model in (models.Bulk, Member, zun_models.Container)
             ],
+        )
+
+    def test_many_at_the_edge_of_a_quota(self):
+        engine = self.use_database()
+        seen = []
+
+        def check(used):
+            seen.append(used['containers'])
+            if used['containers'] + 3 > 10:
+                raise exception.OverQuota(overs='containers')
+
+        def contender():
+            rows = database.rows(3)
+            for row in rows[2]:
+                row.update(cpu=0.1, memory='512', disk=2)
+            try:
+                api.accept_bulk(*rows, check)
+            except exception.OverQuota:
+                return False
+            return True
+
+        accepted = at_once([contender] * 50)
+        self.assertEqual(3, accepted.count(True))
+        self.assertEqual([0, 3, 6] + [9] * 47, sorted(seen))
+        self.assertEqual(
+            [3, 9, 9, 9],
+            [
+                self.count(engine, model)
+                for model in (
+                    models.Bulk,
+                    Member,
+                    zun_models.Container,
+                    zun_models.ContainerAction,
+                )
+            ],
+        )
+        used = []
+        api.accept_bulk(*database.rows(1), used.append)
+        self.assertAlmostEqual(0.9, used[0].pop('cpu'), 5)
+        self.assertEqual(
+            {'containers': 9, 'memory': 4608, 'disk': 18}, used[0]
+        )
+        # Another project's turn is another one.
+        api.accept_bulk(*database.rows(1, project_id='project-2'), check)
+        self.assertEqual(0, seen[-1])
+
+    def test_a_repetition_at_the_edge_of_a_quota(self):
+        self.use_database()
+        rows = database.rows(3, client_token='once')
+        api.accept_bulk(*rows, lambda used: None)
+
+        def check(used):
+            raise exception.OverQuota(overs='containers')
+
+        self.assertRaises(
+            db_exc.DBDuplicateEntry,
+            api.accept_bulk,
+            *database.rows(3, client_token='once'),
+            check,
         )
 
     def test_tokens_that_differ_in_case(self):

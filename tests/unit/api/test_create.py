@@ -1021,6 +1021,111 @@ class TestQuotas(base.ApiTestCase):
     def test_without_limits(self):
         self.config(group='quota', driver='zun.common.quota.NoopQuotaDriver')
         self.create(count=50)
+        self.assertEqual([], self.rows(models.Project))
+
+    def test_what_the_message_says(self):
+        self.config(group='quota', containers=10, cpu=2, memory=1000, disk=100)
+        template = {'image': 'busybox', 'cpu': 0.3, 'memory': '64', 'disk': 8}
+        self.create(count=4, template=template)
+        error = self.create(count=7, template=template, status=403)
+        self.assertEqual(
+            'Quota exceeded for resources: containers (4 used, 7 asked for, '
+            '10 allowed), cpu (1.2 used, 2.1 asked for, 2 allowed)',
+            error['errors'][0]['detail'],
+        )
+        error = self.create(
+            count=6,
+            template={'image': 'busybox', 'cpu': 0.1, 'disk': 12},
+            status=403,
+        )
+        self.assertEqual(
+            'Quota exceeded for resources: memory in MB (256 used, 3072 asked '
+            'for, 1000 allowed), disk in GB (32 used, 72 asked for, 100 '
+            'allowed)',
+            error['errors'][0]['detail'],
+        )
+
+    def test_parts_of_a_cpu_add_up(self):
+        self.config(group='quota', cpu=1)
+        template = {'image': 'busybox', 'cpu': 0.1}
+        for _number in range(10):
+            self.create(count=1, template=template)
+        self.create(count=1, template=template, status=403)
+
+    def test_of_the_project_and_of_its_class(self):
+        context = zun_context.get_admin_context()
+        objects.QuotaClass(
+            context, class_name='default', resource='containers', hard_limit=3
+        ).create(context)
+        objects.Quota(
+            context,
+            project_id='project-2',
+            resource='containers',
+            hard_limit=5,
+        ).create(context)
+        self.refuse('3 allowed', status=403, count=4)
+        self.create(count=3)
+        self.create(count=5, request={'project': 'project-2'})
+
+    def test_no_limit_of_its_own(self):
+        self.config(group='quota', containers=3)
+        context = zun_context.get_admin_context()
+        objects.Quota(
+            context,
+            project_id='project-1',
+            resource='containers',
+            hard_limit=None,
+        ).create(context)
+        self.create(count=4)
+
+    def test_many_at_once_at_the_edge(self):
+        self.config(group='quota', containers=20)
+        responses = threads.at_once(
+            [
+                lambda: self.request(
+                    '/v1/bulks',
+                    'POST',
+                    {'count': 3, 'template': {'image': 'busybox'}},
+                )
+            ]
+            * 20
+        )
+        self.assertEqual(
+            [202] * 6 + [403] * 14,
+            sorted(response.status_int for response in responses),
+        )
+        self.assertEqual(18, len(self.rows(zun_models.Container)))
+        for response in responses:
+            if response.status_int == 403:
+                self.assertIn(
+                    'containers (18 used, 3 asked for, 20 allowed)',
+                    response.json['errors'][0]['detail'],
+                )
+
+    def test_a_repetition_needs_no_room(self):
+        self.config(group='quota', containers=3)
+        uuids = threads.at_once(
+            [lambda: self.create(count=3, client_token='once')['uuid']] * 10
+        )
+        self.assertEqual(1, len(set(uuids)))
+
+    def test_what_does_not_fit_burns_no_token(self):
+        self.config(group='quota', containers=3)
+        self.refuse('containers', status=403, count=4, client_token='once')
+        self.create(count=3, client_token='once')
+
+    def test_what_is_gone_makes_room(self):
+        self.config(group='quota', containers=3)
+        bulk = self.create(count=3)
+        self.create(count=1, status=403)
+        self.request('/v1/bulks/' + bulk['uuid'], 'DELETE', status=202)
+        # Not yet: the containers are there.
+        self.create(count=1, status=403)
+        db_api.delete_containers(
+            [row['uuid'] for row in self.rows(zun_models.Container)][:1]
+        )
+        self.create(count=1)
+        self.create(count=1, status=403)
 
 
 @ddt.ddt
