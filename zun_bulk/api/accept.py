@@ -18,8 +18,11 @@ one, up to where that looks for a host; a conductor does the rest.
 
 import contextlib
 import copy
+import hashlib
+import json
 
 from neutronclient.common import exceptions as neutron_exceptions
+from oslo_db import exception as db_exc
 from oslo_serialization import jsonutils
 from oslo_utils import strutils
 from oslo_utils import timeutils
@@ -49,6 +52,22 @@ MAX_ROWS_SIZE = 64 * 1024 * 1024
 #: Bytes in MySQL's TEXT, which Zun's JSON columns are.
 _MAX_TEXT = 65535
 
+#: What a request means that does not say otherwise.
+_DEFAULTS = {
+    'run': True,
+    'max_attempts': 3,
+    'on_failure': OnFailure.PAUSE,
+    'placement': {'policy': 'spread'},
+}
+
+#: Zun's quotas, as people call them.
+_RESOURCES = {
+    'containers': 'containers',
+    'cpu': 'cpu',
+    'memory': 'memory in MB',
+    'disk': 'disk in GB',
+}
+
 _LABEL_BULK = templates.LABEL_PREFIX + 'bulk'
 _LABEL_INDEX = templates.LABEL_PREFIX + 'index'
 
@@ -56,10 +75,71 @@ _LABEL_INDEX = templates.LABEL_PREFIX + 'index'
 def accept(context, body):
     """Check a bulk and write it with all its containers.
 
-    :param body: the request body, checked against its schema.
+    :param body: the request body, checked against its schema. If it has a
+        client_token with which the project has made a bulk already, nothing
+        is written.
     :returns: the bulk's uuid; what it stands for is committed.
     :raises: ZunException with the code of the response; nothing is written.
     """
+    body = dict(_DEFAULTS, **body)
+    body['placement'] = dict(_DEFAULTS['placement'], **body['placement'])
+    if 'client_token' not in body:
+        return _accept(context, body)
+    request_hash = _hash(body)
+    uuid = _accepted(context, body['client_token'], request_hash)
+    if uuid is not None:
+        return uuid
+    try:
+        return _accept(context, body, request_hash)
+    except (exception.ZunException, db_exc.DBDuplicateEntry):
+        # The same request may have come meanwhile, and have taken the token,
+        # the names or the quota.
+        uuid = _accepted(context, body['client_token'], request_hash)
+        if uuid is None:
+            raise
+        return uuid
+
+
+def _accepted(context, client_token, request_hash):
+    """:returns: the uuid of the bulk that a token has made, or None.
+
+    :raises: Conflict (409) if another request has made it.
+    """
+    bulk = db_api.get_bulk_of_token(context.project_id, client_token)
+    if bulk is None:
+        return None
+    if bulk.request_hash != request_hash:
+        raise exception.Conflict(
+            'client_token: bulk %s was made with it by a request with another '
+            'body.' % bulk.uuid
+        )
+    return bulk.uuid
+
+
+def _hash(body):
+    """Tell requests apart: the same for two that ask for the same.
+
+    What has its default does not count, so that a field that a later release
+    adds changes nothing.
+
+    :param body: the request body with its defaults.
+    """
+    said = {
+        key: value
+        for key, value in body.items()
+        if key != 'client_token' and value != _DEFAULTS.get(key)
+    }
+    said['template'] = _without_nulls(body['template'])
+    text = json.dumps(said, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_nulls(template):
+    """Zun takes null for most fields and stumbles over some."""
+    return {key: value for key, value in template.items() if value is not None}
+
+
+def _accept(context, body, request_hash=None):
     count, template = body['count'], body['template']
     if count > CONF.zun_bulk.max_members:
         raise exception.ValidationError(
@@ -68,16 +148,15 @@ def accept(context, body):
         )
     name = body.get('name') or templates.default_bulk_name(template)
     templates.check(template, name, count)
-    # Zun takes null for most fields and stumbles over some.
-    wanted = {
-        key: copy.deepcopy(value)
-        for key, value in template.items()
-        if value is not None
-    }
+    wanted = copy.deepcopy(_without_nulls(template))
     _enforce_policies(context, wanted)
     _check_host(context, wanted)
     container = _container(context, wanted)
-    _check_quotas(context, container, count)
+    check_usage = _quota_check(context, container, count)
+    if check_usage is not None:
+        # Neutron need not be asked for what cannot be. What counts is the
+        # look that is taken as the rows are written.
+        check_usage(db_api.usage(context.project_id))
     with _naming('nets'):
         networks = _requested_networks(context, wanted.get('nets', []))
 
@@ -92,12 +171,14 @@ def accept(context, body):
         'project_id': context.project_id,
         'user_id': context.user_id,
         'request_id': context.request_id,
+        'client_token': body.get('client_token'),
+        'request_hash': request_hash,
         'status': BulkStatus.BUILDING,
         'count': count,
-        'run': body.get('run', True),
-        'max_attempts': body.get('max_attempts', 3),
-        'on_failure': body.get('on_failure', OnFailure.PAUSE),
-        'placement': dict({'policy': 'spread'}, **body.get('placement', {})),
+        'run': body['run'],
+        'max_attempts': body['max_attempts'],
+        'on_failure': body['on_failure'],
+        'placement': body['placement'],
         'template': template,
         'spec': {
             'requested_networks': networks,
@@ -127,7 +208,7 @@ def accept(context, body):
         )
         for row in rows
     ]
-    db_api.accept_bulk(bulk, members, rows, actions)
+    db_api.accept_bulk(bulk, members, rows, actions, check_usage)
     return uuid
 
 
@@ -272,21 +353,51 @@ def _requested_networks(context, nets):
     return networks
 
 
-def _check_quotas(context, container, count):
-    """:raises: OverQuota (403) if not all members fit"""
-    deltas = {
-        'containers': 1,
-        'cpu': container['cpu'] or 0,
-        'memory': int(container['memory']),
-        'disk': container['disk'] or 0,
+def _quota_check(context, container, count):
+    """Make what tells whether a bulk fits into its project's quotas.
+
+    :returns: function of {quota: used} that raises OverQuota (403) if not
+        all members fit; None where there is no limit.
+    """
+    quotas = quota.QUOTAS.get_project_quotas(
+        context, context.project_id, usages=False
+    )
+    limits = {name: quotas[name]['limit'] for name in _RESOURCES}
+    # None and -1 stand for no limit.
+    limits = {
+        name: limit
+        for name, limit in limits.items()
+        if limit is not None and limit >= 0
     }
-    # Databases sum to int, float or Decimal; Zun compares int and float only.
-    totals = {
-        name: float(quota.QUOTAS.count(context, name, context.project_id))
-        + count * delta
-        for name, delta in deltas.items()
+    asked = {
+        'containers': count,
+        'cpu': count * (container['cpu'] or 0),
+        'memory': count * int(container['memory']),
+        'disk': count * (container['disk'] or 0),
     }
-    quota.QUOTAS.limit_check(context, context.project_id, **totals)
+
+    def check(used):
+        overs = [
+            '%s (%s used, %s asked for, %s allowed)'
+            % (
+                _RESOURCES[name],
+                _number(used[name]),
+                _number(asked[name]),
+                _number(limit),
+            )
+            for name, limit in limits.items()
+            # Parts of a CPU are binary fractions.
+            if round(used[name] + asked[name], 3) > limit
+        ]
+        if overs:
+            raise exception.OverQuota(overs=', '.join(overs))
+
+    return check if limits else None
+
+
+def _number(value):
+    """A number as people write it, without what floats add."""
+    return ('%.3f' % value).rstrip('0').rstrip('.')
 
 
 def _container_rows(container, bulk_uuid, count, name_pattern):

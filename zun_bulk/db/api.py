@@ -26,6 +26,7 @@ from oslo_db.sqlalchemy import utils as db_utils
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
 import sqlalchemy as sa
+from zun.common import consts
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
@@ -36,6 +37,7 @@ from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Host
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
+from zun_bulk.db.models import Project
 
 
 #: Our own, because Zun's is private to it and differs between releases.
@@ -106,8 +108,7 @@ def _parts(items):
 # ---------------------------------------------------------------- accepting
 
 
-@retry
-def accept_bulk(bulk, members, containers, actions):
+def accept_bulk(bulk, members, containers, actions, check_usage=None):
     """Write a bulk with all its rows in one transaction.
 
     :param bulk: dict of Bulk columns.
@@ -117,12 +118,32 @@ def accept_bulk(bulk, members, containers, actions):
         where Zun's own type would make an empty list of None.
     :param actions: list of dicts of columns of Zun's container_actions;
         zun-compute leaves a container in Creating for ever without them.
+    :param check_usage: function of what the project's containers use, as
+        ``usage`` tells it; what it raises ends the transaction. No other
+        bulk of the project is accepted meanwhile.
+    :raises: DBDuplicateEntry if the project has a bulk with this
+        client_token; nothing is written.
     """
+    rows = (bulk, members, containers, actions)
+    if not _accept_bulk(*rows, check_usage):
+        _add_project(bulk['project_id'])
+        _accept_bulk(*rows, check_usage)
+
+
+@retry
+def _accept_bulk(bulk, members, containers, actions, check_usage):
+    """:returns: False if the project has no row, and nothing is written."""
     now = timeutils.utcnow()
     with writer() as session:
+        if check_usage and not _lock_project(session, bulk['project_id'], now):
+            return False
         row = Bulk(created_at=now, **bulk)
         session.add(row)
+        # Before the usage: who has been overtaken by its own repetition is to
+        # learn that, and not that it left no room.
         session.flush()
+        if check_usage:
+            check_usage(_usage(session, bulk['project_id']))
         # Core inserts: executemany, one statement for all rows.
         session.execute(sa.insert(zun_models.Container.__table__), containers)
         session.execute(
@@ -135,6 +156,69 @@ def accept_bulk(bulk, members, containers, actions):
                 for member in members
             ],
         )
+    return True
+
+
+def _lock_project(session, project_id, now):
+    """Keep other bulks of a project waiting until the transaction ends.
+
+    By a write: Galera lets any number of SELECT ... FOR UPDATE through on
+    different nodes, and SQLite has no such thing.
+
+    :returns: False if the project has no row.
+    """
+    return bool(
+        session.execute(
+            sa.update(Project)
+            .where(Project.project_id == project_id)
+            .values(accepted=Project.accepted + 1, updated_at=now)
+            .execution_options(synchronize_session=False)
+        ).rowcount
+    )
+
+
+@retry
+def _add_project(project_id):
+    try:
+        with writer() as session:
+            session.add(
+                Project(
+                    project_id=project_id,
+                    accepted=0,
+                    created_at=timeutils.utcnow(),
+                )
+            )
+    except db_exc.DBDuplicateEntry:
+        return
+
+
+def usage(project_id):
+    """Count what Zun counts for its quotas.
+
+    :returns: {quota: number}, memory in MB and disk in GB.
+    """
+    with reader() as session:
+        return _usage(session, project_id)
+
+
+def _usage(session, project_id):
+    table = zun_models.Container.__table__
+    row = session.execute(
+        sa.select(
+            sa.func.count().label('containers'),
+            sa.func.sum(table.c.cpu).label('cpu'),
+            # Zun keeps it as text, of which PostgreSQL makes no sum.
+            sa.func.sum(sa.cast(table.c.memory, sa.BigInteger)).label(
+                'memory'
+            ),
+            sa.func.sum(table.c.disk).label('disk'),
+        ).where(
+            table.c.project_id == project_id,
+            table.c.container_type == consts.TYPE_CONTAINER,
+        )
+    ).one()
+    # Sums come as int, float or Decimal, and as None of no rows.
+    return {name: float(value or 0) for name, value in row._mapping.items()}
 
 
 # ------------------------------------------------------------------ reading
@@ -160,6 +244,17 @@ def get_bulk(ident, project_id=None):
             'instead.' % ident
         )
     return found[0]
+
+
+def get_bulk_of_token(project_id, client_token):
+    """Find the bulk that was asked for with a token. None if there is none."""
+    with reader() as session:
+        return session.scalars(
+            sa.select(Bulk).where(
+                Bulk.project_id == project_id,
+                Bulk.client_token == client_token,
+            )
+        ).first()
 
 
 def list_bulks(

@@ -138,6 +138,13 @@ class Bulk(Base):
     __tablename__ = 'zun_bulk_bulk'
     __table_args__ = (
         sa.UniqueConstraint('uuid', name='uniq_zun_bulk_bulk0uuid'),
+        # An index, for SQLite adds no constraint to a table that is there.
+        sa.Index(
+            'uniq_zun_bulk_bulk0project_id0client_token',
+            'project_id',
+            'client_token',
+            unique=True,
+        ),
         sa.Index('zun_bulk_bulk_project_idx', 'project_id', 'name'),
         sa.Index('zun_bulk_bulk_status_idx', 'status'),
         TABLE_OPTIONS,
@@ -150,6 +157,17 @@ class Bulk(Base):
     user_id = sa.Column(sa.String(255), nullable=False)
     #: The request that made it: Zun looks its container actions up by this.
     request_id = sa.Column(sa.String(255), nullable=False)
+    #: What the client calls its request, once in a project. MySQL would take
+    #: two that differ in case for one.
+    client_token = sa.Column(
+        sa.String(64).with_variant(
+            mysql.VARCHAR(64, charset='ascii', collation='ascii_bin'),
+            'mysql',
+            'mariadb',
+        )
+    )
+    #: Of the request that has a token: SHA-256 in hexadecimal.
+    request_hash = sa.Column(sa.String(64))
     status = sa.Column(sa.String(20), nullable=False)
     status_reason = sa.Column(Reason)
     count = sa.Column(sa.Integer, nullable=False)
@@ -228,6 +246,26 @@ class Member(Base):
     started_at = sa.Column(sa.DateTime)
     #: When it reached running or failed.
     finished_at = sa.Column(sa.DateTime)
+
+
+class Project(Base):
+    """A project that has a quota: what its bulks are accepted under, in turn.
+
+    A row for each project that has ever made a bulk.
+    """
+
+    __tablename__ = 'zun_bulk_project'
+    __table_args__ = (
+        sa.UniqueConstraint(
+            'project_id', name='uniq_zun_bulk_project0project_id'
+        ),
+        TABLE_OPTIONS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    project_id = sa.Column(sa.String(255), nullable=False)
+    #: Bulks so far. Who counts one has the row for itself until it commits.
+    accepted = sa.Column(sa.Integer, nullable=False, default=0)
 
 
 #: Who holds a host where it is none of its gates.

@@ -16,6 +16,7 @@ import argparse
 import math
 import time
 import types
+import uuid
 
 from cliff import columns as cliff_columns
 from osc_lib import exceptions
@@ -349,6 +350,13 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
             help='Pause when what fails shows that more will, or go on '
             'whatever fails (default: pause)',
         )
+        parser.add_argument(
+            '--client-token',
+            metavar='<token>',
+            help='Name of this request. Sent again with the same one, a '
+            'request makes no second bulk but gets the first (default: '
+            'random)',
+        )
         add_wait_options(
             parser,
             'Wait until every container runs or has failed; exit non-zero if '
@@ -359,10 +367,22 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
     def take_action(self, parsed_args):
         check_wait_options(parsed_args)
         bulks = bulk_client(self)
-        bulk = bulks.create(self._body(parsed_args))
+        bulk = self._create(bulks, self._body(parsed_args))
         if parsed_args.wait:
             bulk = self._wait(bulks, bulk, parsed_args.wait_timeout)
         return show(bulk)
+
+    def _create(self, bulks, body):
+        try:
+            return bulks.create(body, progress.Reporter(self.app.stderr).note)
+        except client.ApiError as e:
+            if not e.unanswered:
+                raise
+            raise exceptions.CommandError(
+                f'{e}\nThere may be a bulk nevertheless. The same command '
+                f'with --client-token {body["client_token"]} shows it, or '
+                'makes it if there is none.'
+            ) from e
 
     @staticmethod
     def _body(parsed_args):
@@ -370,6 +390,9 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
             'count': parsed_args.count,
             'template': _template(parsed_args),
             'run': not parsed_args.no_run,
+            'client_token': parsed_args.client_token
+            if parsed_args.client_token is not None
+            else str(uuid.uuid4()),
         }
         if parsed_args.bulk_name is not None:
             body['name'] = parsed_args.bulk_name

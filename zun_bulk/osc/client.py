@@ -13,6 +13,7 @@
 """The bulk API as the commands see it, on top of Zun's own client."""
 
 import copy
+import time
 from urllib import parse
 
 from keystoneauth1 import exceptions as ksa_exceptions
@@ -27,8 +28,14 @@ API_VERSION = 'container-bulk 1.0'
 COLLECTION = '/v1/bulks'
 
 #: Seconds until a GET that brings nothing is given up. The creating POST has
-#: no such limit: who gave it up would not know whether there is a bulk.
+#: no such limit: one more would only wait for the same.
 READ_TIMEOUT = 60
+
+#: Seconds before each repetition of the creating POST.
+CREATE_DELAYS = (1, 2, 4, 8)
+
+#: What a proxy answers for a server that it cannot reach.
+_OF_PROXIES = (502, 503, 504)
 
 #: The last but one is Keystone's: Zun's client has errors of its own.
 _NO_ANSWER = (
@@ -42,12 +49,14 @@ _NO_ANSWER = (
 class ApiError(exceptions.CommandError):
     """The bulk API refused a request or gave no answer.
 
-    :ivar status: its HTTP status, None if there was no answer
+    :ivar status: its HTTP status, None if there was no answer of the API
+    :ivar unanswered: whether the API may have done what it was asked for
     """
 
-    def __init__(self, message, status=None):
+    def __init__(self, message, status=None, unanswered=False):
         super().__init__(message)
         self.status = status
+        self.unanswered = unanswered
 
     @property
     def transient(self):
@@ -92,12 +101,26 @@ class BulkClient:
         self._http = copy.copy(container_client.http_client)
         self._http.api_version = api_versions.APIVersion()
 
-    def create(self, body):
-        """Ask for a bulk.
+    def create(self, body, note):
+        """Ask for a bulk, some times as long as there is no answer.
 
-        :param body: the request: count, template and so on
+        :param body: the request: client_token, count, template and so on;
+            the token lets no repetition make another bulk
+        :param note: function of a line of text, told of each failure that is
+            borne
         :returns: the bulk, accepted but not built yet
         """
+        for delay in CREATE_DELAYS:
+            try:
+                return self._create(body)
+            except ApiError as e:
+                if not e.unanswered:
+                    raise
+                note(f'{e}; trying again in {delay} s')
+            time.sleep(delay)
+        return self._create(body)
+
+    def _create(self, body):
         return self._call(
             self._http.json_request, 'POST', COLLECTION, body=body
         )[1]
@@ -180,6 +203,8 @@ class BulkClient:
                     'The container service has no bulk API: '
                     'zun_bulk is not enabled there (HTTP 404)'
                 ) from e
-            raise ApiError(_explain(e), e.http_status) from e
+            raise ApiError(
+                _explain(e), e.http_status, e.http_status in _OF_PROXIES
+            ) from e
         except _NO_ANSWER as e:
-            raise ApiError(str(e)) from e
+            raise ApiError(str(e), unanswered=True) from e

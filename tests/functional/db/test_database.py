@@ -26,10 +26,12 @@ import fixtures
 from oslo_db import exception as db_exc
 from oslotest import base
 import sqlalchemy as sa
+from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from tests.functional.db import servers
+from tests.threads import at_once
 from zun_bulk.db import api
 from zun_bulk.db import migration
 from zun_bulk.db import models
@@ -39,35 +41,6 @@ from zun_bulk.db.models import MemberState
 
 
 THREADS = 8
-
-
-def at_once(functions):
-    """Call functions at the same time, in a thread each.
-
-    :returns: what they returned; what one of them raised is raised.
-    """
-    barrier = threading.Barrier(len(functions))
-    results = [None] * len(functions)
-    errors = []
-
-    def call(number, function):
-        try:
-            barrier.wait(timeout=60)
-            results[number] = function()
-        except Exception as exc:
-            errors.append(exc)
-
-    threads = [
-        threading.Thread(target=call, args=item, daemon=True)
-        for item in enumerate(functions)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 class DatabaseTests:
@@ -114,6 +87,7 @@ class DatabaseTests:
                 'zun_bulk_bulk',
                 'zun_bulk_member',
                 'zun_bulk_host',
+                'zun_bulk_project',
                 migration.VERSION_TABLE,
             },
             set(sa.inspect(engine).get_table_names()),
@@ -266,6 +240,103 @@ class DatabaseTests:
                 )
             ],
         )
+
+    def test_one_of_many_takes_a_token(self):
+        engine = self.use_database()
+
+        def contender():
+            rows = database.rows(20, client_token='once', request_hash='a')
+            try:
+                api.accept_bulk(*rows)
+            except db_exc.DBDuplicateEntry:
+                return None
+            return rows[0]['uuid']
+
+        made = [uuid for uuid in at_once([contender] * THREADS) if uuid]
+        self.assertEqual(1, len(made))
+        self.assertEqual(
+            made[0], api.get_bulk_of_token('project-1', 'once').uuid
+        )
+        self.assertEqual(
+            [1, 20, 20],
+            [
+                self.count(engine, model)
+                for model in (models.Bulk, Member, zun_models.Container)
+            ],
+        )
+
+    def test_many_at_the_edge_of_a_quota(self):
+        engine = self.use_database()
+        seen = []
+
+        def check(used):
+            seen.append(used['containers'])
+            if used['containers'] + 3 > 10:
+                raise exception.OverQuota(overs='containers')
+
+        def contender():
+            rows = database.rows(3)
+            for row in rows[2]:
+                row.update(cpu=0.1, memory='512', disk=2)
+            try:
+                api.accept_bulk(*rows, check)
+            except exception.OverQuota:
+                return False
+            return True
+
+        accepted = at_once([contender] * 50)
+        self.assertEqual(3, accepted.count(True))
+        self.assertEqual([0, 3, 6] + [9] * 47, sorted(seen))
+        self.assertEqual(
+            [3, 9, 9, 9],
+            [
+                self.count(engine, model)
+                for model in (
+                    models.Bulk,
+                    Member,
+                    zun_models.Container,
+                    zun_models.ContainerAction,
+                )
+            ],
+        )
+        used = []
+        api.accept_bulk(*database.rows(1), used.append)
+        self.assertAlmostEqual(0.9, used[0].pop('cpu'), 5)
+        self.assertEqual(
+            {'containers': 9, 'memory': 4608, 'disk': 18}, used[0]
+        )
+        # Another project's turn is another one.
+        api.accept_bulk(*database.rows(1, project_id='project-2'), check)
+        self.assertEqual(0, seen[-1])
+
+    def test_a_repetition_at_the_edge_of_a_quota(self):
+        self.use_database()
+        rows = database.rows(3, client_token='once')
+        api.accept_bulk(*rows, lambda used: None)
+
+        def check(used):
+            raise exception.OverQuota(overs='containers')
+
+        self.assertRaises(
+            db_exc.DBDuplicateEntry,
+            api.accept_bulk,
+            *database.rows(3, client_token='once'),
+            check,
+        )
+
+    def test_tokens_that_differ_in_case(self):
+        self.use_database()
+        uuids = {
+            token: database.accept(1, client_token=token)[0].uuid
+            for token in ('once', 'Once', None)
+        }
+        database.accept(1, client_token=None)
+        database.accept(1, client_token='once', project_id='project-2')
+        for token in ('once', 'Once'):
+            self.assertEqual(
+                uuids[token], api.get_bulk_of_token('project-1', token).uuid
+            )
+        self.assertIsNone(api.get_bulk_of_token('project-1', 'ONCE'))
 
     def test_one_of_many_moves_a_member(self):
         self.use_database()

@@ -25,6 +25,7 @@ from zun.common import context as zun_context
 from zun.common import rpc as zun_rpc
 from zun.db.sqlalchemy import models as zun_models
 
+from tests import threads
 from tests import zun_fixtures
 from tests.unit.api import base
 from zun_bulk import rpc
@@ -130,6 +131,7 @@ class TestWritten(base.ApiTestCase):
             'run': False,
             'max_attempts': 5,
             'on_failure': 'pause',
+            'client_token': None,
             'placement': {'policy': 'spread'},
             'template': {'image': 'busybox', 'name': 'a-b'},
             'hosts': None,
@@ -553,6 +555,13 @@ class TestRefused(base.ApiTestCase):
         ({'max_attempts': 11}, 'max_attempts'),
         ({'placement': {'policy': 'heap'}}, 'placement.policy'),
         ({'placement': {'other': 1}}, "'other'"),
+        ({'client_token': ''}, 'client_token'),
+        ({'client_token': 'x' * 65}, 'client_token'),
+        ({'client_token': 'a b'}, 'client_token'),
+        ({'client_token': 'é'}, 'client_token'),
+        ({'client_token': 'x\n'}, 'client_token'),
+        ({'client_token': 1}, 'client_token'),
+        ({'client_token': None}, 'client_token'),
         ({'other': 1}, "'other'"),
         ({'template': []}, 'template'),
         ({'template': None}, 'template'),
@@ -808,6 +817,179 @@ class TestPolicies(base.ApiTestCase):
 
 
 @ddt.ddt
+class TestClientToken(base.ApiTestCase):
+    BODY = {'count': 2, 'template': {'image': 'busybox', 'name': 'web'}}
+
+    def post(self, status=202, request=None, **body):
+        body = {**self.BODY, 'client_token': 'once', **body}
+        return self.request(
+            '/v1/bulks', 'POST', body, status=status, **request or {}
+        )
+
+    def assert_one_bulk(self):
+        self.assertEqual(
+            [1, 2, 2, 2],
+            [
+                len(self.rows(model))
+                for model in (
+                    models.Bulk,
+                    models.Member,
+                    zun_models.Container,
+                    zun_models.ContainerAction,
+                )
+            ],
+        )
+
+    def test_again(self):
+        first, second = self.post(), self.post()
+        self.assertEqual(first.json, second.json)
+        self.assertEqual(first.location, second.location)
+        self.assertEqual('once', first.json['client_token'])
+        self.assert_one_bulk()
+
+    @ddt.data(
+        {'run': True},
+        {'max_attempts': 3},
+        {'on_failure': 'pause'},
+        {'placement': {}},
+        {'placement': {'policy': 'spread'}},
+        {'template': {'name': 'web', 'image': 'busybox'}},
+        {'template': {'image': 'busybox', 'name': 'web', 'cpu': None}},
+    )
+    def test_the_same_in_other_words(self, body):
+        self.assertEqual(
+            self.post().json['uuid'], self.post(**body).json['uuid']
+        )
+        self.assert_one_bulk()
+
+    @ddt.data(
+        {'count': 3},
+        {'name': 'other'},
+        {'run': False},
+        {'max_attempts': 4},
+        {'on_failure': 'continue'},
+        {'template': {'image': 'busybox', 'name': 'web', 'cpu': 1}},
+        {'template': {'image': 'busybox', 'name': 'Web'}},
+    )
+    def test_another_body(self, body):
+        uuid = self.post().json['uuid']
+        error = self.post(409, **body).json['errors'][0]
+        self.assertIn('client_token', error['detail'])
+        self.assertIn(uuid, error['detail'])
+        self.assertIn('another body', error['detail'])
+        self.assert_one_bulk()
+
+    def test_tokens_tell_requests_apart(self):
+        uuids = {
+            self.post(client_token=token).json['uuid']
+            for token in ('a', 'A', 'b', 'x' * 64, '0_.:-')
+        }
+        self.assertEqual(5, len(uuids))
+
+    def test_without_a_token_each_is_one(self):
+        self.assertNotEqual(
+            self.create(**self.BODY)['uuid'], self.create(**self.BODY)['uuid']
+        )
+
+    def test_another_project(self):
+        first = self.post().json
+        second = self.post(request={'project': 'project-2'}).json
+        self.assertNotEqual(first['uuid'], second['uuid'])
+
+    def test_is_shown_to_its_project_only(self):
+        path = '/v1/bulks/' + self.post().json['uuid']
+        for project, token in (('project-1', 'once'), ('project-2', None)):
+            admin = {'project': project, 'roles': 'admin'}
+            self.assertEqual(
+                token, self.request(path, **admin).json['client_token']
+            )
+            (bulk,) = self.request(
+                '/v1/bulks?all_projects=true', **admin
+            ).json['bulks']
+            self.assertEqual(token, bulk['client_token'])
+
+    @ddt.data(
+        {'template': {'image': 'busybox', 'nets': [{'network': 'none'}]}},
+        {'template': {'image': 'busybox', 'privileged': True}},
+        {'count': 10001},
+        {'other': 1},
+    )
+    def test_what_is_refused_burns_no_token(self, body):
+        self.assertIn(self.post(None, **body).status_int, (400, 403))
+        self.assertEqual([], self.rows(models.Bulk))
+        self.post()
+        self.assert_one_bulk()
+
+    def test_a_bulk_on_its_way_out(self):
+        bulk = self.post().json
+        self.request('/v1/bulks/' + bulk['uuid'], 'DELETE', status=202)
+        again = self.post().json
+        self.assertEqual(
+            (bulk['uuid'], 'deleting'), (again['uuid'], again['status'])
+        )
+        self.assert_one_bulk()
+
+    def test_after_its_bulk_is_gone(self):
+        bulk = self.post().json
+        with db_api.writer() as session:
+            session.execute(sa.delete(models.Member))
+            session.execute(sa.delete(models.Bulk))
+        self.assertNotEqual(bulk['uuid'], self.post().json['uuid'])
+
+    def post_twice_at_once(self, **body):
+        """Post, and post again when the first is just about to be written."""
+        accept_bulk, later = db_api.accept_bulk, []
+
+        def overtaken(*args, **kwargs):
+            patch.stop()
+            later.append(self.post(**body).json)
+            return accept_bulk(*args, **kwargs)
+
+        patch = mock.patch.object(db_api, 'accept_bulk', overtaken)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return self.post(**body).json, later[0]
+
+    def test_the_same_at_once(self):
+        first, second = self.post_twice_at_once()
+        self.assertEqual(first, second)
+        self.assert_one_bulk()
+
+    def test_the_same_at_once_has_taken_the_names(self):
+        self.config(group='compute', unique_container_name_scope='project')
+        check, later = accept._check_names, []
+
+        def overtaken(*args):
+            patch.stop()
+            later.append(self.post().json)
+            check(*args)
+
+        patch = mock.patch.object(accept, '_check_names', overtaken)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.assertEqual(self.post().json['uuid'], later[0]['uuid'])
+        self.assert_one_bulk()
+
+    def test_many_at_once(self):
+        uuids = threads.at_once([lambda: self.post().json['uuid']] * 20)
+        self.assertEqual(1, len(set(uuids)))
+        self.assert_one_bulk()
+
+    def test_bodies_that_differ_at_once(self):
+        responses = threads.at_once(
+            [
+                lambda attempts=number: self.post(None, max_attempts=attempts)
+                for number in range(1, 11)
+            ]
+        )
+        self.assertEqual(
+            [202] + [409] * 9,
+            sorted(response.status_int for response in responses),
+        )
+        self.assert_one_bulk()
+
+
+@ddt.ddt
 class TestQuotas(base.ApiTestCase):
     @ddt.data(
         ({'containers': 5}, {}, 5),
@@ -839,6 +1021,111 @@ class TestQuotas(base.ApiTestCase):
     def test_without_limits(self):
         self.config(group='quota', driver='zun.common.quota.NoopQuotaDriver')
         self.create(count=50)
+        self.assertEqual([], self.rows(models.Project))
+
+    def test_what_the_message_says(self):
+        self.config(group='quota', containers=10, cpu=2, memory=1000, disk=100)
+        template = {'image': 'busybox', 'cpu': 0.3, 'memory': '64', 'disk': 8}
+        self.create(count=4, template=template)
+        error = self.create(count=7, template=template, status=403)
+        self.assertEqual(
+            'Quota exceeded for resources: containers (4 used, 7 asked for, '
+            '10 allowed), cpu (1.2 used, 2.1 asked for, 2 allowed)',
+            error['errors'][0]['detail'],
+        )
+        error = self.create(
+            count=6,
+            template={'image': 'busybox', 'cpu': 0.1, 'disk': 12},
+            status=403,
+        )
+        self.assertEqual(
+            'Quota exceeded for resources: memory in MB (256 used, 3072 asked '
+            'for, 1000 allowed), disk in GB (32 used, 72 asked for, 100 '
+            'allowed)',
+            error['errors'][0]['detail'],
+        )
+
+    def test_parts_of_a_cpu_add_up(self):
+        self.config(group='quota', cpu=1)
+        template = {'image': 'busybox', 'cpu': 0.1}
+        for _number in range(10):
+            self.create(count=1, template=template)
+        self.create(count=1, template=template, status=403)
+
+    def test_of_the_project_and_of_its_class(self):
+        context = zun_context.get_admin_context()
+        objects.QuotaClass(
+            context, class_name='default', resource='containers', hard_limit=3
+        ).create(context)
+        objects.Quota(
+            context,
+            project_id='project-2',
+            resource='containers',
+            hard_limit=5,
+        ).create(context)
+        self.refuse('3 allowed', status=403, count=4)
+        self.create(count=3)
+        self.create(count=5, request={'project': 'project-2'})
+
+    def test_no_limit_of_its_own(self):
+        self.config(group='quota', containers=3)
+        context = zun_context.get_admin_context()
+        objects.Quota(
+            context,
+            project_id='project-1',
+            resource='containers',
+            hard_limit=None,
+        ).create(context)
+        self.create(count=4)
+
+    def test_many_at_once_at_the_edge(self):
+        self.config(group='quota', containers=20)
+        responses = threads.at_once(
+            [
+                lambda: self.request(
+                    '/v1/bulks',
+                    'POST',
+                    {'count': 3, 'template': {'image': 'busybox'}},
+                )
+            ]
+            * 20
+        )
+        self.assertEqual(
+            [202] * 6 + [403] * 14,
+            sorted(response.status_int for response in responses),
+        )
+        self.assertEqual(18, len(self.rows(zun_models.Container)))
+        for response in responses:
+            if response.status_int == 403:
+                self.assertIn(
+                    'containers (18 used, 3 asked for, 20 allowed)',
+                    response.json['errors'][0]['detail'],
+                )
+
+    def test_a_repetition_needs_no_room(self):
+        self.config(group='quota', containers=3)
+        uuids = threads.at_once(
+            [lambda: self.create(count=3, client_token='once')['uuid']] * 10
+        )
+        self.assertEqual(1, len(set(uuids)))
+
+    def test_what_does_not_fit_burns_no_token(self):
+        self.config(group='quota', containers=3)
+        self.refuse('containers', status=403, count=4, client_token='once')
+        self.create(count=3, client_token='once')
+
+    def test_what_is_gone_makes_room(self):
+        self.config(group='quota', containers=3)
+        bulk = self.create(count=3)
+        self.create(count=1, status=403)
+        self.request('/v1/bulks/' + bulk['uuid'], 'DELETE', status=202)
+        # Not yet: the containers are there.
+        self.create(count=1, status=403)
+        db_api.delete_containers(
+            [row['uuid'] for row in self.rows(zun_models.Container)][:1]
+        )
+        self.create(count=1)
+        self.create(count=1, status=403)
 
 
 @ddt.ddt

@@ -20,6 +20,7 @@ from oslo_utils import fixture as utils_fixture
 from oslo_utils import uuidutils
 from oslotest import base
 import sqlalchemy as sa
+from zun.common import consts
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
@@ -153,6 +154,103 @@ class TestAccept(DatabaseTestCase):
 
         self.assertRaises(db_exc.DBError, api.accept_bulk, *rows)
         self.assertEqual(before, self.dump())
+
+    def test_a_token_is_taken_once_in_a_project(self):
+        bulk, _members = database.accept(1, client_token='once')
+        before = self.dump()
+        self.assertRaises(
+            db_exc.DBDuplicateEntry, database.accept, 2, client_token='once'
+        )
+        self.assertEqual(before, self.dump())
+        other, _members = database.accept(
+            1, client_token='once', project_id='project-2'
+        )
+        database.accept(1)
+        database.accept(1)
+        for project, ident in (
+            ('project-1', bulk.id),
+            ('project-2', other.id),
+        ):
+            self.assertEqual(ident, api.get_bulk_of_token(project, 'once').id)
+        self.assertIsNone(api.get_bulk_of_token('project-3', 'once'))
+
+    def test_a_token_goes_with_its_bulk(self):
+        bulk, members = database.accept(1, client_token='once')
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual(
+            bulk.id, api.get_bulk_of_token('project-1', 'once').id
+        )
+        epoch = self.owned(bulk)
+        api.move_members(api.list_members(bulk.id), MemberState.DELETED)
+        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        self.assertIsNone(api.get_bulk_of_token('project-1', 'once'))
+        database.accept(1, client_token='once')
+
+
+class TestUsage(DatabaseTestCase):
+    def used(self, project_id='project-1', count=1):
+        """Accept a bulk. Returns what it was told is used before."""
+        used = []
+        api.accept_bulk(
+            *database.rows(count, project_id=project_id), used.append
+        )
+        return used[0]
+
+    def test_of_a_project(self):
+        self.assertEqual(
+            {'containers': 0, 'cpu': 0, 'memory': 0, 'disk': 0}, self.used()
+        )
+        rows = database.rows(2)
+        for row in rows[2]:
+            row.update(cpu=0.5, memory='128', disk=3)
+        api.accept_bulk(*rows)
+        # The first one's says nothing but that it is there.
+        self.assertEqual(
+            {'containers': 3, 'cpu': 1.0, 'memory': 256, 'disk': 6},
+            self.used(),
+        )
+        self.assertEqual(0, self.used('project-2')['containers'])
+        self.assertEqual(4, self.used()['containers'])
+
+    def test_counts_containers_only(self):
+        with api.writer() as session:
+            session.execute(
+                sa.insert(zun_models.Container.__table__),
+                [
+                    {'uuid': str(kind), 'container_type': kind, 'cpu': 1.0}
+                    | {'project_id': 'project-1'}
+                    for kind in (
+                        consts.TYPE_CAPSULE,
+                        consts.TYPE_CAPSULE_CONTAINER,
+                    )
+                ],
+            )
+        self.assertEqual(0, self.used()['containers'])
+
+    def test_what_is_refused_leaves_nothing(self):
+        database.accept(1)
+        before = self.dump()
+        self.assertRaises(
+            exception.OverQuota,
+            api.accept_bulk,
+            *database.rows(2),
+            mock.Mock(side_effect=exception.OverQuota(overs='cpu')),
+        )
+        self.assertEqual(before, self.dump())
+
+    def test_a_project_has_one_row(self):
+        for _number in range(3):
+            self.used()
+        self.used('project-2')
+        with self.engine.connect() as connection:
+            self.assertEqual(
+                [('project-1', 3), ('project-2', 1)],
+                connection.execute(
+                    sa.select(
+                        models.Project.project_id, models.Project.accepted
+                    ).order_by(models.Project.id)
+                ).all(),
+            )
 
 
 class TestRead(DatabaseTestCase):

@@ -59,6 +59,7 @@ def bulk_view(status='building', **members):
         'run': True,
         'max_attempts': 3,
         'on_failure': 'pause',
+        'client_token': 'token-1',
         'placement': {'policy': 'spread'},
         'template': {'image': 'busybox', 'name': 'load-{index}'},
         'members': {state: members.get(state, 0) for state in STATES},
@@ -127,7 +128,7 @@ class CommandTestCase(base.BaseTestCase):
         super().setUp()
         self.api = self.useFixture(requests_mock_fixture.Fixture())
         self.clock = Clock()
-        for module in ('bulk', 'waiter'):
+        for module in ('bulk', 'client', 'waiter'):
             self.useFixture(
                 fixtures.MonkeyPatch(f'zun_bulk.osc.{module}.time', self.clock)
             )

@@ -15,6 +15,7 @@ import contextlib
 import io
 import json
 import tempfile
+import uuid
 
 from osc_lib import exceptions
 import requests
@@ -35,7 +36,9 @@ class TestCreateRequest(base.CommandTestCase):
     def test_least(self):
         body = self.create('--count', '3', 'busybox')
         template = body.pop('template')
+        token = body.pop('client_token')
         self.assertEqual({'count': 3, 'run': True}, body)
+        self.assertEqual(token, str(uuid.UUID(token)))
         self.assertEqual('busybox', template['image'])
         self.assertNotIn('name', template)
         self.assertNotIn('wait', template)
@@ -64,9 +67,12 @@ class TestCreateRequest(base.CommandTestCase):
             '--no-run',
             '--max-attempts',
             '5',
+            '--client-token',
+            'once',
             'busybox',
         )
         self.assertEqual(60, body['count'])
+        self.assertEqual('once', body['client_token'])
         self.assertEqual('load', body['name'])
         self.assertEqual('web-{index}', body['template']['name'])
         self.assertIs(False, body['run'])
@@ -252,7 +258,7 @@ class TestCreateRequest(base.CommandTestCase):
 
 
 class TestCreateErrors(base.CommandTestCase):
-    def _error(self, **answer):
+    def _error(self, times=1, **answer):
         post = self.api.post(base.BULKS, **answer)
         error = self.assertRaises(
             exceptions.CommandError,
@@ -264,9 +270,20 @@ class TestCreateErrors(base.CommandTestCase):
             'busybox',
         )
         self.assertEqual('', self.output)
-        # Who sends it again may get two bulks.
-        self.assertEqual(1, post.call_count)
+        self.assertEqual(times, post.call_count)
+        self.bodies = [request.json() for request in post.request_history]
         return str(error)
+
+    def _unanswered(self, **answer):
+        text = self._error(times=5, **answer)
+        self.assertEqual([1, 2, 4, 8], self.clock.naps)
+        self.assertEqual(4, len(self.progress.splitlines()))
+        self.assertIn('trying again in 8 s', self.progress)
+        self.assertEqual([self.bodies[0]] * 5, self.bodies)
+        self.assertIn(
+            'with --client-token %s ' % self.bodies[0]['client_token'], text
+        )
+        return text
 
     def test_detail_of_the_api_is_shown(self):
         for status in (400, 403, 409, 500):
@@ -290,7 +307,7 @@ class TestCreateErrors(base.CommandTestCase):
     def test_error_of_a_proxy(self):
         self.assertIn(
             '(HTTP 502)',
-            self._error(
+            self._unanswered(
                 status_code=502,
                 headers={'Content-Type': 'text/html'},
                 text='<html>Bad Gateway</html>',
@@ -313,7 +330,57 @@ class TestCreateErrors(base.CommandTestCase):
     def test_no_connection(self):
         self.assertIn(
             'Unable to establish connection',
-            self._error(exc=requests.exceptions.ConnectionError),
+            self._unanswered(exc=requests.exceptions.ConnectionError),
+        )
+
+    def test_what_passes_is_borne(self):
+        post = self.api.post(
+            base.BULKS,
+            [
+                {'exc': requests.exceptions.ConnectionError},
+                base.error(503, 'The server is busy.'),
+                {'status_code': 504, 'text': 'Gateway Time-out'},
+                base.answer(base.bulk_view(), 202),
+            ],
+        )
+        output = self.run_command(
+            bulk.CreateBulk, '-f', 'json', '--count', '3', 'busybox'
+        )
+        self.assertEqual(base.UUID, json.loads(output)['uuid'])
+        self.assertEqual(
+            1, len({r.json()['client_token'] for r in post.request_history})
+        )
+        self.assertEqual([1, 2, 4], self.clock.naps)
+        self.assertIn(
+            'The server is busy. (HTTP 503) (Request-ID: req-1); trying '
+            'again in 2 s',
+            self.progress,
+        )
+
+    def test_a_refusal_after_no_answer(self):
+        self.api.post(
+            base.BULKS,
+            [
+                {'exc': requests.exceptions.ConnectionError},
+                base.error(403, 'Quota exceeded'),
+            ],
+        )
+        error = self.assertRaises(
+            exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            '--count',
+            '3',
+            'busybox',
+        )
+        self.assertNotIn('--client-token', str(error))
+
+    def test_each_command_has_a_token_of_its_own(self):
+        post = self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
+        for _number in range(2):
+            self.run_command(bulk.CreateBulk, '--count', '3', 'busybox')
+        self.assertEqual(
+            2, len({r.json()['client_token'] for r in post.request_history})
         )
 
 

@@ -29,7 +29,10 @@ LOG = logging.getLogger(__name__)
 
 
 def create_bulk(req):
-    """Accept a bulk: 202 once all its rows are committed."""
+    """Accept a bulk: 202 once all its rows are committed.
+
+    Asked again with the same client_token, it answers with the same bulk.
+    """
     util.enforce(req.context, 'bulk:create')
     validation.read_query(req, schema.no_query)
     body = validation.read_body(req, schema.create)

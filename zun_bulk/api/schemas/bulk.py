@@ -41,6 +41,13 @@ _template = {
 
 name = dict(parameter_types.container_name, type='string')
 
+client_token = {
+    'type': 'string',
+    'minLength': 1,
+    'maxLength': 64,
+    'pattern': r'^[A-Za-z0-9_.:-]+\Z',
+}
+
 create = {
     'type': 'object',
     'properties': {
@@ -55,6 +62,7 @@ create = {
         },
         'max_attempts': {'type': 'integer', 'minimum': 1, 'maximum': 10},
         'on_failure': {'type': 'string', 'enum': list(models.OnFailure.ALL)},
+        'client_token': client_token,
     },
     'required': ['count', 'template'],
     'additionalProperties': False,

@@ -37,6 +37,7 @@ def summary(req, bulk, counts):
         'run': bulk.run,
         'max_attempts': bulk.max_attempts,
         'on_failure': bulk.on_failure,
+        'client_token': _client_token(req, bulk),
         'placement': bulk.placement,
         'members': {state: counts.get(state, 0) for state in MemberState.ALL},
         'created_at': time(bulk.created_at),
@@ -64,6 +65,13 @@ def detail(req, bulk, counts, hosts, failures):
             for kind, reason, number in failures
         ],
     )
+
+
+def _client_token(req, bulk):
+    """A bulk's token, for its project only: it is of no use to others."""
+    if req.context.project_id == bulk.project_id:
+        return bulk.client_token
+    return None
 
 
 def url(req, bulk):
