@@ -26,7 +26,7 @@ class TestHostDown(base.RealTestCase):
     def setUp(self):
         super().setUp()
         pid = pathlib.Path(os.environ['LAB_RUN'], 'zun-compute-2.pid')
-        self.compute = int(pid.read_text())
+        self.compute = int(pid.read_text().split()[0])
 
     def force_down(self, forced):
         status, answer = self.zun.request(
