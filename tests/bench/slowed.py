@@ -14,7 +14,8 @@
 
 Creates and starts containers at a real engine, takes three quarters of the
 CPUs from it, by a quota, and gives them back. ``down_after_s`` is when the
-limit first fell, ``ratio`` the rate of the end over that of the beginning.
+limit first fell, ``back_after_s`` when ten seconds at 90 % of the rate of the
+beginning began, ``ratio`` the rate of the end over that of the beginning.
 With each that is started an older one is removed, as an engine that has more
 containers is slower by itself.
 """
@@ -41,6 +42,10 @@ PERIOD = 100000
 COUNT = 100000
 #: Containers that the engine has.
 STEADY = 40
+#: Seconds over which a rate is that of the engine, not of a few starts.
+SPAN = 10
+#: Part of the rate of the beginning at which it is back.
+BACK = 0.9
 
 
 class Quota:
@@ -127,11 +132,24 @@ class Watch:
     def limit_at(self, when):
         return [limit for now, _done, limit in self.samples if now <= when][-1]
 
+    def back_after(self, since, rate):
+        """Seconds after ``since`` until SPAN began at the rate, or None."""
+        end = self.samples[-1][0]
+        return next(
+            (
+                round(now - since, 1)
+                for now, _done, _limit in self.samples
+                if since <= now <= end - SPAN
+                and self.rate(now, now + SPAN) >= rate
+            ),
+            None,
+        )
+
     def below_after(self, since, limit):
         """Seconds after ``since`` until the limit was less; None if never."""
         return next(
             (
-                now - since
+                round(now - since, 1)
                 for now, _done, seen in self.samples
                 if now > since and seen < limit
             ),
@@ -200,7 +218,7 @@ def measure(args, address, image, pids):
             engine.clear(load.begun)
     end = released + args.after
     before = watch.rate(slowed / 2, slowed)
-    after = watch.rate(end - args.after / 3, end)
+    after = watch.rate(end - args.after / 2, end)
     return {
         'limit_before': watch.limit_at(slowed),
         'limit_slowed': watch.limit_at(released),
@@ -210,6 +228,7 @@ def measure(args, address, image, pids):
         'slowed_per_s': round(watch.rate(slowed, released), 2),
         'after_per_s': round(after, 2),
         'ratio': round(after / before, 3),
+        'back_after_s': watch.back_after(released, BACK * before),
         'retried': load.retried,
         'failed': load.failed,
     }

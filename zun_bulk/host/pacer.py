@@ -243,7 +243,9 @@ class AdaptiveLimit:
         if outcome is Outcome.DONE:
             takes = self._takes or now - since
             self._takes = takes + (now - since - takes) / WINDOW
-            self._did(now, 1.0)
+            # What began before a cut does not show that fewer are borne.
+            if since > self._cut_at or not self._climbing:
+                self._did(now, 1.0)
         elif outcome is Outcome.NEUTRAL:
             # It was as much work for the engine as it took of a start's time.
             if self._takes:

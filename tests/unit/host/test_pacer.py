@@ -215,6 +215,17 @@ class TestAdaptiveLimit(base.BaseTestCase):
             self.assertLessEqual(self.limit.limit, cut)
             self.pacer.finished('another', now + later, NEUTRAL)
 
+    def test_what_began_before_a_cut_does_not_climb_back(self):
+        self.host.run(200)
+        before = self.limit.limit
+        now = self.host.now + 1
+        for key in range(before):
+            self.pacer.started(key, now)
+        self.pacer.finished(0, now + 1, HARD)
+        for key in range(1, before):
+            self.pacer.finished(key, now + 1 + key, DONE)
+        self.assertEqual(before // 2, self.limit.limit)
+
     def test_a_soft_failure_costs_a_tenth(self):
         self.host.run(200)
         before = self.limit.limit
