@@ -60,8 +60,16 @@ LOOK_AGAIN = 1.0
 DOWN_INTERVAL = 10.0
 
 
+#: Seconds for which the end of the message server is waited for.
+SERVER_PATIENCE = 5
+
+
 class LostLease(Exception):
     """Another conductor has the bulk now, or it is being deleted."""
+
+
+class Stopping(Exception):
+    """This conductor is to end, and another goes on."""
 
 
 class Leases:
@@ -107,6 +115,12 @@ class Leases:
             if not db.renew_lease(bulk_id, epoch):
                 self._held.pop(bulk_id, None)
 
+    def release(self):
+        """Let others take all that this conductor holds."""
+        for bulk_id, epoch in list(self._held.items()):
+            db.release_lease(bulk_id, epoch)
+            self._held.pop(bulk_id, None)
+
     def forget_but(self, bulk_ids):
         """Forget all other bulks: there is no work in them any more."""
         for table in (self._held, self._seen):
@@ -122,6 +136,10 @@ class Conductor:
             CONF.zun_bulk.lease_time,
         )
         self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._planning = None
+        self._server = None
         self._port_calls = throttle.Throttle(
             'port calls',
             throttle.new_pacer(
@@ -137,40 +155,78 @@ class Conductor:
         self._down_seen = float('-inf')
 
     def start(self):
-        threading.Thread(
+        self._planning = threading.Thread(
             target=self._run, daemon=True, name='zun-bulk-conductor'
-        ).start()
+        )
+        self._planning.start()
         # Apart, because a call to Neutron may take longer than the lease.
         threading.Thread(
             target=self._renew, daemon=True, name='zun-bulk-leases'
         ).start()
-        rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
+        self._server = rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
+
+    def stop(self, timeout):
+        """Begin nothing more, and let others go on with what is left.
+
+        A call that does not come to its end in time is left as it is: what
+        it writes afterwards is refused once another has taken the bulk.
+
+        :param timeout: seconds to wait for what is under way.
+        :returns: whether it has ended.
+        """
+        self._stopping.set()
+        self.wake()
+        planning = self._planning
+        if planning is not None:
+            # The leases are renewed meanwhile.
+            planning.join(timeout)
+        self._stopped.set()
+        try:
+            self._leases.release()
+        except Exception:
+            LOG.exception('Others have to wait until the leases are over')
+        if self._server is not None:
+            # In a thread: without a broker it may take for ever.
+            stop = threading.Thread(target=self._server.stop, daemon=True)
+            stop.start()
+            stop.join(SERVER_PATIENCE)
+        return planning is None or not planning.is_alive()
 
     def wake(self):
         self._woken.set()
 
     def _run(self):
-        while True:
+        while not self._stopping.is_set():
             try:
                 self.look_after_bulks()
+            except Stopping:
+                return
             except Exception:
                 LOG.exception('The conductor could not look for work')
             self._woken.wait(CONF.zun_bulk.poll_interval)
             self._woken.clear()
 
     def _renew(self):
-        while True:
-            time.sleep(CONF.zun_bulk.lease_time / 3)
+        while not self._stopped.wait(CONF.zun_bulk.lease_time / 3):
             try:
                 self._leases.renew()
             except Exception:
                 LOG.exception('The conductor could not renew its leases')
 
+    def _go_on(self):
+        """:raises: Stopping"""
+        if self._stopping.is_set():
+            raise Stopping()
+
     def look_after_bulks(self):
-        """Do for each bulk what can be done now."""
+        """Do for each bulk what can be done now.
+
+        :raises: Stopping
+        """
         bulks = db.list_bulks_with_work()
         self._leases.forget_but([bulk.id for bulk in bulks])
         for bulk in bulks:
+            self._go_on()
             epoch = self._leases.epoch(bulk, time.monotonic())
             if epoch is None:
                 continue
@@ -181,6 +237,8 @@ class Conductor:
                     self._cancel(bulk, epoch)
                 else:
                     self._build(bulk, epoch)
+            except Stopping:
+                raise
             except LostLease:
                 LOG.info('Bulk %s has passed to another conductor', bulk.uuid)
             except Exception:
@@ -193,6 +251,7 @@ class Conductor:
         self._take_back(bulk, epoch)
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
+            self._go_on()
             self._place(
                 bulk,
                 epoch,
@@ -302,6 +361,7 @@ class Conductor:
 
     def _hand_over(self, bulk, epoch, chosen, known, defaults):
         """Make the ports of claimed members and give them to their hosts."""
+        self._go_on()
         placements = [(member, host.name) for member, host in chosen]
         try:
             with self._port_calls.slot(placements[0][0].container_uuid):
@@ -432,6 +492,7 @@ class Conductor:
         if not db.cancel_members(bulk.id, epoch):
             raise LostLease()
         while True:
+            self._go_on()
             members = db.list_cancelled_with_container(
                 bulk.id, CONF.zun_bulk.claim_batch
             )

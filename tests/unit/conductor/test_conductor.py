@@ -12,6 +12,7 @@
 
 import copy
 import datetime
+import threading
 import time
 from unittest import mock
 
@@ -70,6 +71,14 @@ class TestLeases(base.BaseTestCase):
         seen = db.get_bulk(self.bulk.uuid)
         self.assertEqual(1, self.first.epoch(seen, 0))
         self.assertIsNone(self.second.epoch(seen, 0))
+
+    def test_one_that_is_released_is_taken_at_once(self):
+        self.epoch(self.first, 0)
+        self.first.release()
+        self.assertEqual(2, self.epoch(self.second, 1))
+        # What it has not any more it cannot release.
+        self.first.release()
+        self.assertEqual('second', db.get_bulk(self.bulk.uuid).lease_owner)
 
     def test_a_lease_lost_to_a_delete_is_noticed(self):
         self.epoch(self.first, 0)
@@ -430,6 +439,85 @@ class TestHostDown(ConductorTestCase):
         self.turn()
         self.assertEqual({'deleting': 3, 'deleted': 3}, self.states())
         self.assertEqual({'host-2'}, set(self.placement.claimed_hosts()))
+
+
+class TestStop(ConductorTestCase):
+    def setUp(self):
+        super().setUp()
+        # A file, as each thread would have an SQLite in memory of its own.
+        self.useFixture(database.Database(self.new_url()))
+        self.server = self.useFixture(
+            fixtures.MockPatch('zun_bulk.rpc.serve')
+        ).mock.return_value
+        CONF.set_override('port_calls', 1, 'zun_bulk')
+        self.addCleanup(CONF.clear_override, 'port_calls', 'zun_bulk')
+        self.called, self.answer = threading.Event(), threading.Event()
+        self.addCleanup(self.answer.set)
+
+    def new_url(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        return 'sqlite:///%s/db' % path
+
+    def be_slow(self, bulk, placements, known, defaults):
+        self.called.set()
+        self.answer.wait(60)
+        return FakePorts.ensure(
+            self.ports, bulk, placements, known, defaults
+        )
+
+    def lease_owner(self):
+        return db.get_bulk(self.bulk.uuid).lease_owner
+
+    def start_slow_one(self):
+        """Start the conductor, and stop it while it makes ports."""
+        self.accept(30)
+        self.ports.ensure = self.be_slow
+        self.conductor.start()
+        self.assertTrue(self.called.wait(60))
+        self.assertIsNotNone(self.lease_owner())
+
+    def test_what_is_under_way_is_done_and_nothing_more(self):
+        self.start_slow_one()
+        threading.Timer(0.2, self.answer.set).start()
+        self.assertTrue(self.conductor.stop(60))
+        self.assertEqual(
+            {'placed': conductor.FIRST_PORTS, 'queued': 26}, self.states()
+        )
+        self.assertIsNone(self.lease_owner())
+        self.server.stop.assert_called_once_with()
+
+    def test_a_call_that_takes_too_long(self):
+        self.start_slow_one()
+        self.assertFalse(self.conductor.stop(0.1))
+        self.assertIsNone(self.lease_owner())
+        # Another one goes on at once, and the late answer is no matter.
+        self.assertEqual(2, db.take_lease(db.get_bulk(self.bulk.uuid), 'b'))
+        self.answer.set()
+        self.conductor._planning.join(60)
+        self.assertEqual({'queued': 30}, self.states())
+
+    def test_at_rest(self):
+        self.accept(1)
+        self.conductor.start()
+        self.conductor.stop(60)
+        self.assertFalse(self.conductor._planning.is_alive())
+        self.assertIsNone(self.lease_owner())
+
+    def test_before_it_has_begun(self):
+        self.accept(1)
+        self.assertTrue(self.conductor.stop(60))
+        self.conductor.start()
+        self.conductor._planning.join(60)
+        self.assertEqual({'queued': 1}, self.states())
+
+    def test_without_a_broker(self):
+        self.useFixture(
+            fixtures.MockPatchObject(conductor, 'SERVER_PATIENCE', 0)
+        )
+        self.server.stop.side_effect = lambda: self.answer.wait(60)
+        self.accept(1)
+        self.conductor.start()
+        self.assertTrue(self.conductor.stop(60))
 
 
 class TestCancel(ConductorTestCase):
