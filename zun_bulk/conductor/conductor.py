@@ -58,8 +58,8 @@ FIRST_PORTS = 4
 LOOK_AGAIN = 1.0
 #: Seconds between two looks at which hosts are down.
 DOWN_INTERVAL = 10.0
-
-
+#: States of members that will never want a host again.
+UNWANTED = (MemberState.CANCELLED, MemberState.DELETING, MemberState.DELETED)
 #: Seconds for which the end of the message server is waited for.
 SERVER_PATIENCE = 5
 
@@ -231,12 +231,7 @@ class Conductor:
             if epoch is None:
                 continue
             try:
-                if bulk.status == BulkStatus.DELETING:
-                    self._delete(bulk, epoch)
-                elif bulk.status == BulkStatus.CANCELLING:
-                    self._cancel(bulk, epoch)
-                else:
-                    self._build(bulk, epoch)
+                self._look_after(bulk, epoch)
             except Stopping:
                 raise
             except LostLease:
@@ -244,6 +239,21 @@ class Conductor:
             except Exception:
                 # It stays as it is in the database and is tried again.
                 LOG.exception('Could not go on with bulk %s', bulk.uuid)
+
+    def _look_after(self, bulk, epoch):
+        if bulk.status == BulkStatus.DELETING:
+            self._delete(bulk, epoch)
+            return
+        # First, as it makes room for what is to come.
+        removed = self._remove(bulk, epoch)
+        if bulk.status == BulkStatus.PAUSED:
+            return
+        if bulk.status == BulkStatus.CANCELLING:
+            self._cancel(bulk, epoch)
+        else:
+            self._build(bulk, epoch)
+        if removed:
+            self._finish(bulk, epoch)
 
     # ---------------------------------------------------------- building
 
@@ -258,7 +268,6 @@ class Conductor:
                 queued[start : start + CONF.zun_bulk.claim_batch],
                 first_ports=FIRST_PORTS if start == 0 else None,
             )
-        self._finish(bulk, epoch)
 
     def _take_back(self, bulk, epoch):
         """Queue what waits at hosts that are down, if others have room.
@@ -327,6 +336,12 @@ class Conductor:
         members = self._with_container(bulk, members)
         if not members:
             return
+        try:
+            self._place_some(bulk, epoch, members, first_ports)
+        finally:
+            self._release_unwanted(bulk, members)
+
+    def _place_some(self, bulk, epoch, members, first_ports):
         chosen, left = self._claim(bulk, members)
         if left:
             self._fail(bulk, left, NO_ROOM, 'capacity')
@@ -347,6 +362,27 @@ class Conductor:
                 )
             while calls:
                 calls = _some_ended(calls)
+
+    def _release_unwanted(self, bulk, members):
+        """Clear what was made for members that are on their way out.
+
+        Who took the bulk meanwhile may have cleared them before it was made.
+        """
+        states = {
+            member.container_uuid: member.state
+            for member in db.list_members_of(
+                [member.container_uuid for member in members]
+            )
+        }
+        self._release(
+            bulk,
+            [
+                member.container_uuid
+                for member in members
+                if states.get(member.container_uuid, MemberState.DELETED)
+                in UNWANTED
+            ],
+        )
 
     def _with_container(self, bulk, members):
         """Fail the members whose container was deleted outside the bulk.
@@ -506,26 +542,60 @@ class Conductor:
             )
             # Last, as who comes after looks for what has a row.
             db.delete_containers(uuids)
-        self._finish(bulk, epoch)
+
+    # ----------------------------------------------------- scaling down
+
+    def _remove(self, bulk, epoch):
+        """Forget what was scaled away, once hosts are done with it.
+
+        :returns: whether there is nothing left of it.
+        """
+        if not db.list_removed(bulk.id, limit=1):
+            return True
+        for host in self._without_agent():
+            for members in self._removed(bulk, MemberState.DELETING, host):
+                self._delete_rows(bulk, members)
+        for members in self._removed(bulk, MemberState.DELETED):
+            self._release(bulk, [member.container_uuid for member in members])
+            if not db.forget_members(bulk.id, epoch, members):
+                raise LostLease()
+        return not db.list_removed(bulk.id, limit=1)
+
+    def _removed(self, bulk, state, host=None):
+        """Yield what was scaled away, some at a time, until none is left."""
+        while True:
+            self._go_on()
+            members = db.list_removed(
+                bulk.id, (state,), CONF.zun_bulk.claim_batch, host
+            )
+            if not members:
+                return
+            yield members
 
     # ---------------------------------------------------------- deleting
 
-    def _delete(self, bulk, epoch):
-        """Remove what no host has; once the hosts are done, the rest.
+    def _without_agent(self):
+        """Hosts whose members nobody else deletes; '' is that of no host.
 
-        A host that an operator has forced down has nothing any more.
+        One that an operator has forced down has nothing any more.
         """
-        lost = [host for host, forced in self._down().items() if forced]
-        for host in ('', *lost):
+        return '', *[host for host, forced in self._down().items() if forced]
+
+    def _delete_rows(self, bulk, members):
+        uuids = [member.container_uuid for member in members]
+        self._release(bulk, uuids)
+        db.delete_containers(uuids)
+        db.move_members(members, MemberState.DELETED)
+
+    def _delete(self, bulk, epoch):
+        """Remove what no host has; once the hosts are done, the rest."""
+        for host in self._without_agent():
             members = db.list_members_in(
                 MemberState.DELETING, bulk_id=bulk.id, host=host
             )
             if members:
-                uuids = [member.container_uuid for member in members]
-                self._release(bulk, uuids)
-                db.delete_containers(uuids)
-                db.move_members(members, MemberState.DELETED)
-        waiting = db.count_by_host(bulk.id)
+                self._delete_rows(bulk, members)
+        waiting = db.count_by_host(bulk.id, with_removed=True)
         busy = {
             host
             for host, states in waiting.items()
@@ -536,13 +606,18 @@ class Conductor:
             return
         self._release(
             bulk,
-            [member.container_uuid for member in db.list_members(bulk.id)],
+            [
+                member.container_uuid
+                for member in db.list_members(bulk.id, with_removed=True)
+            ],
         )
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
 
     def _release(self, bulk, uuids):
         """Delete the ports and claims that containers may have left."""
+        if not uuids:
+            return
         providers = [
             node.rp_uuid
             for node in objects.ComputeNode.list(self._context)
@@ -553,10 +628,9 @@ class Conductor:
             swept = self._ports_api().sweep(bulk, part)
             if swept:
                 LOG.info('Deleted %d ports that were left over', swept)
-        if uuids:
-            freed = self._placement_api().release(uuids, providers)
-            if freed:
-                LOG.info('Released %d claims that were left over', freed)
+        freed = self._placement_api().release(uuids, providers)
+        if freed:
+            LOG.info('Released %d claims that were left over', freed)
 
     # ------------------------------------------------------- connections
 
