@@ -309,6 +309,34 @@ class DatabaseTests:
         api.accept_bulk(*database.rows(1, project_id='project-2'), check)
         self.assertEqual(0, seen[-1])
 
+    def test_many_scale_at_the_edge_of_a_quota(self):
+        engine = self.use_database()
+
+        def check(used):
+            if used['containers'] + 2 > 13:
+                raise exception.OverQuota(overs='containers')
+
+        def contender(bulk):
+            _bulk, *rows = database.rows(2)
+            for index, member in enumerate(rows[0], 2):
+                member['member_index'] = index
+            try:
+                return api.grow_bulk(bulk, 3, *rows, check)
+            except exception.OverQuota:
+                return None
+
+        bulks = [database.accept(1)[0] for _number in range(8)]
+        grown = at_once(
+            [lambda bulk=bulk: contender(bulk) for bulk in bulks]
+        )
+        self.assertEqual(2, grown.count(True))
+        self.assertEqual(6, grown.count(None))
+        self.assertEqual(12, self.count(engine, zun_models.Container))
+        self.assertEqual(
+            [1] * 6 + [3] * 2,
+            sorted(api.get_bulk(bulk.uuid).count for bulk in bulks),
+        )
+
     def test_a_repetition_at_the_edge_of_a_quota(self):
         self.use_database()
         rows = database.rows(3, client_token='once')
