@@ -73,7 +73,13 @@ class FunctionalTestCase(base.BaseTestCase):
         self.network = self.lab.network_id()
 
     def _attach_logs(self, _exc_info):
-        for name in ('zun', 'placement', 'neutron', 'docker-engine'):
+        for name in (
+            'zun',
+            'zun-bulk-conductor',
+            'placement',
+            'neutron',
+            'docker-engine',
+        ):
             self.addDetail(
                 name, content.text_content(self.lab.log_tail(name, 300))
             )

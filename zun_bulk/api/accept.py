@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Accepting a bulk: Zun's checks once, all rows in one transaction.
+"""Accepting a bulk, or more of it: Zun's checks once, one transaction.
 
 It does for N containers what ``zun.api.controllers.v1.containers`` does for
 one, up to where that looks for a host; a conductor does the rest.
@@ -193,23 +193,83 @@ def _accept(context, body, request_hash=None):
             'cpu_policy': container['cpu_policy'],
         },
     }
-    members = [
+    db_api.accept_bulk(
+        bulk, _members(rows), rows, _actions(context, rows), check_usage
+    )
+    return uuid
+
+
+def grow(context, bulk, count):
+    """Check further members of a bulk and write them with their containers.
+
+    :param bulk: the Bulk as it was seen.
+    :param count: how many members it is to have.
+    :returns: whether they are committed; not if the bulk was scaled or ended
+        meanwhile.
+    :raises: ZunException with the code of the response; nothing is written.
+    """
+    if count > CONF.zun_bulk.max_members:
+        raise exception.ValidationError(
+            detail='count: a bulk has at most %d members'
+            % CONF.zun_bulk.max_members
+        )
+    first = db_api.last_index_of(bulk) + 1
+    added = count - bulk.count
+    last = first + added - 1
+    templates.check(bulk.template, bulk.name, last)
+    wanted = copy.deepcopy(_without_nulls(bulk.template))
+    _enforce_policies(context, wanted)
+    # Whoever asks: the containers are of whom the bulk is, and of the request
+    # that zun-compute will have to do with.
+    owner = copy.copy(context)
+    owner.project_id, owner.user_id = bulk.project_id, bulk.user_id
+    owner.request_id = bulk.request_id
+    # As they were found when the bulk was made: its members are alike.
+    wanted.pop('security_groups', None)
+    for name in ('cpu', 'memory', 'disk', 'cpu_policy'):
+        if bulk.spec.get(name) is not None:
+            wanted[name] = bulk.spec[name]
+    container = _container(owner, wanted)
+    if bulk.spec.get('security_groups'):
+        container['security_groups'] = bulk.spec['security_groups']
+    check_usage = _quota_check(owner, container, added)
+    rows = _container_rows(
+        container,
+        bulk.uuid,
+        added,
+        templates.member_name(bulk.template, bulk.name, last),
+        first,
+    )
+    _check_names(owner, rows)
+    return db_api.grow_bulk(
+        bulk,
+        last,
+        _members(rows, first),
+        rows,
+        _actions(owner, rows),
+        check_usage,
+    )
+
+
+def _members(rows, first=1):
+    return [
         {
             'member_index': index,
             'container_uuid': row['uuid'],
             'name': row['name'],
             'state': MemberState.QUEUED,
         }
-        for index, row in enumerate(rows, 1)
+        for index, row in enumerate(rows, first)
     ]
-    actions = [
+
+
+def _actions(context, rows):
+    return [
         objects.ContainerAction.pack_action_start(
             context, row['uuid'], container_actions.CREATE
         )
         for row in rows
     ]
-    db_api.accept_bulk(bulk, members, rows, actions, check_usage)
-    return uuid
 
 
 @contextlib.contextmanager
@@ -400,8 +460,11 @@ def _number(value):
     return ('%.3f' % value).rstrip('0').rstrip('.')
 
 
-def _container_rows(container, bulk_uuid, count, name_pattern):
-    """Rows of Zun's container table, as its own create would write them."""
+def _container_rows(container, bulk_uuid, count, name_pattern, first=1):
+    """Rows of Zun's container table, as its own create would write them.
+
+    :param first: the index of the first of them.
+    """
     common = {}
     for column in zun_models.Container.__table__.columns:
         value = container.get(column.name)
@@ -416,7 +479,7 @@ def _container_rows(container, bulk_uuid, count, name_pattern):
     )
     labels = dict(container.get('labels') or {}, **{_LABEL_BULK: bulk_uuid})
     rows = []
-    for index in range(1, count + 1):
+    for index in range(first, first + count):
         row = dict(
             common,
             uuid=uuidutils.generate_uuid(),

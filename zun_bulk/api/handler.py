@@ -29,6 +29,7 @@ ROUTE_DECLARATIONS = {
     '/v1/bulks/{ident}/resume': {'POST': bulk.resume_bulk},
     '/v1/bulks/{ident}/cancel': {'POST': bulk.cancel_bulk},
     '/v1/bulks/{ident}/retry': {'POST': bulk.retry_bulk},
+    '/v1/bulks/{ident}/scale': {'POST': bulk.scale_bulk},
     '/v1/bulks/{ident}/members': {'GET': member.list_members},
     '/v1/bulk_hosts': {'GET': host.list_hosts},
     '/v1/bulk_hosts/{name}': {'GET': host.get_host, 'PATCH': host.update_host},

@@ -58,10 +58,18 @@ FIRST_PORTS = 4
 LOOK_AGAIN = 1.0
 #: Seconds between two looks at which hosts are down.
 DOWN_INTERVAL = 10.0
+#: States of members that will never want a host again.
+UNWANTED = (MemberState.CANCELLED, MemberState.DELETING, MemberState.DELETED)
+#: Seconds for which the end of the message server is waited for.
+SERVER_PATIENCE = 5
 
 
 class LostLease(Exception):
     """Another conductor has the bulk now, or it is being deleted."""
+
+
+class Stopping(Exception):
+    """This conductor is to end, and another goes on."""
 
 
 class Leases:
@@ -107,6 +115,12 @@ class Leases:
             if not db.renew_lease(bulk_id, epoch):
                 self._held.pop(bulk_id, None)
 
+    def release(self):
+        """Let others take all that this conductor holds."""
+        for bulk_id, epoch in list(self._held.items()):
+            db.release_lease(bulk_id, epoch)
+            self._held.pop(bulk_id, None)
+
     def forget_but(self, bulk_ids):
         """Forget all other bulks: there is no work in them any more."""
         for table in (self._held, self._seen):
@@ -122,6 +136,10 @@ class Conductor:
             CONF.zun_bulk.lease_time,
         )
         self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._planning = None
+        self._server = None
         self._port_calls = throttle.Throttle(
             'port calls',
             throttle.new_pacer(
@@ -137,55 +155,105 @@ class Conductor:
         self._down_seen = float('-inf')
 
     def start(self):
-        threading.Thread(
+        self._planning = threading.Thread(
             target=self._run, daemon=True, name='zun-bulk-conductor'
-        ).start()
+        )
+        self._planning.start()
         # Apart, because a call to Neutron may take longer than the lease.
         threading.Thread(
             target=self._renew, daemon=True, name='zun-bulk-leases'
         ).start()
-        rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
+        self._server = rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
+
+    def stop(self, timeout):
+        """Begin nothing more, and let others go on with what is left.
+
+        A call that does not come to its end in time is left as it is: what
+        it writes afterwards is refused once another has taken the bulk.
+
+        :param timeout: seconds to wait for what is under way.
+        :returns: whether it has ended.
+        """
+        self._stopping.set()
+        self.wake()
+        planning = self._planning
+        if planning is not None:
+            # The leases are renewed meanwhile.
+            planning.join(timeout)
+        self._stopped.set()
+        try:
+            self._leases.release()
+        except Exception:
+            LOG.exception('Others have to wait until the leases are over')
+        if self._server is not None:
+            # In a thread: without a broker it may take for ever.
+            stop = threading.Thread(target=self._server.stop, daemon=True)
+            stop.start()
+            stop.join(SERVER_PATIENCE)
+        return planning is None or not planning.is_alive()
 
     def wake(self):
         self._woken.set()
 
     def _run(self):
-        while True:
+        while not self._stopping.is_set():
             try:
                 self.look_after_bulks()
+            except Stopping:
+                return
             except Exception:
                 LOG.exception('The conductor could not look for work')
             self._woken.wait(CONF.zun_bulk.poll_interval)
             self._woken.clear()
 
     def _renew(self):
-        while True:
-            time.sleep(CONF.zun_bulk.lease_time / 3)
+        while not self._stopped.wait(CONF.zun_bulk.lease_time / 3):
             try:
                 self._leases.renew()
             except Exception:
                 LOG.exception('The conductor could not renew its leases')
 
+    def _go_on(self):
+        """:raises: Stopping"""
+        if self._stopping.is_set():
+            raise Stopping()
+
     def look_after_bulks(self):
-        """Do for each bulk what can be done now."""
+        """Do for each bulk what can be done now.
+
+        :raises: Stopping
+        """
         bulks = db.list_bulks_with_work()
         self._leases.forget_but([bulk.id for bulk in bulks])
         for bulk in bulks:
+            self._go_on()
             epoch = self._leases.epoch(bulk, time.monotonic())
             if epoch is None:
                 continue
             try:
-                if bulk.status == BulkStatus.DELETING:
-                    self._delete(bulk, epoch)
-                elif bulk.status == BulkStatus.CANCELLING:
-                    self._cancel(bulk, epoch)
-                else:
-                    self._build(bulk, epoch)
+                self._look_after(bulk, epoch)
+            except Stopping:
+                raise
             except LostLease:
                 LOG.info('Bulk %s has passed to another conductor', bulk.uuid)
             except Exception:
                 # It stays as it is in the database and is tried again.
                 LOG.exception('Could not go on with bulk %s', bulk.uuid)
+
+    def _look_after(self, bulk, epoch):
+        if bulk.status == BulkStatus.DELETING:
+            self._delete(bulk, epoch)
+            return
+        # First, as it makes room for what is to come.
+        removed = self._remove(bulk, epoch)
+        if bulk.status == BulkStatus.PAUSED:
+            return
+        if bulk.status == BulkStatus.CANCELLING:
+            self._cancel(bulk, epoch)
+        else:
+            self._build(bulk, epoch)
+        if removed:
+            self._finish(bulk, epoch)
 
     # ---------------------------------------------------------- building
 
@@ -193,13 +261,13 @@ class Conductor:
         self._take_back(bulk, epoch)
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
+            self._go_on()
             self._place(
                 bulk,
                 epoch,
                 queued[start : start + CONF.zun_bulk.claim_batch],
                 first_ports=FIRST_PORTS if start == 0 else None,
             )
-        self._finish(bulk, epoch)
 
     def _take_back(self, bulk, epoch):
         """Queue what waits at hosts that are down, if others have room.
@@ -268,6 +336,12 @@ class Conductor:
         members = self._with_container(bulk, members)
         if not members:
             return
+        try:
+            self._place_some(bulk, epoch, members, first_ports)
+        finally:
+            self._release_unwanted(bulk, members)
+
+    def _place_some(self, bulk, epoch, members, first_ports):
         chosen, left = self._claim(bulk, members)
         if left:
             self._fail(bulk, left, NO_ROOM, 'capacity')
@@ -289,6 +363,27 @@ class Conductor:
             while calls:
                 calls = _some_ended(calls)
 
+    def _release_unwanted(self, bulk, members):
+        """Clear what was made for members that are on their way out.
+
+        Who took the bulk meanwhile may have cleared them before it was made.
+        """
+        states = {
+            member.container_uuid: member.state
+            for member in db.list_members_of(
+                [member.container_uuid for member in members]
+            )
+        }
+        self._release(
+            bulk,
+            [
+                member.container_uuid
+                for member in members
+                if states.get(member.container_uuid, MemberState.DELETED)
+                in UNWANTED
+            ],
+        )
+
     def _with_container(self, bulk, members):
         """Fail the members whose container was deleted outside the bulk.
 
@@ -302,6 +397,7 @@ class Conductor:
 
     def _hand_over(self, bulk, epoch, chosen, known, defaults):
         """Make the ports of claimed members and give them to their hosts."""
+        self._go_on()
         placements = [(member, host.name) for member, host in chosen]
         try:
             with self._port_calls.slot(placements[0][0].container_uuid):
@@ -432,6 +528,7 @@ class Conductor:
         if not db.cancel_members(bulk.id, epoch):
             raise LostLease()
         while True:
+            self._go_on()
             members = db.list_cancelled_with_container(
                 bulk.id, CONF.zun_bulk.claim_batch
             )
@@ -445,26 +542,60 @@ class Conductor:
             )
             # Last, as who comes after looks for what has a row.
             db.delete_containers(uuids)
-        self._finish(bulk, epoch)
+
+    # ----------------------------------------------------- scaling down
+
+    def _remove(self, bulk, epoch):
+        """Forget what was scaled away, once hosts are done with it.
+
+        :returns: whether there is nothing left of it.
+        """
+        if not db.list_removed(bulk.id, limit=1):
+            return True
+        for host in self._without_agent():
+            for members in self._removed(bulk, MemberState.DELETING, host):
+                self._delete_rows(bulk, members)
+        for members in self._removed(bulk, MemberState.DELETED):
+            self._release(bulk, [member.container_uuid for member in members])
+            if not db.forget_members(bulk.id, epoch, members):
+                raise LostLease()
+        return not db.list_removed(bulk.id, limit=1)
+
+    def _removed(self, bulk, state, host=None):
+        """Yield what was scaled away, some at a time, until none is left."""
+        while True:
+            self._go_on()
+            members = db.list_removed(
+                bulk.id, (state,), CONF.zun_bulk.claim_batch, host
+            )
+            if not members:
+                return
+            yield members
 
     # ---------------------------------------------------------- deleting
 
-    def _delete(self, bulk, epoch):
-        """Remove what no host has; once the hosts are done, the rest.
+    def _without_agent(self):
+        """Hosts whose members nobody else deletes; '' is that of no host.
 
-        A host that an operator has forced down has nothing any more.
+        One that an operator has forced down has nothing any more.
         """
-        lost = [host for host, forced in self._down().items() if forced]
-        for host in ('', *lost):
+        return '', *[host for host, forced in self._down().items() if forced]
+
+    def _delete_rows(self, bulk, members):
+        uuids = [member.container_uuid for member in members]
+        self._release(bulk, uuids)
+        db.delete_containers(uuids)
+        db.move_members(members, MemberState.DELETED)
+
+    def _delete(self, bulk, epoch):
+        """Remove what no host has; once the hosts are done, the rest."""
+        for host in self._without_agent():
             members = db.list_members_in(
                 MemberState.DELETING, bulk_id=bulk.id, host=host
             )
             if members:
-                uuids = [member.container_uuid for member in members]
-                self._release(bulk, uuids)
-                db.delete_containers(uuids)
-                db.move_members(members, MemberState.DELETED)
-        waiting = db.count_by_host(bulk.id)
+                self._delete_rows(bulk, members)
+        waiting = db.count_by_host(bulk.id, with_removed=True)
         busy = {
             host
             for host, states in waiting.items()
@@ -475,13 +606,18 @@ class Conductor:
             return
         self._release(
             bulk,
-            [member.container_uuid for member in db.list_members(bulk.id)],
+            [
+                member.container_uuid
+                for member in db.list_members(bulk.id, with_removed=True)
+            ],
         )
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
 
     def _release(self, bulk, uuids):
         """Delete the ports and claims that containers may have left."""
+        if not uuids:
+            return
         providers = [
             node.rp_uuid
             for node in objects.ComputeNode.list(self._context)
@@ -492,10 +628,9 @@ class Conductor:
             swept = self._ports_api().sweep(bulk, part)
             if swept:
                 LOG.info('Deleted %d ports that were left over', swept)
-        if uuids:
-            freed = self._placement_api().release(uuids, providers)
-            if freed:
-                LOG.info('Released %d claims that were left over', freed)
+        freed = self._placement_api().release(uuids, providers)
+        if freed:
+            LOG.info('Released %d claims that were left over', freed)
 
     # ------------------------------------------------------- connections
 

@@ -98,7 +98,7 @@ Whether zun-compute plans bulks too.
 
 One conductor plans a bulk at a time, whichever takes its lease first. Set it
 to false on compute hosts that should only start containers, as long as some
-host keeps it true.
+host keeps it true or ``zun-bulk-conductor`` runs somewhere.
 """,
     ),
     cfg.FloatOpt(

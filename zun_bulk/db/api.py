@@ -144,19 +144,18 @@ def _accept_bulk(bulk, members, containers, actions, check_usage):
         session.flush()
         if check_usage:
             check_usage(_usage(session, bulk['project_id']))
-        # Core inserts: executemany, one statement for all rows.
-        session.execute(sa.insert(zun_models.Container.__table__), containers)
-        session.execute(
-            sa.insert(zun_models.ContainerAction.__table__), actions
-        )
-        session.execute(
-            sa.insert(Member.__table__),
-            [
-                dict(member, bulk_id=row.id, created_at=now)
-                for member in members
-            ],
-        )
+        _insert_members(session, row.id, now, members, containers, actions)
     return True
+
+
+def _insert_members(session, bulk_id, now, members, containers, actions):
+    # Core inserts: executemany, one statement for all rows.
+    session.execute(sa.insert(zun_models.Container.__table__), containers)
+    session.execute(sa.insert(zun_models.ContainerAction.__table__), actions)
+    session.execute(
+        sa.insert(Member.__table__),
+        [dict(member, bulk_id=bulk_id, created_at=now) for member in members],
+    )
 
 
 def _lock_project(session, project_id, now):
@@ -285,14 +284,14 @@ def list_bulks(
 
 
 def count_members(bulk_ids):
-    """Count members by state.
+    """Count members by state, without those that were scaled away.
 
     :returns: {bulk id: {state: number}} with states that have members only.
     """
     counts = collections.defaultdict(dict)
     query = (
         sa.select(Member.bulk_id, Member.state, sa.func.count())
-        .where(Member.bulk_id.in_(bulk_ids))
+        .where(Member.bulk_id.in_(bulk_ids), Member.removed.is_(False))
         .group_by(Member.bulk_id, Member.state)
     )
     with reader() as session:
@@ -301,12 +300,19 @@ def count_members(bulk_ids):
     return counts
 
 
-def count_by_host(bulk_id):
-    """:returns: {host: {state: number}} of the members that have a host."""
+def count_by_host(bulk_id, with_removed=False):
+    """:returns: {host: {state: number}} of the members that have a host.
+
+    :param with_removed: count those too that were scaled away.
+    """
     counts = collections.defaultdict(dict)
     query = (
         sa.select(Member.host, Member.state, sa.func.count())
-        .where(Member.bulk_id == bulk_id, Member.host.is_not(None))
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.host.is_not(None),
+            sa.true() if with_removed else Member.removed.is_(False),
+        )
         .group_by(Member.host, Member.state)
     )
     with reader() as session:
@@ -344,15 +350,23 @@ def count_outcomes(bulk_id):
 
 
 def list_members(
-    bulk_id, filters=None, limit=None, marker=None, sort_dir='asc'
+    bulk_id,
+    filters=None,
+    limit=None,
+    marker=None,
+    sort_dir='asc',
+    with_removed=False,
 ):
     """List a bulk's members by index.
 
     :param filters: dict of column name to value, compared for equality.
     :param marker: index of the last member of the page before.
+    :param with_removed: list those too that were scaled away.
     """
     order = Member.member_index
     query = sa.select(Member).where(Member.bulk_id == bulk_id)
+    if not with_removed:
+        query = query.where(Member.removed.is_(False))
     for name, value in (filters or {}).items():
         query = query.where(getattr(Member, name) == value)
     if marker is not None:
@@ -391,10 +405,28 @@ def existing_container_names(names, project_id=None):
 
 
 def list_bulks_with_work():
-    """Bulks that a conductor has to look after, the oldest first."""
+    """Bulks that a conductor has to look after, the oldest first.
+
+    Of a paused one only what was scaled away.
+    """
     query = (
         sa.select(Bulk)
-        .where(Bulk.status.in_(BulkStatus.WORK))
+        .where(
+            sa.or_(
+                Bulk.status.in_(BulkStatus.WORK),
+                sa.and_(
+                    Bulk.status == BulkStatus.PAUSED,
+                    sa.exists().where(
+                        Member.bulk_id == Bulk.id,
+                        Member.removed.is_(True),
+                        # Said once more, for the index.
+                        Member.state.in_(
+                            (MemberState.DELETING, MemberState.DELETED)
+                        ),
+                    ),
+                ),
+            )
+        )
         .order_by(Bulk.id)
     )
     with reader() as session:
@@ -599,14 +631,21 @@ def resume_bulk(bulk_id):
         [BulkStatus.PAUSED],
         status=BulkStatus.BUILDING,
         status_reason=None,
-        tolerated=sa.select(sa.func.count())
+        tolerated=_failed_starts(bulk_id),
+    )
+
+
+def _failed_starts(bulk_id):
+    """How many members of a bulk have failed by being started."""
+    return (
+        sa.select(sa.func.count())
         .select_from(Member)
         .where(
             Member.bulk_id == bulk_id,
             Member.state == MemberState.FAILED,
             Member.reason_class.in_(models.OF_STARTS),
         )
-        .scalar_subquery(),
+        .scalar_subquery()
     )
 
 
@@ -702,6 +741,199 @@ def _turn_bulk_in(session, bulk_id, before, **values):
             .execution_options(synchronize_session=False)
         ).rowcount
     )
+
+
+def grow_bulk(
+    bulk, last_index, members, containers, actions, check_usage=None
+):
+    """Add members to a bulk with all their rows in one transaction.
+
+    A paused one stays paused. What has failed so far is borne from now on.
+
+    :param bulk: the Bulk as it was seen.
+    :param last_index: the highest index of the new members.
+    :param members: these and what follows are as for ``accept_bulk``.
+    :returns: False if the bulk was scaled or ended meanwhile; then nothing is
+        written.
+    """
+    rows = (members, containers, actions)
+    grown = _grow_bulk(bulk, last_index, *rows, check_usage)
+    if grown is None:
+        _add_project(bulk.project_id)
+        grown = _grow_bulk(bulk, last_index, *rows, check_usage)
+    return bool(grown)
+
+
+@retry
+def _grow_bulk(bulk, last_index, members, containers, actions, check_usage):
+    """:returns: None if the project has no row, and nothing is written."""
+    now = timeutils.utcnow()
+    with writer() as session:
+        if check_usage and not _lock_project(session, bulk.project_id, now):
+            return None
+        if not _resize(session, bulk, len(members), last_index, now):
+            # Neither has the project had its turn.
+            session.rollback()
+            return False
+        if check_usage:
+            check_usage(_usage(session, bulk.project_id))
+        _insert_members(session, bulk.id, now, members, containers, actions)
+        _bear_failures(session, bulk.id)
+        return True
+
+
+@retry
+def shrink_bulk(bulk, members):
+    """Turn members to deleting, and count them no more, in one transaction.
+
+    The rise of their epochs stops an agent that is about to start one. A
+    paused bulk stays paused.
+
+    :param bulk: the Bulk as it was seen.
+    :param members: Members, seen after the bulk. Only who scales the bulk
+        changes which there are, so they are right as long as it is as seen.
+    :returns: False if the bulk was scaled or ended meanwhile; then nothing
+        has changed.
+    """
+    now = timeutils.utcnow()
+    ids = sorted(member.id for member in members)
+    with writer() as session:
+        if not _resize(session, bulk, -len(ids), last_index_of(bulk), now):
+            return False
+        for part in _parts(ids):
+            session.execute(
+                sa.update(Member)
+                .where(Member.id.in_(part))
+                .values(
+                    state=MemberState.DELETING,
+                    removed=True,
+                    epoch=Member.epoch + 1,
+                    updated_at=now,
+                )
+                .execution_options(synchronize_session=False)
+            )
+        _bear_failures(session, bulk.id)
+        return True
+
+
+def last_index_of(bulk):
+    """The highest index that a member of a bulk has ever had."""
+    return bulk.count if bulk.last_index is None else bulk.last_index
+
+
+def _resize(session, bulk, difference, last_index, now):
+    """Change a bulk's count and have it built, unless it is paused.
+
+    Count and last index together never come back once they have changed, for
+    only new members raise the count, and they raise the index too. So they
+    tell whether anybody else has scaled the bulk.
+    """
+    return bool(
+        session.execute(
+            sa.update(Bulk)
+            .where(
+                Bulk.id == bulk.id,
+                Bulk.status.in_(BulkStatus.SCALABLE),
+                Bulk.count == bulk.count,
+                Bulk.last_index == bulk.last_index,
+            )
+            .values(
+                count=bulk.count + difference,
+                last_index=last_index,
+                # MySQL sets one column after the other. Whether it is paused
+                # is the same before and after, so the order is no matter.
+                status=sa.case(
+                    (Bulk.status == BulkStatus.PAUSED, BulkStatus.PAUSED),
+                    else_=BulkStatus.BUILDING,
+                ),
+                status_reason=sa.case(
+                    (Bulk.status == BulkStatus.PAUSED, Bulk.status_reason),
+                    else_=None,
+                ),
+                finished_at=None,
+                epoch=Bulk.epoch + 1,
+                lease_owner=None,
+                updated_at=now,
+            )
+            .execution_options(synchronize_session=False)
+        ).rowcount
+    )
+
+
+def _bear_failures(session, bulk_id):
+    session.execute(
+        sa.update(Bulk)
+        .where(Bulk.id == bulk_id)
+        .values(tolerated=_failed_starts(bulk_id), updated_at=Bulk.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def list_last_members(bulk_id, number):
+    """So many members with the highest indexes."""
+    return list_members(bulk_id, limit=number, sort_dir='desc')
+
+
+def list_members_at(bulk_id, indexes):
+    """The members that bear these indexes and were not scaled away."""
+    found = []
+    with reader() as session:
+        for part in _parts(indexes):
+            found += session.scalars(
+                sa.select(Member).where(
+                    Member.bulk_id == bulk_id,
+                    Member.member_index.in_(part),
+                    Member.removed.is_(False),
+                )
+            ).all()
+    return found
+
+
+def list_removed(
+    bulk_id,
+    states=(MemberState.DELETING, MemberState.DELETED),
+    limit=None,
+    host=None,
+):
+    """Members that were scaled away, the oldest first.
+
+    :param host: only this host's; '' means those that have no host.
+    """
+    query = (
+        sa.select(Member)
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.state.in_(states),
+            Member.removed.is_(True),
+        )
+        .order_by(Member.id)
+        .limit(limit)
+    )
+    if host is not None:
+        query = query.where(
+            Member.host.is_(None) if host == '' else Member.host == host
+        )
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+@retry
+def forget_members(bulk_id, epoch, members):
+    """Remove members that were scaled away and are gone, as conductor.
+
+    :returns: False if the conductor has lost the bulk.
+    """
+    with writer() as session:
+        if not _fence(session, bulk_id, epoch):
+            return False
+        session.execute(
+            sa.delete(Member).where(
+                Member.id.in_([member.id for member in members]),
+                Member.state == MemberState.DELETED,
+                Member.removed.is_(True),
+            )
+        )
+        return True
 
 
 @retry

@@ -71,6 +71,8 @@ class BulkStatus:
     ALL = (BUILDING, PAUSED, READY, ERROR, CANCELLING, CANCELLED, DELETING)
     #: What a conductor has to look after.
     WORK = (BUILDING, CANCELLING, DELETING)
+    #: What can be made larger or smaller.
+    SCALABLE = (BUILDING, PAUSED, READY, ERROR)
 
 
 class OnFailure:
@@ -171,6 +173,9 @@ class Bulk(Base):
     status = sa.Column(sa.String(20), nullable=False)
     status_reason = sa.Column(Reason)
     count = sa.Column(sa.Integer, nullable=False)
+    #: The highest index that a member has ever had; None until the bulk is
+    #: scaled: its count then.
+    last_index = sa.Column(sa.Integer)
     run = sa.Column(sa.Boolean, nullable=False, default=True)
     max_attempts = sa.Column(sa.Integer, nullable=False, default=3)
     on_failure = sa.Column(
@@ -223,12 +228,16 @@ class Member(Base):
         sa.ForeignKey('zun_bulk_bulk.id', ondelete='CASCADE'),
         nullable=False,
     )
-    #: 1 to the bulk's count.
+    #: From 1; none is used again.
     member_index = sa.Column(sa.Integer, nullable=False)
     #: Not a foreign key: Zun deletes its row and knows nothing of ours.
     container_uuid = sa.Column(sa.String(36), nullable=False)
     name = sa.Column(sa.String(255), nullable=False)
     state = sa.Column(sa.String(20), nullable=False)
+    #: Whether it was scaled away: deleting or deleted, and counted no more.
+    removed = sa.Column(
+        sa.Boolean, nullable=False, default=False, server_default=sa.false()
+    )
     host = sa.Column(sa.String(255))
     #: Rises with each change of state, so that no writer acts on an old one.
     epoch = sa.Column(sa.Integer, nullable=False, default=0)

@@ -42,10 +42,16 @@ class _ActOnBulk(common.WaitForBulk, command.ShowOne):
         if self.end:
             common.check_wait_options(parsed_args)
         bulks = common.bulk_client(self)
-        bulk = bulks.act(parsed_args.bulk, self.action)
+        bulk = bulks.act(
+            parsed_args.bulk, self.action, self._body(parsed_args)
+        )
         if self.end and parsed_args.wait:
             bulk = self._wait(bulks, bulk, parsed_args.wait_timeout, self.end)
         return common.show(bulk)
+
+    def _body(self, parsed_args):
+        """What the action takes; nothing unless told otherwise."""
+        return None
 
 
 class PauseBulk(_ActOnBulk):
@@ -72,3 +78,36 @@ class RetryBulk(_ActOnBulk):
     """Try the failed containers of a bulk again"""
 
     action = 'retry'
+
+
+class ScaleBulk(_ActOnBulk):
+    """Give a bulk more containers or fewer"""
+
+    action = 'scale'
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        wanted = parser.add_mutually_exclusive_group(required=True)
+        wanted.add_argument(
+            '--count',
+            metavar='<number>',
+            type=common.positive_int,
+            help='Containers that the bulk is to have. New ones are numbered '
+            'on; of those there are, the ones with the highest numbers are '
+            'deleted',
+        )
+        wanted.add_argument(
+            '--remove',
+            metavar='<index>',
+            type=common.positive_int,
+            action='append',
+            help='Delete the container with this number (repeat option to '
+            'delete several)',
+        )
+        return parser
+
+    def _body(self, parsed_args):
+        if parsed_args.count is not None:
+            return {'count': parsed_args.count}
+        # Said twice it is meant once.
+        return {'indexes': sorted(set(parsed_args.remove))}

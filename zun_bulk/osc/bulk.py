@@ -142,7 +142,7 @@ def _positive(number):
     return convert
 
 
-_positive_int = _positive(int)
+positive_int = _positive(int)
 _positive_float = _positive(float)
 
 
@@ -316,7 +316,7 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
         parser.add_argument(
             '--count',
             metavar='<number>',
-            type=_positive_int,
+            type=positive_int,
             required=True,
             help='Number of containers',
         )
@@ -341,7 +341,7 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
         parser.add_argument(
             '--max-attempts',
             metavar='<number>',
-            type=_positive_int,
+            type=positive_int,
             help='Times to try each container until it counts as failed',
         )
         parser.add_argument(
@@ -430,7 +430,7 @@ def _add_list_options(parser, marker):
     parser.add_argument(
         '--limit',
         metavar='<number>',
-        type=_positive_int,
+        type=positive_int,
         help='List no more than these (default: all)',
     )
     parser.add_argument(

@@ -129,17 +129,18 @@ class BulkClient:
         """Get a bulk by UUID or name."""
         return self._get(self._path(ident))
 
-    def act(self, ident, action):
+    def act(self, ident, action, body=None):
         """Change a bulk's course.
 
-        :param action: pause, resume, cancel or retry
+        :param action: pause, resume, cancel, retry or scale
+        :param body: what the action takes, if anything
         :returns: the bulk
         """
         return self._call(
             self._http.json_request,
             'POST',
             f'{self._path(ident)}/{action}',
-            body={},
+            body=body or {},
         )[1]
 
     def delete(self, ident):

@@ -75,6 +75,16 @@ rules = [
         ],
     ),
     policy.DocumentedRuleDefault(
+        name=BULK % 'scale',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Give a bulk more containers or fewer. For more, what its '
+        'template asks for has to pass the policies of container:create as '
+        'well.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/scale', 'method': 'POST'}
+        ],
+    ),
+    policy.DocumentedRuleDefault(
         name=BULK % 'delete',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Delete a bulk and all its containers.',

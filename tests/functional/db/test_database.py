@@ -309,6 +309,34 @@ class DatabaseTests:
         api.accept_bulk(*database.rows(1, project_id='project-2'), check)
         self.assertEqual(0, seen[-1])
 
+    def test_many_scale_at_the_edge_of_a_quota(self):
+        engine = self.use_database()
+
+        def check(used):
+            if used['containers'] + 2 > 13:
+                raise exception.OverQuota(overs='containers')
+
+        def contender(bulk):
+            _bulk, *rows = database.rows(2)
+            for index, member in enumerate(rows[0], 2):
+                member['member_index'] = index
+            try:
+                return api.grow_bulk(bulk, 3, *rows, check)
+            except exception.OverQuota:
+                return None
+
+        bulks = [database.accept(1)[0] for _number in range(8)]
+        grown = at_once(
+            [lambda bulk=bulk: contender(bulk) for bulk in bulks]
+        )
+        self.assertEqual(2, grown.count(True))
+        self.assertEqual(6, grown.count(None))
+        self.assertEqual(12, self.count(engine, zun_models.Container))
+        self.assertEqual(
+            [1] * 6 + [3] * 2,
+            sorted(api.get_bulk(bulk.uuid).count for bulk in bulks),
+        )
+
     def test_a_repetition_at_the_edge_of_a_quota(self):
         self.use_database()
         rows = database.rows(3, client_token='once')
@@ -475,6 +503,104 @@ class DatabaseTests:
         self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
         self.assertEqual(
             {bulk.id: {MemberState.DELETING: 60}}, api.count_members([bulk.id])
+        )
+
+    def test_upgrade_with_bulks(self):
+        engine = self.useFixture(
+            database.Database(self.server.make_database(), tables=False)
+        ).engine
+        migration.upgrade('e6a4182f7d05')
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text(
+                    'INSERT INTO zun_bulk_bulk (id, uuid, name, project_id, '
+                    'user_id, request_id, status, count, run, max_attempts, '
+                    'placement, template, spec, epoch, heartbeat) VALUES '
+                    "(1, 'u', 'n', 'p', 'u', 'r', 'ready', 1, :run, 1, '{}', "
+                    "'{}', '{}', 0, 0)"
+                ),
+                {'run': True},
+            )
+            connection.execute(
+                sa.text(
+                    'INSERT INTO zun_bulk_member (bulk_id, member_index, '
+                    'container_uuid, name, state, epoch, attempt) VALUES '
+                    "(1, 1, 'c', 'n-1', 'running', 0, 1)"
+                )
+            )
+        migration.upgrade()
+        migration.check()
+        (bulk,) = api.list_bulks()
+        self.assertEqual(1, api.last_index_of(bulk))
+        self.assertEqual({1: {'running': 1}}, api.count_members([1]))
+
+    def test_many_scale_a_bulk_at_once(self):
+        engine = self.use_database()
+        bulk, members = database.accept(40)
+        epoch = api.take_lease(bulk, 'host-1')
+        api.place_members(
+            bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
+        )
+        placed = api.list_members_in(MemberState.PLACED)
+        api.move_members(placed[:20], MemberState.FAILED, reason_class='x')
+
+        def grow():
+            for _attempt in range(100):
+                seen = api.get_bulk(bulk.uuid)
+                last = api.last_index_of(seen) + 10
+                _bulk, *rows = database.rows(10)
+                for index, member in enumerate(rows[0], last - 9):
+                    member['member_index'] = index
+                if api.grow_bulk(seen, last, *rows):
+                    return 10
+
+        def shrink():
+            for _attempt in range(100):
+                seen = api.get_bulk(bulk.uuid)
+                if api.shrink_bulk(seen, api.list_last_members(bulk.id, 5)):
+                    return -5
+
+        def look():
+            """What a view shows adds up at all times."""
+            for _time in range(20):
+                seen = api.get_bulk(bulk.uuid)
+                counts = api.count_members([bulk.id])[bulk.id]
+                after = api.get_bulk(bulk.uuid)
+                if (seen.count, seen.last_index) == (
+                    after.count,
+                    after.last_index,
+                ):
+                    self.assertEqual(seen.count, sum(counts.values()))
+            return 0
+
+        changes = at_once(
+            [
+                grow,
+                shrink,
+                grow,
+                shrink,
+                grow,
+                look,
+                lambda: api.start_members(placed[20:]) and 0,
+                lambda: api.move_members(placed[:20], 'placed') and 0,
+            ]
+        )
+        self.assertEqual([10, -5, 10, -5, 10], changes[:5])
+        after = api.get_bulk(bulk.uuid)
+        left = api.list_members(bulk.id)
+        self.assertEqual((60, 70), (after.count, after.last_index))
+        self.assertEqual(60, len(left))
+        self.assertEqual(70, self.count(engine, Member))
+        self.assertEqual(
+            {MemberState.DELETING},
+            {
+                member.state
+                for member in api.list_members(bulk.id, with_removed=True)
+                if member.removed
+            },
+        )
+        self.assertNotIn(
+            MemberState.DELETING, {member.state for member in left}
         )
 
     def test_deadlock_is_tried_again(self):

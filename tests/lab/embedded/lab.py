@@ -316,15 +316,35 @@ class Lab:
         with open(self.root / 'etc' / name, 'w') as file:
             parser.write(file)
 
-    def start_zun(self):
-        """Start zun-api and zun-compute and wait until they take work."""
+    def start_zun(self, **conf):
+        """Start zun-api and zun-compute and wait until they take work.
+
+        :param conf: {section: {option: value}}, for this time only.
+        """
+        self._write('zun-once.conf', conf)
         self._start(
             'zun',
             'tests.lab.embedded.zun_service',
             '--config-file',
             str(self.root / 'etc' / 'zun.conf'),
+            '--config-file',
+            str(self.root / 'etc' / 'zun-once.conf'),
         )
         self._wait('zun', self._zun_is_up)
+
+    def start_conductor(self, name='zun-bulk-conductor'):
+        """Start a conductor in a process of its own.
+
+        ``fake://`` messages do not reach it: it looks for itself.
+        """
+        self._start(
+            name,
+            'zun_bulk.cmd.conductor',
+            '--config-file',
+            str(self.root / 'etc' / 'zun.conf'),
+            '--log-file',
+            str(self.root / 'log' / (name + '.log')),
+        )
 
     def _zun_is_up(self):
         try:
@@ -417,7 +437,10 @@ class Lab:
         return '\n'.join(found[-lines:])
 
     def kill(self, name, number=signal.SIGKILL):
-        """Send a signal to a process, and wait for its end."""
+        """Send a signal to a process, and wait for its end.
+
+        :returns: its exit status.
+        """
         process = self.processes.pop(name)
         process.send_signal(number)
         try:
@@ -425,6 +448,7 @@ class Lab:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        return process.returncode
 
     def stop(self):
         """End all processes, Zun first."""

@@ -12,6 +12,7 @@
 
 import copy
 import datetime
+import threading
 import time
 from unittest import mock
 
@@ -70,6 +71,14 @@ class TestLeases(base.BaseTestCase):
         seen = db.get_bulk(self.bulk.uuid)
         self.assertEqual(1, self.first.epoch(seen, 0))
         self.assertIsNone(self.second.epoch(seen, 0))
+
+    def test_one_that_is_released_is_taken_at_once(self):
+        self.epoch(self.first, 0)
+        self.first.release()
+        self.assertEqual(2, self.epoch(self.second, 1))
+        # What it has not any more it cannot release.
+        self.first.release()
+        self.assertEqual('second', db.get_bulk(self.bulk.uuid).lease_owner)
 
     def test_a_lease_lost_to_a_delete_is_noticed(self):
         self.epoch(self.first, 0)
@@ -420,6 +429,18 @@ class TestHostDown(ConductorTestCase):
             ),
         )
 
+    def test_one_that_is_scaled_away_waits_for_its_host(self):
+        bulk = db.get_bulk(self.bulk.uuid)
+        db.shrink_bulk(bulk, self.members(host='host-1'))
+        self.goes_down()
+        self.turn()
+        self.assertEqual(3, len(db.list_removed(self.bulk.id)))
+        self.goes_down(forced=True)
+        self.turn()
+        self.assertEqual([], db.list_removed(self.bulk.id))
+        self.assertEqual({'host-2': {'placed': 3}}, self.hosts())
+        self.assertEqual({'host-2'}, set(self.placement.claimed_hosts()))
+
     def test_one_that_is_deleted_waits_for_its_host(self):
         db.start_members(self.members())
         db.mark_bulk_deleting(self.bulk.id)
@@ -430,6 +451,83 @@ class TestHostDown(ConductorTestCase):
         self.turn()
         self.assertEqual({'deleting': 3, 'deleted': 3}, self.states())
         self.assertEqual({'host-2'}, set(self.placement.claimed_hosts()))
+
+
+class TestStop(ConductorTestCase):
+    def setUp(self):
+        super().setUp()
+        # A file, as each thread would have an SQLite in memory of its own.
+        self.useFixture(database.Database(self.new_url()))
+        self.server = self.useFixture(
+            fixtures.MockPatch('zun_bulk.rpc.serve')
+        ).mock.return_value
+        CONF.set_override('port_calls', 1, 'zun_bulk')
+        self.addCleanup(CONF.clear_override, 'port_calls', 'zun_bulk')
+        self.called, self.answer = threading.Event(), threading.Event()
+        self.addCleanup(self.answer.set)
+
+    def new_url(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        return 'sqlite:///%s/db' % path
+
+    def be_slow(self, bulk, placements, known, defaults):
+        self.called.set()
+        self.answer.wait(60)
+        return FakePorts.ensure(self.ports, bulk, placements, known, defaults)
+
+    def lease_owner(self):
+        return db.get_bulk(self.bulk.uuid).lease_owner
+
+    def start_slow_one(self):
+        """Start the conductor, and stop it while it makes ports."""
+        self.accept(30)
+        self.ports.ensure = self.be_slow
+        self.conductor.start()
+        self.assertTrue(self.called.wait(60))
+        self.assertIsNotNone(self.lease_owner())
+
+    def test_what_is_under_way_is_done_and_nothing_more(self):
+        self.start_slow_one()
+        threading.Timer(0.2, self.answer.set).start()
+        self.assertTrue(self.conductor.stop(60))
+        self.assertEqual(
+            {'placed': conductor.FIRST_PORTS, 'queued': 26}, self.states()
+        )
+        self.assertIsNone(self.lease_owner())
+        self.server.stop.assert_called_once_with()
+
+    def test_a_call_that_takes_too_long(self):
+        self.start_slow_one()
+        self.assertFalse(self.conductor.stop(0.1))
+        self.assertIsNone(self.lease_owner())
+        # Another one goes on at once, and the late answer is no matter.
+        self.assertEqual(2, db.take_lease(db.get_bulk(self.bulk.uuid), 'b'))
+        self.answer.set()
+        self.conductor._planning.join(60)
+        self.assertEqual({'queued': 30}, self.states())
+
+    def test_at_rest(self):
+        self.accept(1)
+        self.conductor.start()
+        self.conductor.stop(60)
+        self.assertFalse(self.conductor._planning.is_alive())
+        self.assertIsNone(self.lease_owner())
+
+    def test_before_it_has_begun(self):
+        self.accept(1)
+        self.assertTrue(self.conductor.stop(60))
+        self.conductor.start()
+        self.conductor._planning.join(60)
+        self.assertEqual({'queued': 1}, self.states())
+
+    def test_without_a_broker(self):
+        self.useFixture(
+            fixtures.MockPatchObject(conductor, 'SERVER_PATIENCE', 0)
+        )
+        self.server.stop.side_effect = lambda: self.answer.wait(60)
+        self.accept(1)
+        self.conductor.start()
+        self.assertTrue(self.conductor.stop(60))
 
 
 class TestCancel(ConductorTestCase):
@@ -489,6 +587,184 @@ class TestCancel(ConductorTestCase):
         db.mark_bulk_deleting(self.bulk.id)
         self.conductor.look_after_bulks()
         self.assertEqual([], db.list_bulks())
+
+
+class TestScale(ConductorTestCase):
+    def shrink(self, number):
+        bulk = db.get_bulk(self.bulk.uuid)
+        self.assertTrue(
+            db.shrink_bulk(bulk, db.list_last_members(bulk.id, number))
+        )
+
+    def grow(self, number):
+        bulk = db.get_bulk(self.bulk.uuid)
+        last = db.last_index_of(bulk) + number
+        _bulk, members, containers, actions = database.rows(number)
+        for index, member in enumerate(members, last - number + 1):
+            member['member_index'] = index
+        self.assertTrue(db.grow_bulk(bulk, last, members, containers, actions))
+
+    def run_placed(self):
+        """Play the hosts: what is placed runs, what is deleting is gone."""
+        db.move_members(
+            db.list_members_in('placed', bulk_id=self.bulk.id), 'running'
+        )
+        gone = [
+            member
+            for member in db.list_members_in('deleting', bulk_id=self.bulk.id)
+            if member.host
+        ]
+        db.delete_containers([member.container_uuid for member in gone])
+        db.move_members(gone, 'deleted')
+
+    def left(self):
+        return len(db.list_members(self.bulk.id, with_removed=True))
+
+    def test_up_when_ready(self):
+        self.accept(2)
+        self.turn()
+        self.run_placed()
+        self.assertEqual('ready', self.turn().status)
+        self.grow(3)
+        self.assertEqual('building', self.turn().status)
+        self.assertEqual({'running': 2, 'placed': 3}, self.states())
+        # Evenly with those that there were.
+        self.assertEqual(
+            [2, 3],
+            sorted(
+                sum(states.values())
+                for states in db.count_by_host(self.bulk.id).values()
+            ),
+        )
+        self.run_placed()
+        bulk = self.turn()
+        self.assertEqual(('ready', 5), (bulk.status, bulk.count))
+        self.assertIsNotNone(bulk.finished_at)
+
+    def test_down_when_ready_waits_for_the_hosts(self):
+        members = self.accept(4)
+        self.turn()
+        self.run_placed()
+        self.turn()
+        self.shrink(3)
+        for _time in range(2):
+            self.assertEqual('building', self.turn().status)
+        self.assertEqual({'running': 1}, self.states())
+        self.assertEqual(4, self.left())
+        self.run_placed()
+        bulk = self.turn()
+        self.assertEqual(('ready', 1), (bulk.status, bulk.count))
+        self.assertEqual(1, self.left())
+        uuids = {m.container_uuid for m in members[1:]}
+        self.assertEqual(uuids, set(self.placement.released))
+        self.assertEqual(uuids, set(self.ports.swept))
+
+    def test_down_before_anything_was_placed(self):
+        members = self.accept(5)
+        self.shrink(3)
+        self.turn()
+        self.assertEqual({'placed': 2}, self.states())
+        self.assertEqual(2, self.left())
+        self.assertEqual(
+            {m.container_uuid for m in members[:2]},
+            set(db.container_states([m.container_uuid for m in members])),
+        )
+
+    def test_down_of_what_has_failed(self):
+        self.accept(3)
+        self.room = {'host-1': 2}
+        self.turn()
+        self.run_placed()
+        self.assertEqual('error', self.turn().status)
+        self.shrink(1)
+        self.assertEqual('ready', self.turn().status)
+        self.assertEqual(2, self.left())
+
+    def test_of_a_paused_bulk(self):
+        self.accept(4)
+        self.turn()
+        db.pause_bulk(self.bulk.id, 'why')
+        self.shrink(2)
+        self.grow(1)
+        self.assertEqual('paused', self.turn().status)
+        self.assertEqual(5, self.left())
+        self.run_placed()
+        self.assertEqual('paused', self.turn().status)
+        self.assertEqual(3, self.left())
+        self.assertEqual({'running': 2, 'queued': 1}, self.states())
+        db.resume_bulk(self.bulk.id)
+        self.turn()
+        self.run_placed()
+        self.assertEqual('ready', self.turn().status)
+
+    def test_cancelled_before_it_is_done(self):
+        self.accept(4)
+        self.turn()
+        self.run_placed()
+        self.shrink(1)
+        self.grow(2)
+        db.cancel_bulk(self.bulk.id)
+        self.assertEqual('cancelling', self.turn().status)
+        self.run_placed()
+        self.assertEqual('cancelled', self.turn().status)
+        self.assertEqual({'running': 3, 'cancelled': 2}, self.states())
+
+    def test_deleted_before_it_is_done(self):
+        self.accept(4)
+        self.turn()
+        self.shrink(2)
+        db.mark_bulk_deleting(self.bulk.id)
+        self.assertEqual('deleting', self.turn().status)
+        db.move_members(self.members(), MemberState.DELETED)
+        # Hosts still have those that were scaled away.
+        self.assertEqual('deleting', self.turn().status)
+        self.run_placed()
+        self.conductor.look_after_bulks()
+        self.assertEqual([], db.list_bulks())
+
+    def test_one_that_stops_halfway_is_done_again(self):
+        self.accept(3)
+        self.shrink(2)
+        release, self.placement.release = (
+            self.placement.release,
+            mock.Mock(side_effect=Exception('Placement is down')),
+        )
+        for _time in range(2):
+            self.turn()
+            self.assertEqual(3, self.left())
+            self.assertEqual({'queued': 1}, self.states())
+        self.placement.release = release
+        self.turn()
+        self.assertEqual(1, self.left())
+
+    def test_many_at_a_time(self):
+        self.accept(250)
+        self.shrink(249)
+        self.turn()
+        self.assertEqual(1, self.left())
+        self.assertEqual({'placed': 1}, self.states())
+
+    def test_while_it_is_being_planned(self):
+        """What the loser makes too late nobody else would clear."""
+        self.accept(4)
+        ensure, other = self.ports.ensure, conductor.Conductor()
+        other._placement, other._ports = FakePlacement(), FakePorts()
+        other._passing_hosts = self.conductor._passing_hosts
+
+        def be_late(bulk, placements, known, defaults):
+            self.ports.ensure = ensure
+            self.shrink(3)
+            other.look_after_bulks()
+            return ensure(bulk, placements, known, defaults)
+
+        self.ports.ensure = be_late
+        self.turn()
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual(1, self.left())
+        (kept,) = self.members()
+        self.assertEqual({kept.container_uuid}, set(self.placement.claimed))
+        self.assertEqual(3, len(set(self.ports.swept)))
+        self.assertNotIn(kept.container_uuid, self.ports.swept)
 
 
 class TestDelete(ConductorTestCase):

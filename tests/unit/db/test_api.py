@@ -672,6 +672,194 @@ class TestCourse(DatabaseTestCase):
         self.assertEqual({'failed': 1}, self.states(bulk))
 
 
+class TestScale(DatabaseTestCase):
+    def grow(self, bulk, number):
+        """:param bulk: as it was seen."""
+        last = api.last_index_of(bulk) + number
+        _bulk, members, containers, actions = database.rows(
+            number, name=bulk.name
+        )
+        for index, member in enumerate(members, last - number + 1):
+            member['member_index'] = index
+        return api.grow_bulk(bulk, last, members, containers, actions)
+
+    def shrink(self, bulk, number):
+        return api.shrink_bulk(bulk, api.list_last_members(bulk.id, number))
+
+    def seen(self, bulk):
+        bulk = api.get_bulk(bulk.uuid)
+        indexes = [m.member_index for m in api.list_members(bulk.id)]
+        self.assertEqual(bulk.count, len(indexes))
+        self.assertEqual(
+            bulk.count, sum(api.count_members([bulk.id])[bulk.id].values())
+        )
+        return indexes
+
+    def test_up_and_down_and_up(self):
+        bulk, _members = database.accept(3)
+        self.assertIsNone(bulk.last_index)
+        self.assertTrue(self.grow(bulk, 2))
+        self.assertEqual([1, 2, 3, 4, 5], self.seen(bulk))
+        self.assertTrue(self.shrink(api.get_bulk(bulk.uuid), 3))
+        self.assertEqual([1, 2], self.seen(bulk))
+        self.assertTrue(self.grow(api.get_bulk(bulk.uuid), 1))
+        self.assertEqual([1, 2, 6], self.seen(bulk))
+        self.assertEqual(6, api.get_bulk(bulk.uuid).last_index)
+        self.assertEqual(6, len(api.list_members(bulk.id, with_removed=True)))
+
+    def test_of_two_who_scale_it_the_second_changes_nothing(self):
+        for first in (self.grow, self.shrink):
+            for second in (self.grow, self.shrink):
+                bulk, _members = database.accept(4)
+                self.assertTrue(first(bulk, 2))
+                before = self.dump()
+                self.assertFalse(second(bulk, 2))
+                self.assertEqual(before, self.dump())
+
+    def test_back_to_the_same_count_it_is_not_the_same(self):
+        bulk, _members = database.accept(4)
+        self.shrink(bulk, 2)
+        self.grow(api.get_bulk(bulk.uuid), 2)
+        self.assertEqual(4, api.get_bulk(bulk.uuid).count)
+        self.assertFalse(self.grow(bulk, 2))
+        self.assertFalse(api.shrink_bulk(bulk, _members[:1]))
+
+    def test_a_bulk_that_is_about_to_end(self):
+        for status in BulkStatus.ALL:
+            bulk, _members = database.accept(2, status=status)
+            scalable = status in BulkStatus.SCALABLE
+            self.assertEqual(scalable, self.shrink(bulk, 1))
+            self.assertEqual(scalable, self.grow(api.get_bulk(bulk.uuid), 1))
+
+    def test_all_or_nothing(self):
+        bulk, _members = database.accept(2)
+        rows = database.rows(2)
+        before = self.dump()
+        # Their indexes are taken.
+        self.assertRaises(
+            db_exc.DBDuplicateEntry, api.grow_bulk, bulk, 4, *rows[1:]
+        )
+        self.assertEqual(before, self.dump())
+
+    def test_stops_conductor_and_agent(self):
+        bulk, members = database.accept(3)
+        placed = self.place(bulk, members[1:])
+        epoch = self.owned(bulk)
+        self.shrink(api.get_bulk(bulk.uuid), 1)
+        self.assertFalse(
+            api.set_bulk_status(bulk.id, epoch, 'building', 'ready')
+        )
+        self.assertIsNone(
+            api.place_members(bulk.id, epoch, [(members[0], 'h', [], {})])
+        )
+        self.assertEqual(placed[:1], api.start_members(placed))
+
+    def test_a_lease_is_not_lost_for_others(self):
+        bulk, _members = database.accept(2)
+        self.owned(bulk)
+        self.grow(api.get_bulk(bulk.uuid), 1)
+        self.assertEqual(
+            (None, 2),
+            (
+                api.get_bulk(bulk.uuid).lease_owner,
+                api.get_bulk(bulk.uuid).epoch,
+            ),
+        )
+
+    def test_a_paused_bulk_is_work_as_long_as_something_is_left(self):
+        bulk, members = database.accept(2)
+        other, _members = database.accept(2)
+        for one in (bulk, other):
+            api.pause_bulk(one.id, 'why')
+        self.shrink(api.get_bulk(bulk.uuid), 1)
+        paused = api.get_bulk(bulk.uuid)
+        self.assertEqual(
+            ('paused', 'why'), (paused.status, paused.status_reason)
+        )
+        self.assertEqual(
+            [bulk.id], [one.id for one in api.list_bulks_with_work()]
+        )
+        epoch = self.owned(bulk)
+        left = api.list_removed(bulk.id, ('deleting',))
+        self.assertEqual([2], [member.member_index for member in left])
+        # Not before it is gone.
+        self.assertTrue(api.forget_members(bulk.id, epoch, left))
+        self.assertEqual(1, len(api.list_removed(bulk.id, ('deleting',))))
+        api.move_members(left, MemberState.DELETED)
+        self.assertFalse(api.forget_members(bulk.id, epoch - 1, left))
+        self.assertEqual(1, len(api.list_bulks_with_work()))
+        self.assertTrue(api.forget_members(bulk.id, epoch, left))
+        self.assertEqual([], api.list_bulks_with_work())
+        self.assertEqual(1, len(api.list_members(bulk.id, with_removed=True)))
+
+    def test_what_is_removed_is_counted_for_hosts_only(self):
+        bulk, members = database.accept(4)
+        self.place(bulk, members, ('host-1', 'host-2'))
+        self.shrink(api.get_bulk(bulk.uuid), 3)
+        self.assertEqual({'host-1': {'placed': 1}}, api.count_by_host(bulk.id))
+        self.assertEqual(
+            {
+                'host-1': {'placed': 1, 'deleting': 1},
+                'host-2': {'deleting': 2},
+            },
+            api.count_by_host(bulk.id, with_removed=True),
+        )
+        self.assertEqual({'deleting': 2}, api.count_members_on('host-2'))
+        self.assertEqual(
+            [4, 2],
+            [
+                m.member_index
+                for m in api.list_members(
+                    bulk.id,
+                    {'host': 'host-2'},
+                    sort_dir='desc',
+                    with_removed=True,
+                )
+            ],
+        )
+        self.assertEqual([], api.list_members(bulk.id, {'host': 'host-2'}))
+
+    def test_those_at_indexes(self):
+        bulk, _members = database.accept(1200)
+        database.accept(5)
+        self.assertEqual([], api.list_members_at(bulk.id, [1201]))
+        self.assertEqual(
+            list(range(1, 1101)),
+            sorted(
+                m.member_index
+                for m in api.list_members_at(bulk.id, list(range(1, 1101)))
+            ),
+        )
+        self.shrink(bulk, 1190)
+        self.assertEqual(
+            [9, 10],
+            [
+                m.member_index
+                for m in api.list_members_at(bulk.id, [9, 10, 11])
+            ],
+        )
+        self.assertEqual(list(range(1, 11)), self.seen(bulk))
+
+    def test_and_then_deleted(self):
+        bulk, members = database.accept(3)
+        self.place(bulk, members)
+        self.shrink(api.get_bulk(bulk.uuid), 1)
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual(
+            {'deleting': 2}, api.count_members([bulk.id])[bulk.id]
+        )
+        epoch = self.owned(bulk)
+        kept = api.list_members(bulk.id)
+        api.move_members(kept, MemberState.DELETED)
+        # One that was scaled away is not gone yet.
+        self.assertFalse(api.destroy_bulk(bulk.id, epoch))
+        api.move_members(
+            api.list_removed(bulk.id), MemberState.DELETED
+        )
+        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        self.assertEqual([], self.dump()['zun_bulk_member'])
+
+
 class TestChanges(DatabaseTestCase):
     def test_bulk_status(self):
         now = datetime.datetime(2030, 1, 2, 3, 4, 5)

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
+from zun_bulk.db import api
 from zun_bulk.db import migration
 from zun_bulk.db import models
 
@@ -59,6 +60,25 @@ class TestMigration(base.BaseTestCase):
                     sa.select(sa.func.count()).select_from(models.Bulk)
                 ),
             )
+
+    def test_bulks_that_there_are_already(self):
+        migration.upgrade('e6a4182f7d05')
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO zun_bulk_bulk (id, uuid, name, project_id, "
+                "user_id, request_id, status, count, run, max_attempts, "
+                "placement, template, spec, epoch, heartbeat) VALUES (1, 'u', "
+                "'n', 'p', 'u', 'r', 'ready', 2, 1, 1, '{}', '{}', '{}', 0, 0)"
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO zun_bulk_member (bulk_id, member_index, "
+                "container_uuid, name, state, epoch, attempt) VALUES "
+                "(1, 1, 'c', 'n-1', 'running', 0, 1)"
+            )
+        migration.upgrade()
+        (bulk,) = api.list_bulks()
+        self.assertEqual(2, api.last_index_of(bulk))
+        self.assertEqual({1: {'running': 1}}, api.count_members([1]))
 
     def test_upgrade_to_a_revision(self):
         migration.upgrade(migration.head())

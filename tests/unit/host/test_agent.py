@@ -852,6 +852,75 @@ class TestDelete(AgentTestCase):
         self.assertNotIn(MemberState.RUNNING, self.states())
 
 
+class TestScaledDown(AgentTestCase):
+    def shrink(self, number):
+        bulk = db.get_bulk(self.bulk.uuid)
+        db.shrink_bulk(bulk, db.list_last_members(bulk.id, number))
+        self.agent.wake()
+
+    def removed(self):
+        return {
+            member.state: member.container_uuid
+            for member in db.list_members(self.bulk.id, with_removed=True)
+            if member.removed
+        }
+
+    def test_deletes_it_and_leaves_the_others(self):
+        uuids = self.accept(3)
+        self.turn()
+        self.start(uuids)
+        self.turn()
+        self.turn(6.0)
+        self.shrink(1)
+        self.assertEqual({'running': 2}, self.states())
+        self.turn()
+        self.assertEqual(uuids[2:], self.compute.deleted)
+        # zun-compute removes it, and then its row.
+        del self.docker[uuids[2]]
+        db.delete_containers(uuids[2:])
+        self.turn()
+        self.assertEqual({'deleted': uuids[2]}, self.removed())
+        self.assertEqual({'running': 2}, self.states())
+        self.wake.assert_called()
+
+    def test_one_that_waits_is_not_started(self):
+        uuids = self.accept(6)
+        self.turn()
+        self.shrink(1)
+        self.start(uuids[:4])
+        self.turn()
+        self.assertEqual(uuids[:5], self.compute.created)
+        self.assertEqual(uuids[5:], self.compute.deleted)
+
+    def test_one_that_is_being_started(self):
+        uuids = self.accept(2)
+        self.turn()
+        self.shrink(1)
+        self.start(uuids)
+        self.turn()
+        self.assertEqual(uuids[1:], self.compute.deleted)
+        del self.docker[uuids[1]]
+        db.delete_containers(uuids[1:])
+        self.turn(6.0)
+        self.turn()
+        self.assertEqual({'running': 1}, self.states())
+        self.assertEqual({'deleted': uuids[1]}, self.removed())
+
+    def test_paced(self):
+        uuids = self.accept(9)
+        self.shrink(8)
+        self.turn()
+        self.assertEqual(uuids[1:5], self.compute.deleted)
+
+    def test_of_a_paused_bulk(self):
+        uuids = self.accept(3)
+        db.pause_bulk(self.bulk.id, 'why')
+        self.shrink(2)
+        self.turn()
+        self.assertEqual([], self.compute.created)
+        self.assertEqual(uuids[1:], self.compute.deleted)
+
+
 class TestOperator(AgentTestCase):
     """What the operator wishes, as the host's row says."""
 

@@ -24,6 +24,7 @@ COMMANDS = {
     'resume': actions.ResumeBulk,
     'cancel': actions.CancelBulk,
     'retry': actions.RetryBulk,
+    'scale': actions.ScaleBulk,
 }
 
 
@@ -38,7 +39,7 @@ class TestActions(base.CommandTestCase):
         self.api.get(f'{base.BULKS}/{base.UUID}', list(answers))
         return self.run_command(COMMANDS[action], *argv, 'load', '-f', 'json')
 
-    @ddt.data(*COMMANDS)
+    @ddt.data('pause', 'resume', 'cancel', 'retry')
     def test_asks_and_shows(self, action):
         view = json.loads(self.act(action))
         self.assertEqual(base.UUID, view['uuid'])
@@ -64,6 +65,43 @@ class TestActions(base.CommandTestCase):
             argv=['--wait'],
         )
         self.assertIn('0 of 3 containers running', self.progress)
+
+    @ddt.data(
+        (['--count', '3'], {'count': 3}),
+        (
+            ['--remove', '7', '--remove', '2', '--remove', '7'],
+            {'indexes': [2, 7]},
+        ),
+    )
+    @ddt.unpack
+    def test_scales(self, argv, body):
+        self.assertEqual(
+            base.UUID, json.loads(self.act('scale', argv=argv))['uuid']
+        )
+        (request,) = self.api.request_history
+        self.assertEqual(body, request.json())
+
+    def test_waits_until_what_is_too_many_is_gone(self):
+        self.act(
+            'scale',
+            base.answer(base.bulk_view(running=3)),
+            base.answer(base.bulk_view('ready', running=3)),
+            argv=['--count', '3', '--wait'],
+        )
+        self.assertIn('3 of 3 containers running', self.progress)
+        self.assertEqual(3, len(self.api.request_history))
+
+    @ddt.data(
+        [],
+        ['--count', '0'],
+        ['--count', 'many'],
+        ['--remove', '0'],
+        ['--count', '3', '--remove', '1'],
+    )
+    def test_scale_by_what(self, argv):
+        self.assertRaises(
+            SystemExit, self.run_command, actions.ScaleBulk, *argv, 'load'
+        )
 
     def test_waits_and_it_fails(self):
         error = self.assertRaises(

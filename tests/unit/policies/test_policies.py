@@ -40,6 +40,7 @@ class TestPolicies(base.BaseTestCase):
         ('bulk:resume', True, False, True),
         ('bulk:cancel', True, False, True),
         ('bulk:retry', True, False, True),
+        ('bulk:scale', True, False, True),
         ('bulk:delete', True, False, True),
         ('bulk:members', True, False, True),
         ('bulk_host:get_all', False, False, True),
@@ -73,7 +74,7 @@ class TestPolicies(base.BaseTestCase):
 
     def test_each_is_documented_and_tested(self):
         rules = list(policies.list_rules())
-        self.assertEqual(13, len({rule.name for rule in rules}))
+        self.assertEqual(14, len({rule.name for rule in rules}))
         for rule in rules:
             self.assertIsInstance(rule, oslo_policy.DocumentedRuleDefault)
 

@@ -27,6 +27,9 @@ from zun_bulk.db.models import BulkStatus
 
 LOG = logging.getLogger(__name__)
 
+#: How often a bulk is tried to be scaled that another one came before.
+ATTEMPTS = 5
+
 
 def create_bulk(req):
     """Accept a bulk: 202 once all its rows are committed.
@@ -174,6 +177,64 @@ def _turn(req, ident, action, change, idle, otherwise):
             'Bulk %s is %s: %s.' % (bulk.uuid, bulk.status, otherwise)
         )
     return util.json_response(_detail(req, bulk), status=202)
+
+
+def scale_bulk(req, ident):
+    """Give a bulk more members or fewer: 202 with the bulk.
+
+    Asked again it changes nothing.
+
+    :raises: ValidationError (400), OverQuota (403), Conflict (409)
+    """
+    context = req.context
+    validation.read_query(req, schema.no_query)
+    body = validation.read_body(req, schema.scale)
+    if len(body) != 1:
+        raise exception.ValidationError(
+            detail='the request body: it takes either count or indexes'
+        )
+    bulk = util.find_bulk(context, ident, 'bulk:scale')
+    for _attempt in range(ATTEMPTS):
+        if bulk.status not in BulkStatus.SCALABLE:
+            raise exception.Conflict(
+                'Bulk %s is %s: only one that is building, paused, ready or '
+                'error can be scaled.' % (bulk.uuid, bulk.status)
+            )
+        leaving = _leaving(bulk, body)
+        if body.get('count', 0) > bulk.count:
+            changed = accept.grow(context, bulk, body['count'])
+        elif leaving:
+            changed = db_api.shrink_bulk(bulk, leaving)
+        else:
+            break
+        bulk = db_api.get_bulk(bulk.uuid)
+        if changed:
+            _wake(context, {m.host for m in leaving if m.host})
+            break
+    else:
+        raise exception.Conflict(
+            'Bulk %s is being changed by others; try again.' % bulk.uuid
+        )
+    return util.json_response(_detail(req, bulk), status=202)
+
+
+def _leaving(bulk, body):
+    """The members that are to go, the last ones unless they are named."""
+    if 'count' in body:
+        number = bulk.count - body['count']
+        return db_api.list_last_members(bulk.id, number) if number > 0 else []
+    last = db_api.last_index_of(bulk)
+    if max(body['indexes']) > last:
+        raise exception.ValidationError(
+            detail='indexes: the bulk has had none above %d' % last
+        )
+    members = db_api.list_members_at(bulk.id, body['indexes'])
+    if len(members) >= bulk.count:
+        raise exception.ValidationError(
+            detail='indexes: one member has to stay; to have none, delete '
+            'the bulk'
+        )
+    return members
 
 
 def _detail(req, bulk):

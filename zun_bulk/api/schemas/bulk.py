@@ -15,6 +15,9 @@ from zun.api.controllers.v1.schemas import parameter_types
 from zun_bulk.db import models
 
 
+#: An integer as every database keeps it.
+_MAX_INTEGER = 2**31 - 1
+
 # What Zun's own schema leaves open. An item costs a call to Neutron or a
 # file on each host.
 _template = {
@@ -33,12 +36,13 @@ _template = {
         },
         'nets': {'maxItems': 64},
         'restart_policy': {
-            'properties': {'MaximumRetryCount': {'maximum': 2**31 - 1}}
+            'properties': {'MaximumRetryCount': {'maximum': _MAX_INTEGER}}
         },
         'security_groups': {'maxItems': 64},
     },
 }
 
+count = {'type': 'integer', 'minimum': 1, 'maximum': 100000}
 name = dict(parameter_types.container_name, type='string')
 
 client_token = {
@@ -52,7 +56,7 @@ create = {
     'type': 'object',
     'properties': {
         'name': name,
-        'count': {'type': 'integer', 'minimum': 1, 'maximum': 100000},
+        'count': count,
         'template': _template,
         'run': {'type': 'boolean'},
         'placement': {
@@ -65,6 +69,25 @@ create = {
         'client_token': client_token,
     },
     'required': ['count', 'template'],
+    'additionalProperties': False,
+}
+
+scale = {
+    'type': 'object',
+    'properties': {
+        'count': count,
+        'indexes': {
+            'type': 'array',
+            'items': {
+                'type': 'integer',
+                'minimum': 1,
+                'maximum': _MAX_INTEGER,
+            },
+            'minItems': 1,
+            'maxItems': 1000,
+            'uniqueItems': True,
+        },
+    },
     'additionalProperties': False,
 }
 

@@ -33,7 +33,8 @@ def summary(req, bulk, counts):
         'user_id': bulk.user_id,
         'status': bulk.status,
         'status_reason': bulk.status_reason,
-        'count': bulk.count,
+        # Not what the bulk was read with, as it may have been scaled since.
+        'count': sum(counts.values()),
         'run': bulk.run,
         'max_attempts': bulk.max_attempts,
         'on_failure': bulk.on_failure,

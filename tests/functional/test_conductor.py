@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Conductors in processes of their own, beside a zun-compute without one."""
+
+import signal
+
+from tests.functional import base
+
+
+class TestStandalone(base.FunctionalTestCase):
+    """Messages do not leave a process here, so they go by what they see."""
+
+    def setUp(self):
+        super().setUp()
+        self.lab.kill('zun', signal.SIGTERM)
+        self.addCleanup(self.lab.start_zun)
+        self.addCleanup(self.lab.kill, 'zun', signal.SIGTERM)
+        self.lab.start_zun(
+            zun_bulk={
+                'run_conductor': False,
+                # Now and then Zun gives up a create without a word when
+                # another process has written to SQLite meanwhile.
+                'create_timeout': 10,
+            }
+        )
+
+    def start(self, name):
+        self.lab.start_conductor(name)
+        self.addCleanup(self.end, name)
+
+    def end(self, name, number=signal.SIGTERM):
+        if name in self.lab.processes:
+            self.assertEqual(0, self.lab.kill(name, number))
+
+    def lease(self, ident):
+        """:returns: (owner, epoch)."""
+        return self.lab.rows(
+            'SELECT lease_owner, epoch FROM zun_bulk_bulk WHERE uuid = ?',
+            ident,
+        )[0]
+
+    def assert_all_running(self, ident, count):
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('ready', bulk['status'], bulk)
+        members = self.members(ident)
+        self.assertEqual(count, len(members))
+        for member in members:
+            self.assert_running(member)
+
+    def test_twenty_containers(self):
+        ident = self.create_bulk(20)
+        # Nobody else would.
+        self.assertEqual((None, 0), self.lease(ident))
+        self.start('zun-bulk-conductor')
+        self.assert_all_running(ident, 20)
+        self.assertEqual((None, 1), self.lease(ident))
+        self.delete_bulk(ident)
+        self.assertEqual({}, self.lab.leftovers())
+
+    def test_one_takes_over_from_another(self):
+        first, second = 'zun-bulk-conductor', 'zun-bulk-conductor-2'
+        self.start(first)
+        ident = self.create_bulk(20)
+        self.wait_for('it is planned', lambda: self.lease(ident)[0])
+        self.end(first)
+        self.assertEqual((None, 1), self.lease(ident))
+        self.start(second)
+        self.assert_all_running(ident, 20)
+
+    def test_one_takes_over_from_one_that_is_lost(self):
+        first, second = 'zun-bulk-conductor', 'zun-bulk-conductor-2'
+        self.start(first)
+        ident = self.create_bulk(20)
+        self.wait_for('it is planned', lambda: self.lease(ident)[0])
+        self.lab.kill(first)
+        self.start(second)
+        self.assert_all_running(ident, 20)
+        self.assertEqual((None, 2), self.lease(ident))

@@ -1,0 +1,108 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""zun-bulk-conductor: plans bulks in a process of its own.
+
+It runs on plain threads. oslo.service runs on eventlet with the Zun that this
+is for, which would patch all of Python; a conductor waits for a handful of
+calls at a time, and for signals ``sigwait`` is enough, so that no handler
+interrupts what a thread has locked.
+"""
+
+import logging as python_logging
+import os
+import signal
+import sys
+import threading
+
+from oslo_log import log as logging
+from zun.common import rpc
+
+from zun_bulk.conductor import conductor
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+
+
+LOG = logging.getLogger(__name__)
+
+#: What is waited for; SIGHUP has the configuration read again.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: Seconds for what is under way when it is told to end: less than systemd
+#: grants, and more than Neutron and Placement take unless they hang.
+STOP_TIMEOUT = 30
+
+DESCRIPTION = """
+Plans bulks: chooses hosts for their containers, claims in Placement, makes
+ports in Neutron, and clears up after them. zun-compute does so too unless
+run_conductor is false in section [zun_bulk]. Any number may run; each bulk is
+planned by one of them at a time.
+"""
+EPILOG = """
+SIGTERM and SIGINT end it once what is under way is done, and others take over
+at once. SIGHUP has it read again those options that may change while it runs,
+the level of logs for one. Without --config-file it reads zun.conf where Zun
+looks for it, /etc/zun/zun.conf for one.
+"""
+
+
+def _wait_for_the_end():
+    """Return once a signal says that the process is to end."""
+    while True:
+        number = signal.sigwait(SIGNALS)
+        if number != signal.SIGHUP:
+            LOG.info('Ending for %s', signal.Signals(number).name)
+            return
+        LOG.info('Reading the configuration again')
+        try:
+            CONF.mutate_config_files()
+        except Exception:
+            LOG.exception('The configuration stays as it is')
+
+
+def main(argv=None):
+    # Before there is any thread, for each inherits it: they would take the
+    # signals that are waited for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    logging.register_options(CONF)
+    # As zun.common.config.parse_args, with a help of our own.
+    rpc.set_defaults(control_exchange='zun')
+    CONF(
+        sys.argv[1:] if argv is None else argv,
+        project='zun',
+        prog='zun-bulk-conductor',
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    rpc.init(CONF)
+    logging.setup(CONF, 'zun')
+    LOG.info('Starting zun-bulk-conductor in PID %s', os.getpid())
+    CONF.log_opt_values(LOG, python_logging.DEBUG)
+    db.configure()
+    planner = conductor.Conductor()
+    # In a thread: without a broker it goes on without end, as the planning
+    # does without messages.
+    threading.Thread(target=planner.start, daemon=True).start()
+
+    _wait_for_the_end()
+    # Whoever is told a second time ends at once.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    if not planner.stop(STOP_TIMEOUT):
+        LOG.warning('Ending in the middle of a call that takes long')
+        python_logging.shutdown()
+        # The interpreter would wait for the thread that makes the call.
+        os._exit(1)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
