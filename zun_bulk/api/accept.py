@@ -55,7 +55,9 @@ _MAX_TEXT = 65535
 #: What a request means that does not say otherwise.
 _DEFAULTS = {
     'run': True,
-    'max_attempts': 3,
+    # Where one start in twenty fails by chance, of ten thousand containers
+    # one would fail with three attempts; with five it takes 300 such bulks.
+    'max_attempts': 5,
     'on_failure': OnFailure.PAUSE,
     'placement': {'policy': 'spread'},
 }

@@ -177,7 +177,7 @@ class Bulk(Base):
     #: scaled: its count then.
     last_index = sa.Column(sa.Integer)
     run = sa.Column(sa.Boolean, nullable=False, default=True)
-    max_attempts = sa.Column(sa.Integer, nullable=False, default=3)
+    max_attempts = sa.Column(sa.Integer, nullable=False, default=5)
     on_failure = sa.Column(
         sa.String(20),
         nullable=False,

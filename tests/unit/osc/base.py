@@ -57,7 +57,7 @@ def bulk_view(status='building', **members):
         'status_reason': None,
         'count': sum(members.values()),
         'run': True,
-        'max_attempts': 3,
+        'max_attempts': 5,
         'on_failure': 'pause',
         'client_token': 'token-1',
         'placement': {'policy': 'spread'},
