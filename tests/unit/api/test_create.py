@@ -155,7 +155,7 @@ class TestWritten(base.ApiTestCase):
 
     def test_defaults(self):
         bulk = self.create(template={'image': 'busybox'})
-        self.assertEqual((True, 3), (bulk['run'], bulk['max_attempts']))
+        self.assertEqual((True, 5), (bulk['run'], bulk['max_attempts']))
         self.assertEqual({'policy': 'spread'}, bulk['placement'])
 
     def test_rows_point_at_each_other(self):
@@ -849,7 +849,7 @@ class TestClientToken(base.ApiTestCase):
 
     @ddt.data(
         {'run': True},
-        {'max_attempts': 3},
+        {'max_attempts': 5},
         {'on_failure': 'pause'},
         {'placement': {}},
         {'placement': {'policy': 'spread'}},
