@@ -102,8 +102,14 @@ class HostEndpoint(WakeEndpoint):
 
 
 def wake_conductors(context):
-    """Tell a conductor that there is work; whichever takes the message."""
-    _cast(context, messaging.Target(topic=CONDUCTOR_TOPIC, version='1.0'))
+    """Tell the conductors that there is work.
+
+    All of them, as only the one that has the bulk can do it.
+    """
+    _cast(
+        context,
+        messaging.Target(topic=CONDUCTOR_TOPIC, version='1.0', fanout=True),
+    )
 
 
 def wake_host(context, host):

@@ -86,3 +86,27 @@ class TestStandalone(base.FunctionalTestCase):
         self.start(second)
         self.assert_all_running(ident, 20)
         self.assertEqual((None, 2), self.lease(ident))
+
+    def test_one_that_stands_still_and_wakes(self):
+        """What it has in hand is stale by then, and has no effect."""
+        first, second = 'zun-bulk-conductor', 'zun-bulk-conductor-2'
+        self.start(first)
+        ident = self.create_bulk(40)
+        self.wait_for('it is planned', lambda: self.lease(ident)[0])
+        stopped = self.lab.processes[first]
+        stopped.send_signal(signal.SIGSTOP)
+        try:
+            self.start(second)
+            self.assert_all_running(ident, 40)
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+        self.assertEqual((None, 2), self.lease(ident))
+        before = self.members(ident)
+        # Until it is known to be at work again.
+        self.end(second)
+        another = self.create_bulk(2)
+        self.assert_all_running(another, 2)
+        self.assertEqual(before, self.members(ident))
+        self.assertEqual((None, 2), self.lease(ident))
+        for found in (self.lab.ports(), self.lab.allocations()):
+            self.assertEqual(42, len(found))

@@ -105,6 +105,20 @@ class TestMainJob(base.FunctionalTestCase):
         self.delete_bulk(idents[0])
         self.assertEqual(10, len(self.lab.zun_containers()))
 
+    def test_deleting_it_and_keeping_its_containers(self):
+        ident = self.create_bulk(2)
+        self.assertEqual('ready', self.wait_for_end(ident)['status'])
+        uuids = [member['container_uuid'] for member in self.members(ident)]
+        self.ask(
+            'DELETE', '/bulks/%s?keep_containers=true' % ident, status=202
+        )
+        self.ask('GET', '/bulks/' + ident, status=404)
+        for uuid in uuids:
+            self.assertTrue(self.inspect(uuid)['State']['Running'])
+            # As any of Zun's own, with its port and claim.
+            self.ask('DELETE', '/containers/%s?force=true' % uuid, status=204)
+        self.wait_for('all is gone', lambda: not self.lab.leftovers())
+
     def test_deleting_while_it_builds(self):
         ident = self.create_bulk(12)
         self.wait_for(

@@ -95,7 +95,9 @@ class Leases:
         if held == bulk.epoch:
             return held
         self._held.pop(bulk.id, None)
-        if bulk.lease_owner is not None and not self._stands_still(bulk, now):
+        # Its own it takes anew when the bulk's user has changed the bulk.
+        free = bulk.lease_owner in (None, self._owner)
+        if not free and not self._stands_still(bulk, now):
             return None
         epoch = db.take_lease(bulk, self._owner)
         if epoch is not None:
@@ -116,10 +118,9 @@ class Leases:
                 self._held.pop(bulk_id, None)
 
     def release(self):
-        """Let others take all that this conductor holds."""
-        for bulk_id, epoch in list(self._held.items()):
-            db.release_lease(bulk_id, epoch)
-            self._held.pop(bulk_id, None)
+        """Let others take all that this conductor holds, at once."""
+        db.release_leases(self._owner)
+        self._held.clear()
 
     def forget_but(self, bulk_ids):
         """Forget all other bulks: there is no work in them any more."""
@@ -181,16 +182,23 @@ class Conductor:
             # The leases are renewed meanwhile.
             planning.join(timeout)
         self._stopped.set()
-        try:
-            self._leases.release()
-        except Exception:
-            LOG.exception('Others have to wait until the leases are over')
+        ended = planning is None or not planning.is_alive()
+        if ended:
+            # Else others wait until the leases are over, as what is under way
+            # may still take effect.
+            self._release_leases()
         if self._server is not None:
             # In a thread: without a broker it may take for ever.
             stop = threading.Thread(target=self._server.stop, daemon=True)
             stop.start()
             stop.join(SERVER_PATIENCE)
-        return planning is None or not planning.is_alive()
+        return ended
+
+    def _release_leases(self):
+        try:
+            self._leases.release()
+        except Exception:
+            LOG.exception('Others have to wait until the leases are over')
 
     def wake(self):
         self._woken.set()

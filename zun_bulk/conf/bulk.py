@@ -48,10 +48,13 @@ no place among those that start. 0 looks once, right after the start.
         min=10.0,
         max=86400.0,
         help="""
-Seconds after which a start that has not ended is looked into.
+Seconds after which a start that has not ended is looked into, at the latest.
 
-It covers pulling the image. Past it the container is inspected, and its
-member goes on or fails by what is found; it is never started twice.
+In most cases that is earlier by itself, after 30 to 45 seconds. The container
+is inspected, and its member goes on by what is found. What is being created or
+pulled is left alone however long it takes; what nobody has done anything about
+for this time, or for 45 seconds if that is less, is started again. There is
+hardly a reason to change it.
 """,
     ),
     cfg.IntOpt(

@@ -99,7 +99,7 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         """:returns: {uuid: Docker's state} of the containers of bulks."""
         with docker_utils.docker_client() as docker:
             return {
-                _uuid_of(found['Names'][0]): found['State']
+                uuid_of(found['Names'][0]): found['State']
                 for found in docker.containers(
                     all=True, filters={'label': BULK_LABEL}
                 )
@@ -122,21 +122,20 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
                 decode=True,
             )
         return (
-            (event['Action'], _uuid_of(event['Actor']['Attributes']['name']))
+            (event['Action'], uuid_of(event['Actor']['Attributes']['name']))
             for event in events
         )
 
     def _start_slot(self, container):
         # A member has had its place since the agent sent it here.
         if self._agent.is_starting(container.uuid):
-            return contextlib.nullcontext()
+            return self._agent.working(container.uuid)
         return self._agent.starts.slot(container.uuid)
 
     def _delete_slot(self, container):
-        if (
-            self._agent.is_deleting(container.uuid)
-            or container.uuid in self._capsules
-        ):
+        if self._agent.is_deleting(container.uuid):
+            return self._agent.working(container.uuid)
+        if container.uuid in self._capsules:
             return contextlib.nullcontext()
         return self._agent.deletes.slot(container.uuid)
 
@@ -354,6 +353,6 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             docker.ping()
 
 
-def _uuid_of(name):
+def uuid_of(name):
     """The uuid of the container to which Zun gave this name in Docker."""
     return name.lstrip('/').removeprefix(consts.NAME_PREFIX)

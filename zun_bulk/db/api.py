@@ -482,6 +482,22 @@ def release_lease(bulk_id, epoch):
         )
 
 
+@retry
+def release_leases(owner):
+    """Give up all that a conductor has, which has nothing under way."""
+    with writer() as session:
+        session.execute(
+            sa.update(Bulk)
+            .where(Bulk.lease_owner == owner)
+            .values(
+                lease_owner=None,
+                heartbeat=Bulk.heartbeat + 1,
+                updated_at=Bulk.updated_at,
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
 def is_held(bulk_id, epoch):
     """What has to hold of a member for its bulk's conductor to move it.
 
@@ -584,7 +600,6 @@ def mark_bulk_deleting(bulk_id):
                 status=BulkStatus.DELETING,
                 status_reason=None,
                 epoch=Bulk.epoch + 1,
-                lease_owner=None,
                 updated_at=now,
             )
             .execution_options(synchronize_session=False)
@@ -727,16 +742,17 @@ def _turn_bulk(bulk_id, before, **values):
 
 
 def _turn_bulk_in(session, bulk_id, before, **values):
-    """Change a bulk as its user, and end the lease of its conductor."""
+    """Change a bulk as its user, so that its conductor has to look again.
+
+    The lease stays with that one: what it has under way, at Neutron say, may
+    still take effect, and others wait until it has shown no life for as long.
+    """
     return bool(
         session.execute(
             sa.update(Bulk)
             .where(Bulk.id == bulk_id, Bulk.status.in_(before))
             .values(
-                epoch=Bulk.epoch + 1,
-                lease_owner=None,
-                updated_at=timeutils.utcnow(),
-                **values,
+                epoch=Bulk.epoch + 1, updated_at=timeutils.utcnow(), **values
             )
             .execution_options(synchronize_session=False)
         ).rowcount
@@ -852,7 +868,6 @@ def _resize(session, bulk, difference, last_index, now):
                 ),
                 finished_at=None,
                 epoch=Bulk.epoch + 1,
-                lease_owner=None,
                 updated_at=now,
             )
             .execution_options(synchronize_session=False)
@@ -1294,6 +1309,33 @@ def destroy_bulk(bulk_id, epoch):
             )
         )
         if left:
+            return False
+        session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
+        session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
+        return True
+
+
+@retry
+def dissolve_bulk(bulk_id):
+    """Remove a bulk at which nothing is under way, and keep its containers.
+
+    :returns: whether it is gone.
+    """
+    under_way = sa.exists().where(
+        Member.bulk_id == bulk_id, Member.state.not_in(MemberState.FINAL)
+    )
+    with writer() as session:
+        # A lock on the bulk's row first: who starts it anew waits for it.
+        if not session.execute(
+            sa.update(Bulk)
+            .where(
+                Bulk.id == bulk_id,
+                Bulk.status.in_(BulkStatus.FINISHED),
+                sa.not_(under_way),
+            )
+            .values(epoch=Bulk.epoch + 1, updated_at=Bulk.updated_at)
+            .execution_options(synchronize_session=False)
+        ).rowcount:
             return False
         session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
         session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))

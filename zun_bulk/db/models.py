@@ -71,6 +71,8 @@ class BulkStatus:
     ALL = (BUILDING, PAUSED, READY, ERROR, CANCELLING, CANCELLED, DELETING)
     #: What a conductor has to look after.
     WORK = (BUILDING, CANCELLING, DELETING)
+    #: What nothing is done about until its user wants something.
+    FINISHED = (READY, ERROR, CANCELLED)
     #: What can be made larger or smaller.
     SCALABLE = (BUILDING, PAUSED, READY, ERROR)
 

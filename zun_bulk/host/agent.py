@@ -20,6 +20,7 @@ that this process remembers is needed after its death.
 """
 
 import collections
+import contextlib
 import functools
 import itertools
 import math
@@ -55,8 +56,9 @@ LOG = logging.getLogger(__name__)
 READ_AHEAD = 20
 #: Seconds between two looks at the rows of what is under way.
 CHECK_INTERVAL = 1.0
-#: Seconds after which a delete that did not happen is asked for again.
-DELETE_RETRY = 120.0
+#: Seconds without any work of the driver after which a start or a delete is
+#: lost and asked for again. Zun claims in between and saves its row.
+LOST = 45.0
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
 #: Images that are pulled at the same time: as many as Docker downloads layers
@@ -69,11 +71,18 @@ SETTLED_KNOWN = 200
 
 
 class Cast:
-    """A member that was cast to zun-compute, to be created or deleted."""
+    """A member that was cast to zun-compute, to be created or deleted.
+
+    :ivar since: when that was.
+    :ivar looked: when it was looked into, as it took long.
+    :ivar working: whether the driver is at it just now.
+    :ivar seen: when the driver was last at it.
+    """
 
     def __init__(self, member, now):
         self.member = member
-        self.since = self.looked = now
+        self.since = self.looked = self.seen = now
+        self.working = False
 
 
 class Settling(collections.namedtuple('Settling', 'member since due')):
@@ -207,6 +216,23 @@ class HostAgent:
 
     def is_starting(self, container_uuid):
         return container_uuid in self._starts
+
+    @contextlib.contextmanager
+    def working(self, container_uuid):
+        """Within it the driver creates, starts or deletes a member."""
+        cast = self._starts.get(container_uuid) or self._deletes.get(
+            container_uuid
+        )
+        if cast is None:
+            # Just now another thread has seen its end.
+            yield
+            return
+        cast.working = True
+        try:
+            yield
+        finally:
+            cast.seen = time.monotonic()
+            cast.working = False
 
     def is_deleting(self, container_uuid):
         return container_uuid in self._deletes
@@ -755,7 +781,7 @@ class HostAgent:
                 self._ended(uuid, now, failures.classify(reason).outcome)
                 self._retry_or_fail(start.member, reason, now)
             elif now - start.looked > min(
-                self.starts.deadline(), CONF.zun_bulk.create_timeout
+                self.starts.deadline(), LOST, CONF.zun_bulk.create_timeout
             ):
                 start.looked = now
                 self._look_into(uuid, start, status, task_state, now)
@@ -800,12 +826,16 @@ class HostAgent:
 
         :returns: whether it was.
         """
-        moved = db.move_members(
-            [member],
-            MemberState.PLACED,
-            reason=reason,
-            reason_class='transient',
-        )
+        values = {'reason': reason, 'reason_class': 'transient'}
+        bulk = db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
+        if (
+            bulk is not None
+            and bulk.status == BulkStatus.CANCELLING
+            and self._leaves_docker(member.container_uuid)
+        ):
+            # It is as if it had never been tried, so it can be cancelled.
+            values = {'reason': None, 'reason_class': None, 'attempt': 0}
+        moved = db.move_members([member], MemberState.PLACED, **values)
         if moved:
             db.reset_containers([member.container_uuid])
         return moved
@@ -815,14 +845,21 @@ class HostAgent:
         state = (self._inspect(uuid) or {}).get('State')
         if state and state.get('Running'):
             self.started(uuid)
-        elif (
-            status == consts.CREATING
-            and task_state is None
-            and now - start.since > CONF.zun_bulk.create_timeout
-        ):
-            # The message never arrived.
+        elif self._is_lost(start, task_state, now):
+            # The message never arrived, or Zun's thread has ended of an error
+            # that it could not write down. Should it live after all, Zun does
+            # one after the other, and the driver finds what is there.
+            LOG.warning(
+                'Nothing is done about container %(uuid)s, in %(task)s on '
+                '%(host)s; it is started again',
+                {
+                    'uuid': uuid,
+                    'task': task_state or status,
+                    'host': self._host,
+                },
+            )
             self._ended(uuid, now)
-            self._again(start.member, 'the create was lost')
+            self._again(start.member, 'its start was lost')
             self._more_to_start = True
         else:
             LOG.warning(
@@ -835,6 +872,19 @@ class HostAgent:
                     'seconds': now - start.since,
                 },
             )
+
+    def _is_lost(self, start, task_state, now):
+        """Whether nobody does anything about a start any more."""
+        if start.working:
+            return False
+        if task_state == consts.IMAGE_PULLING and self._is_pulling(now):
+            return False
+        patience = min(LOST, CONF.zun_bulk.create_timeout)
+        return now - start.seen > patience
+
+    def _is_pulling(self, now):
+        pulls = self.pulls.show(now)
+        return bool(pulls['in_flight'] or pulls['waiting'])
 
     def _fail(self, member, reason, reason_class):
         if db.move_members(
@@ -917,14 +967,14 @@ class HostAgent:
             self._more_to_delete = True
             self._wake_conductor_if_idle()
         for uuid, delete in list(self._deletes.items()):
-            if now - delete.since > DELETE_RETRY:
+            if not delete.working and now - delete.seen > LOST:
                 LOG.warning(
                     'Container %(uuid)s is not deleted from %(host)s '
                     'after %(seconds)d s; asking again',
                     {
                         'uuid': uuid,
                         'host': self._host,
-                        'seconds': DELETE_RETRY,
+                        'seconds': now - delete.since,
                     },
                 )
                 del self._deletes[uuid]

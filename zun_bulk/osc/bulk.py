@@ -571,6 +571,12 @@ class DeleteBulk(command.Command):
             nargs='+',
             help='UUID or name of the bulk(s) to delete',
         )
+        parser.add_argument(
+            '--keep-containers',
+            action='store_true',
+            help='Delete only the bulks, which have to be finished; their '
+            'containers stay as if they had been created one by one',
+        )
         add_wait_options(parser, 'Wait until nothing is left of them.')
         return parser
 
@@ -578,6 +584,7 @@ class DeleteBulk(command.Command):
         check_wait_options(parsed_args)
         bulks = bulk_client(self)
         idents = parsed_args.bulk
+        keep = parsed_args.keep_containers
         doomed = []
         failed = 0
         for ident in idents:
@@ -585,10 +592,10 @@ class DeleteBulk(command.Command):
                 if parsed_args.wait:
                     # A name may be in use again before the wait is over.
                     bulk = bulks.get(ident)
-                    bulks.delete(bulk['uuid'])
+                    bulks.delete(bulk['uuid'], keep)
                     doomed.append(bulk)
                 else:
-                    bulks.delete(ident)
+                    bulks.delete(ident, keep)
             except client.ApiError as e:
                 failed += 1
                 self.log.error("Failed to delete bulk '%s': %s", ident, e)

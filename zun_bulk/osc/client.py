@@ -143,10 +143,16 @@ class BulkClient:
             body=body or {},
         )[1]
 
-    def delete(self, ident):
-        """Ask for the deletion of a bulk and all of its containers."""
+    def delete(self, ident, keep_containers=False):
+        """Ask for the deletion of a bulk and all of its containers.
+
+        :param keep_containers: delete the bulk alone.
+        """
+        path = self._path(ident)
+        if keep_containers:
+            path += '?keep_containers=true'
         # Not json_request: it complains of an answer that has no body.
-        self._call(self._http.raw_request, 'DELETE', self._path(ident))
+        self._call(self._http.raw_request, 'DELETE', path)
 
     def list(self, limit=None, **filters):
         """Yield bulks, page after page.

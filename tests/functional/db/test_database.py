@@ -326,9 +326,7 @@ class DatabaseTests:
                 return None
 
         bulks = [database.accept(1)[0] for _number in range(8)]
-        grown = at_once(
-            [lambda bulk=bulk: contender(bulk) for bulk in bulks]
-        )
+        grown = at_once([lambda bulk=bulk: contender(bulk) for bulk in bulks])
         self.assertEqual(2, grown.count(True))
         self.assertEqual(6, grown.count(None))
         self.assertEqual(12, self.count(engine, zun_models.Container))

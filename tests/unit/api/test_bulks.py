@@ -17,6 +17,7 @@ from unittest import mock
 
 import ddt
 import sqlalchemy as sa
+from zun.db.sqlalchemy import models as zun_models
 
 from tests.unit.api import base
 from zun_bulk.db import api as db_api
@@ -295,6 +296,34 @@ class TestDelete(base.ApiTestCase):
                 ('wake_host', 'host-2'),
             ],
             sorted(self.woken),
+        )
+
+    def keep(self, **kwargs):
+        return self.request(
+            '/v1/bulks/web?keep_containers=true', 'DELETE', **kwargs
+        )
+
+    def test_but_keep_the_containers(self):
+        self.create(name='web', count=3)
+        update(models.Bulk, sa.true(), status='ready')
+        update(models.Member, sa.true(), state='running', host='host-1')
+        del self.woken[:]
+        self.keep(status=202)
+        self.request('/v1/bulks/web', status=404)
+        self.assertEqual([], self.rows(models.Member))
+        self.assertEqual(3, len(self.rows(zun_models.Container)))
+        self.assertEqual([], self.woken)
+
+    def test_what_is_under_way_cannot_be_kept(self):
+        self.create(name='web', count=3)
+        self.assertIn('building', self.keep(status=409).text)
+        update(models.Bulk, sa.true(), status='ready')
+        update(models.Member, sa.true(), state='running')
+        update(models.Member, models.Member.member_index == 3, state='deleted')
+        self.keep(status=409)
+        self.assertEqual(3, len(self.rows(models.Member)))
+        self.request(
+            '/v1/bulks/web?keep_containers=perhaps', 'DELETE', status=400
         )
 
     def test_again(self):

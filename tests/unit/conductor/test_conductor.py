@@ -83,7 +83,25 @@ class TestLeases(base.BaseTestCase):
     def test_a_lease_lost_to_a_delete_is_noticed(self):
         self.epoch(self.first, 0)
         db.mark_bulk_deleting(self.bulk.id)
+        # What it had under way may come late: others have to wait for that.
+        self.assertIsNone(self.epoch(self.second, 1))
         self.assertEqual(3, self.epoch(self.first, 1))
+
+    def test_a_lease_lost_to_a_delete_and_by_death(self):
+        self.epoch(self.first, 0)
+        self.assertIsNone(self.epoch(self.second, 0))
+        db.mark_bulk_deleting(self.bulk.id)
+        # The time begins anew.
+        self.assertIsNone(self.epoch(self.second, 14))
+        self.assertIsNone(self.epoch(self.second, 28))
+        self.assertEqual(3, self.epoch(self.second, 30))
+
+    def test_a_bulk_that_was_changed_is_released(self):
+        self.epoch(self.first, 0)
+        db.pause_bulk(self.bulk.id, 'because')
+        self.first.release()
+        db.resume_bulk(self.bulk.id)
+        self.assertEqual(4, self.epoch(self.second, 0))
 
 
 class FakePlacement:
@@ -499,8 +517,8 @@ class TestStop(ConductorTestCase):
     def test_a_call_that_takes_too_long(self):
         self.start_slow_one()
         self.assertFalse(self.conductor.stop(0.1))
-        self.assertIsNone(self.lease_owner())
-        # Another one goes on at once, and the late answer is no matter.
+        # Another one goes on after its time, as the call may take effect.
+        self.assertIsNotNone(self.lease_owner())
         self.assertEqual(2, db.take_lease(db.get_bulk(self.bulk.uuid), 'b'))
         self.answer.set()
         self.conductor._planning.join(60)
@@ -750,10 +768,13 @@ class TestScale(ConductorTestCase):
         ensure, other = self.ports.ensure, conductor.Conductor()
         other._placement, other._ports = FakePlacement(), FakePorts()
         other._passing_hosts = self.conductor._passing_hosts
+        # It does not wait for a sign of life of the first.
+        other._leases = conductor.Leases('other', -1)
 
         def be_late(bulk, placements, known, defaults):
             self.ports.ensure = ensure
             self.shrink(3)
+            other.look_after_bulks()
             other.look_after_bulks()
             return ensure(bulk, placements, known, defaults)
 

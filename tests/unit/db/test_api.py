@@ -754,12 +754,13 @@ class TestScale(DatabaseTestCase):
         )
         self.assertEqual(placed[:1], api.start_members(placed))
 
-    def test_a_lease_is_not_lost_for_others(self):
+    def test_the_lease_stays_with_its_owner(self):
         bulk, _members = database.accept(2)
         self.owned(bulk)
+        owner = api.get_bulk(bulk.uuid).lease_owner
         self.grow(api.get_bulk(bulk.uuid), 1)
         self.assertEqual(
-            (None, 2),
+            (owner, 2),
             (
                 api.get_bulk(bulk.uuid).lease_owner,
                 api.get_bulk(bulk.uuid).epoch,
@@ -853,9 +854,7 @@ class TestScale(DatabaseTestCase):
         api.move_members(kept, MemberState.DELETED)
         # One that was scaled away is not gone yet.
         self.assertFalse(api.destroy_bulk(bulk.id, epoch))
-        api.move_members(
-            api.list_removed(bulk.id), MemberState.DELETED
-        )
+        api.move_members(api.list_removed(bulk.id), MemberState.DELETED)
         self.assertTrue(api.destroy_bulk(bulk.id, epoch))
         self.assertEqual([], self.dump()['zun_bulk_member'])
 

@@ -741,16 +741,47 @@ class TestFailures(AgentTestCase):
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.created)
 
+    def be_in(self, **values):
+        with db.writer() as session:
+            table = db.zun_models.Container.__table__
+            session.execute(table.update().values(**values))
+
+    def lose(self, **values):
+        """Zun's thread ends of an error that it cannot write down."""
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.be_in(**values)
+        self.turn(agent.LOST + 1)
+        self.turn()
+        self.assertEqual([uuid] * 2, self.compute.created)
+
+    def test_a_start_that_was_lost_once_it_was_created(self):
+        self.lose(status='Created')
+
+    def test_a_start_that_was_lost_while_it_was_created(self):
+        self.lose(task_state='container_creating')
+
+    def test_a_start_that_was_lost_while_its_image_was_pulled(self):
+        self.lose(task_state='image_pulling')
+
     def test_a_slow_create_is_not_started_twice(self):
         (uuid,) = self.accept(1)
         self.turn()
-        with db.writer() as session:
-            table = db.zun_models.Container.__table__
-            session.execute(table.update().values(task_state='image_pulling'))
-        for _time in range(3):
-            self.turn(CONF.zun_bulk.create_timeout + 1)
+        self.be_in(task_state='container_creating')
+        with self.agent.working(uuid):
+            for _time in range(3):
+                self.turn(CONF.zun_bulk.create_timeout + 1)
         self.assertEqual([uuid], self.compute.created)
         self.assertEqual({'starting': 1}, self.states())
+
+    def test_a_slow_pull_is_not_started_twice(self):
+        (uuid,) = self.accept(1)
+        self.turn()
+        self.be_in(task_state='image_pulling')
+        with self.agent.pulls.slot('busybox:latest'):
+            for _time in range(3):
+                self.turn(CONF.zun_bulk.create_timeout + 1)
+        self.assertEqual([uuid], self.compute.created)
 
     def test_a_start_whose_answer_was_lost(self):
         (uuid,) = self.accept(1)
@@ -814,7 +845,7 @@ class TestDelete(AgentTestCase):
         (uuid,) = self.accept(1)
         self.delete()
         self.turn()
-        self.turn(agent.DELETE_RETRY + 1)
+        self.turn(agent.LOST + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.deleted)
 

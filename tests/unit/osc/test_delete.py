@@ -40,6 +40,13 @@ class TestDelete(base.CommandTestCase):
             self.api.last_request.headers['OpenStack-API-Version'],
         )
 
+    def test_keeping_their_containers(self):
+        self.api.delete(f'{base.BULKS}/a', status_code=202)
+        self.run_command(bulk.DeleteBulk, '--keep-containers', 'a')
+        self.assertEqual(
+            {'keep_containers': ['true']}, self.api.last_request.qs
+        )
+
     def test_empty_body_that_calls_itself_json(self):
         logs = self.useFixture(fixtures.FakeLogger('zunclient'))
         self.api.delete(

@@ -93,10 +93,24 @@ def get_bulk(req, ident):
 
 
 def delete_bulk(req, ident):
-    """Have a bulk and all that belongs to it deleted. Again is no error."""
+    """Have a bulk and all that belongs to it deleted. Again is no error.
+
+    With ``keep_containers`` only the bulk itself goes, at once.
+
+    :raises: Conflict (409) if containers are to be kept of one that is not
+        finished.
+    """
     context = req.context
-    validation.read_query(req, schema.no_query)
+    query = validation.read_query(req, schema.delete_query)
     bulk = util.find_bulk(context, ident, 'bulk:delete')
+    if strutils.bool_from_string(query.get('keep_containers')):
+        if not db_api.dissolve_bulk(bulk.id):
+            raise exception.Conflict(
+                'Bulk %s is %s: its containers can be kept when it is ready, '
+                'error or cancelled and none of them is being deleted.'
+                % (bulk.uuid, bulk.status)
+            )
+        return webob.Response(status=202, content_type='application/json')
     db_api.mark_bulk_deleting(bulk.id)
     _wake(context, db_api.count_by_host(bulk.id))
     return webob.Response(status=202, content_type='application/json')

@@ -111,4 +111,10 @@ list_query = {
     'additionalProperties': False,
 }
 
+delete_query = {
+    'type': 'object',
+    'properties': {'keep_containers': parameter_types.boolean_extended},
+    'additionalProperties': False,
+}
+
 no_query = {'type': 'object', 'additionalProperties': False}
