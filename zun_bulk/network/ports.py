@@ -30,6 +30,10 @@ from zun.network import kuryr_network
 PORT = 'zun_bulk_port'
 
 
+#: The description of each port that is made here.
+MARK = 'zun_bulk'
+
+
 class Refused(Exception):
     """Neutron will not make these ports, however often it is asked."""
 
@@ -47,14 +51,33 @@ class Ports:
 
         :returns: {(container uuid, network id): port}.
         """
+        return {
+            (port['device_id'], port['network_id']): port
+            for port in self._list(container_uuids)
+        }
+
+    def _list(self, container_uuids):
         if not container_uuids:
-            return {}
-        ports = self._client.list_ports(device_id=list(container_uuids))[
+            return []
+        return self._client.list_ports(device_id=list(container_uuids))[
             'ports'
         ]
-        return {
-            (port['device_id'], port['network_id']): port for port in ports
-        }
+
+    def marked(self):
+        """All ports that were made for bulks.
+
+        :returns: [port], with ``id`` and ``device_id``.
+        """
+        return self._client.list_ports(
+            description=MARK, fields=['id', 'device_id']
+        )['ports']
+
+    def delete(self, port_id):
+        """Delete a port, which may be gone already."""
+        try:
+            self._client.delete_port(port_id)
+        except neutron_exceptions.PortNotFoundClient:
+            return
 
     def defaults(self, bulk):
         """What Neutron would look up anew for each port, looked up once.
@@ -157,7 +180,8 @@ class Ports:
         given = {
             network['port'] for network in bulk.spec['requested_networks']
         }
-        ports = self.find(container_uuids).values()
+        # Not what find says: there may be two of one container and network.
+        ports = self._list(container_uuids)
         for port in ports:
             try:
                 if port['id'] in given:
@@ -205,6 +229,7 @@ def _port_body(bulk, network, member, host, first, default):
         'network_id': network['network'],
         'tenant_id': bulk.project_id,
         'device_id': member.container_uuid,
+        'description': MARK,
     }
     if first:
         body['device_owner'] = kuryr_network.DEVICE_OWNER

@@ -139,6 +139,17 @@ class Placement:
         :param providers: uuids of the providers that may have them.
         :returns: how many there were.
         """
+        found = self.claimed(uuids, providers)
+        for uuid in found:
+            _expect(self._call('DELETE', '/allocations/' + uuid), 204, 404)
+        return len(found)
+
+    def claimed(self, uuids, providers):
+        """Which of some containers have a claim.
+
+        :param uuids: of the containers.
+        :param providers: as for ``release``.
+        """
         wanted, found = set(uuids), set()
         for provider in providers:
             answer = self._call(
@@ -147,9 +158,7 @@ class Placement:
             if answer.status_code != 404:
                 _expect(answer, 200)
                 found |= wanted.intersection(answer.json()['allocations'])
-        for uuid in found:
-            _expect(self._call('DELETE', '/allocations/' + uuid), 204, 404)
-        return len(found)
+        return found
 
 
 class Candidate(collections.namedtuple('Candidate', 'allocations summaries')):

@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from unittest import mock
+
+from docker import errors
+import fixtures
+from oslotest import base
+
+from zun_bulk.cmd import orphans
+from zun_bulk.db import api as db
+
+
+class TestOrphans(base.BaseTestCase):
+    def setUp(self):
+        super().setUp()
+        self.docker = mock.Mock()
+        self.docker.containers.return_value = [
+            {'Names': ['/zun-known']},
+            {'Names': ['/zun-lost']},
+        ]
+        client = mock.MagicMock()
+        client.return_value.__enter__.return_value = self.docker
+        self.useFixture(
+            fixtures.MockPatchObject(
+                orphans.docker_utils, 'docker_client', client
+            )
+        )
+        self.useFixture(
+            fixtures.MockPatchObject(
+                orphans, '_providers', lambda: ['provider']
+            )
+        )
+        self.useFixture(
+            fixtures.MockPatchObject(
+                db, 'container_states', lambda uuids: {'known': ()}
+            )
+        )
+        self.ports, self.placement = mock.Mock(), mock.Mock()
+        self.ports.marked.return_value = [
+            {'id': 'port-1', 'device_id': 'known'},
+            {'id': 'port-2', 'device_id': 'lost'},
+            {'id': 'port-3', 'device_id': 'elsewhere'},
+        ]
+        self.placement.claimed.side_effect = lambda uuids, providers: (
+            {'lost'} & set(uuids)
+        )
+
+    def find(self):
+        return orphans.find(self.ports, self.placement)
+
+    def test_what_has_no_row_is_found(self):
+        found = self.find()
+        self.assertEqual(['lost'], found.containers)
+        self.assertEqual(
+            ['port-2', 'port-3'], [port['id'] for port in found.ports]
+        )
+        self.assertEqual(['lost'], found.claims)
+        self.assertIsNone(found.docker_error)
+
+    def test_nothing_else_is_removed(self):
+        # Somebody else was quicker with one of them.
+        self.docker.remove_container.side_effect = errors.NotFound('gone')
+        orphans.remove(self.find(), self.ports, self.placement)
+        self.docker.remove_container.assert_called_once_with(
+            'zun-lost', force=True
+        )
+        self.assertEqual(
+            [mock.call('port-2'), mock.call('port-3')],
+            self.ports.delete.mock_calls,
+        )
+        self.placement.release.assert_called_once_with(['lost'], ['provider'])
+
+    def test_a_host_without_docker(self):
+        self.docker.containers.side_effect = errors.DockerException('no way')
+        found = self.find()
+        self.assertEqual([], found.containers)
+        self.assertEqual('no way', found.docker_error)
+        self.assertEqual(2, len(found.ports))

@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""zun-bulk-orphans: finds what bulks have left that Zun knows nothing of.
+
+There is no such thing as long as Zun's database is the one that it worked
+with. It is for a database that was restored from a backup: what was made since
+has no rows. Only what carries the mark of a bulk is looked at: the label of
+Docker's containers and the description of Neutron's ports; claims in Placement
+are those of the same containers.
+"""
+
+import collections
+import sys
+
+from docker import errors
+from oslo_config import cfg
+from oslo_log import log as logging
+import requests
+from zun import objects
+from zun.common import consts
+from zun.common import context as zun_context
+from zun.container.docker import utils as docker_utils
+
+from zun_bulk.conf import CONF
+from zun_bulk.container import driver
+from zun_bulk.db import api as db
+from zun_bulk.network import ports
+from zun_bulk.scheduler import placement
+
+
+OPTIONS = [
+    cfg.BoolOpt(
+        'remove',
+        default=False,
+        help='Remove what is found, and do not only show it.',
+    )
+]
+DESCRIPTION = """
+Shows the containers in the Docker of this host, the ports in Neutron and the
+claims in Placement that bulks have left and that Zun has no rows of, as after
+its database was restored from a backup. Run it on each host once Zun is up
+again.
+"""
+
+
+class Orphans(
+    collections.namedtuple('Orphans', 'containers ports claims docker_error')
+):
+    """What Zun knows nothing of.
+
+    :ivar containers: uuids of those in this host's Docker.
+    :ivar ports: [port] of Neutron.
+    :ivar claims: uuids of the containers that have one.
+    :ivar docker_error: why Docker could not be asked, or None.
+    """
+
+
+def _in_docker():
+    """:returns: (uuids of bulks' containers, why there is no answer)."""
+    try:
+        with docker_utils.docker_client() as docker:
+            found = docker.containers(
+                all=True, filters={'label': driver.BULK_LABEL}
+            )
+    except (errors.DockerException, requests.RequestException) as error:
+        return set(), str(error)
+    return {driver.uuid_of(one['Names'][0]) for one in found}, None
+
+
+def _providers():
+    nodes = objects.ComputeNode.list(
+        zun_context.get_admin_context(all_projects=True)
+    )
+    return [node.rp_uuid for node in nodes if node.rp_uuid]
+
+
+def find(ports_api, placement_api):
+    """:returns: the Orphans."""
+    in_docker, error = _in_docker()
+    marked = ports_api.marked()
+    uuids = in_docker | {port['device_id'] for port in marked}
+    # Rows come before all else, so what has none now will have none.
+    unknown = uuids - db.container_states(sorted(uuids)).keys()
+    return Orphans(
+        sorted(in_docker & unknown),
+        [port for port in marked if port['device_id'] in unknown],
+        sorted(placement_api.claimed(unknown, _providers())),
+        error,
+    )
+
+
+def remove(found, ports_api, placement_api):
+    for uuid in found.containers:
+        with docker_utils.docker_client() as docker:
+            try:
+                docker.remove_container(consts.NAME_PREFIX + uuid, force=True)
+            except errors.NotFound:
+                continue
+    for port in found.ports:
+        ports_api.delete(port['id'])
+    placement_api.release(found.claims, _providers())
+
+
+def _show(found):
+    for uuid in found.containers:
+        print('container %s' % uuid)
+    for port in found.ports:
+        print('port %s of container %s' % (port['id'], port['device_id']))
+    for uuid in found.claims:
+        print('claim of container %s' % uuid)
+    if found.docker_error:
+        print(
+            'The Docker of this host was left out: %s' % found.docker_error,
+            file=sys.stderr,
+        )
+
+
+def main(argv=None):
+    logging.register_options(CONF)
+    CONF.register_cli_opts(OPTIONS)
+    CONF(
+        sys.argv[1:] if argv is None else argv,
+        project='zun',
+        prog='zun-bulk-orphans',
+        description=DESCRIPTION,
+    )
+    logging.setup(CONF, 'zun')
+    db.configure()
+    apis = ports.Ports(), placement.Placement()
+    found = find(*apis)
+    _show(found)
+    number = len(found.containers) + len(found.ports) + len(found.claims)
+    if number and CONF.remove:
+        remove(found, *apis)
+    print(
+        '%d %s'
+        % (number, 'removed' if CONF.remove else 'that Zun knows nothing of')
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
