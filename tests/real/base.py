@@ -16,6 +16,7 @@ They want the environment that ``tests/lab/real/lab env`` prints, and a lab
 with zun_bulk and two hosts.
 """
 
+import http.client
 import json
 import os
 import subprocess
@@ -134,3 +135,58 @@ class RealTestCase(testtools.TestCase):
         """No container, port, allocation, bulk or row is in the lab."""
         found = labapi.find_leaks(self.cloud, self.db, empty=True)
         self.assertEqual(([], [], [], []), tuple(found))
+
+
+class DisturbedTestCase(RealTestCase):
+    """Bulks that are built while something dies and comes back."""
+
+    COUNT = 30
+
+    def build(self, interrupt):
+        """Have a bulk built and something disturbed halfway.
+
+        :param interrupt: function that disturbs it.
+        :returns: its members, all of which run, once.
+        """
+        status, bulk, _seconds = self.post_bulk(self.COUNT)
+        self.assertEqual(202, status, bulk)
+        self.wait_until(
+            lambda: self.show(bulk)['members']['running'] >= self.COUNT // 4,
+            'some containers are running',
+        )
+        self.assertGreater(self.COUNT, self.show(bulk)['members']['running'])
+        interrupt()
+        self.wait_until(lambda: self.answers(bulk), 'zun-api answers')
+        self.db.ping(reconnect=True)
+        self.wait_until(
+            lambda: self.show(bulk)['status'] != 'building', 'it is finished'
+        )
+        shown = self.show(bulk)
+        self.assertEqual('ready', shown['status'], shown)
+        members = self.zun.members(bulk['uuid'])
+        addresses, problems = labapi.inspect_members(members)
+        self.assertEqual([], problems)
+        self.assertEqual(self.COUNT, len(addresses))
+        self.delete_bulk(bulk['uuid'])
+        self.assert_nothing_left()
+        return members
+
+    def answers(self, bulk):
+        try:
+            status, _ = self.zun.request('GET', f'/bulks/{bulk["uuid"]}')
+        except (OSError, http.client.HTTPException):
+            return False
+        return status == 200
+
+    def show(self, bulk):
+        status, shown = self.zun.request('GET', f'/bulks/{bulk["uuid"]}')
+        self.assertEqual(200, status, shown)
+        return shown
+
+    @staticmethod
+    def lab(*arguments):
+        """Have the lab start or stop one of its processes."""
+        subprocess.run(
+            [os.path.join(os.environ['LAB_DIR'], 'lab'), *arguments],
+            check=True,
+        )

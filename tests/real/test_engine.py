@@ -15,14 +15,12 @@
 import os
 import pathlib
 import signal
-import subprocess
 import time
 
-from tests.lab.real import labapi
 from tests.real import base
 
 
-class TestEngine(base.RealTestCase):
+class TestEngine(base.DisturbedTestCase):
     COUNT = 30
 
     def setUp(self):
@@ -32,45 +30,11 @@ class TestEngine(base.RealTestCase):
     def pid(self):
         return int(self.pid_file.read_text())
 
-    def build(self, interrupt):
-        """Have a bulk built and its first engine disturbed halfway.
-
-        :returns: its members, all of which run, once.
-        """
-        status, bulk, _seconds = self.post_bulk(self.COUNT)
-        self.assertEqual(202, status, bulk)
-        self.wait_until(
-            lambda: self.show(bulk)['members']['running'] >= self.COUNT // 4,
-            'some containers are running',
-        )
-        self.assertGreater(self.COUNT, self.show(bulk)['members']['running'])
-        interrupt()
-        self.wait_until(
-            lambda: self.show(bulk)['status'] != 'building', 'it is finished'
-        )
-        shown = self.show(bulk)
-        self.assertEqual('ready', shown['status'], shown)
-        members = self.zun.members(bulk['uuid'])
-        addresses, problems = labapi.inspect_members(members)
-        self.assertEqual([], problems)
-        self.assertEqual(self.COUNT, len(addresses))
-        self.delete_bulk(bulk['uuid'])
-        self.assert_nothing_left()
-        return members
-
-    def show(self, bulk):
-        status, shown = self.zun.request('GET', f'/bulks/{bulk["uuid"]}')
-        self.assertEqual(200, status, shown)
-        return shown
-
     def kill(self):
         """Without live-restore its containers die as it comes back."""
         os.kill(self.pid(), signal.SIGKILL)
         time.sleep(3)
-        subprocess.run(
-            [os.path.join(os.environ['LAB_DIR'], 'lab'), 'start', 'dockerd-1'],
-            check=True,
-        )
+        self.lab('start', 'dockerd-1')
 
     def stop(self):
         pid = self.pid()

@@ -1,0 +1,427 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Crashes of Zun at random points, on the embedded lab or the real one.
+
+    tox -e faults -- --seed 1 --runs 200 --jobs 2
+
+A run has a bulk made, and in some it is deleted, cancelled or scaled in the
+middle of it. At one of its effects, before it or after, the process that has
+it dies (see ``points``) and is started again. Then all has to be as it was
+asked for, and nothing else may have been touched. What dies where follows
+from the seed; which of the points at the same place it is, the threads decide.
+"""
+
+import argparse
+import collections
+from concurrent import futures
+import functools
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+from tests.faults import history
+from tests.faults import labs
+from tests.faults import points
+from tests.lab.embedded import lab as embedded
+
+
+SITE = pathlib.Path(__file__).parent / 'site'
+#: Seconds after which a bulk has to be as it was asked for.
+PATIENCE = 180
+#: Seconds within which nothing may be left over any more.
+ORPHANS = 60
+#: Seconds between two looks.
+INTERVAL = 0.2
+SCENARIOS = ('build', 'delete', 'cancel', 'grow', 'shrink')
+
+
+class Harness:
+    """One lab, and one run after the other on it."""
+
+    def __init__(self, root, kind, count):
+        """:param root: a folder of its own.
+
+        :param kind: the class of its lab.
+        :param count: containers of a bulk.
+        """
+        self.root = pathlib.Path(root)
+        self.count = count
+        self.order = self.root / 'order.json'
+        os.environ[points.VARIABLE] = str(self.order)
+        os.environ['PYTHONPATH'] = str(SITE)
+        self.lab = kind(self.root / 'lab')
+        self.foreign = None
+        #: When what died was there again, until anything goes on.
+        self.came_back = self.progress = None
+        self.max_resume = 0.0
+
+    # ------------------------------------------------------------- the lab
+
+    def __enter__(self):
+        try:
+            self.lab.start()
+            self._make_foreign()
+        except BaseException:
+            self.lab.stop()
+            raise
+        return self
+
+    def __exit__(self, *_exception):
+        self.lab.stop()
+
+    def _make_foreign(self):
+        """A container of stock Zun's, with its port and claim."""
+        self.ask(
+            'POST',
+            '/containers?run=true',
+            dict(self.lab.template, name='foreign'),
+        )
+        self.wait(
+            'a container of others',
+            lambda: self.lab.rows(
+                "SELECT uuid FROM container WHERE status = 'Running'"
+            ),
+        )
+        self.foreign = self.lab.world()
+
+    def arm(self, **order):
+        """Tell the processes of the lab what is to happen in them."""
+        written = self.order.with_suffix('.new')
+        written.write_text(json.dumps(order))
+        written.rename(self.order)
+
+    def disarm(self):
+        """:returns: whether what was ordered has happened already."""
+        try:
+            self.order.unlink()
+        except FileNotFoundError:
+            return True
+        return False
+
+    def revive(self):
+        """Start again what has died, and note how long it takes to go on."""
+        if self.lab.start_again():
+            self.came_back = time.monotonic()
+            self.progress = self._progress()
+
+    def _progress(self):
+        return self.lab.rows(
+            'SELECT b.status, m.state, m.attempt, count(*)'
+            ' FROM zun_bulk_bulk b'
+            ' LEFT JOIN zun_bulk_member m ON m.bulk_id = b.id'
+            ' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3'
+        )
+
+    def _look_for_progress(self):
+        if self.came_back and self._progress() != self.progress:
+            self.max_resume = max(
+                self.max_resume, time.monotonic() - self.came_back
+            )
+            self.came_back = None
+
+    # ----------------------------------------------------------- the client
+
+    def ask(self, method, path, body=None, statuses=(200, 202)):
+        """Ask until there is an answer, as a client has to.
+
+        :returns: (status, answer).
+        """
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.revive()
+            try:
+                status, answer = self.lab.request(method, path, body)
+            except labs.NO_ANSWER:
+                time.sleep(INTERVAL)
+                continue
+            if status in statuses:
+                return status, answer
+            if status >= 500:
+                time.sleep(INTERVAL)
+                continue
+            raise history.Broken(
+                '%s %s: %d %s' % (method, path, status, answer)
+            )
+        raise history.Broken('%s %s: no answer' % (method, path))
+
+    def wait(self, what, check):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            self.revive()
+            self._look_for_progress()
+            value = check()
+            if value:
+                self.came_back = None
+                return value
+            if time.monotonic() > deadline:
+                raise history.Broken('%s: not after %d s' % (what, PATIENCE))
+            time.sleep(INTERVAL)
+
+    def bulk(self, ident):
+        """The bulk; None if it is not there."""
+        status, bulk = self.ask('GET', '/bulks/' + ident, None, (200, 404))
+        if status == 404:
+            return None
+        total = sum(bulk['members'].values())
+        if total != bulk['count']:
+            raise history.Broken('%s add up to %d' % (bulk['members'], total))
+        return bulk
+
+    # ------------------------------------------------------------- the runs
+
+    def run(self, scenario, rng):
+        """:returns: the history.Findings of one run."""
+        found = history.Findings()
+        token = 'run-%016x' % rng.getrandbits(64)
+        body = {
+            'count': self.count,
+            'template': self.lab.template,
+            'client_token': token,
+        }
+        _status, bulk = self.ask('POST', '/bulks', body)
+        ident = bulk['uuid']
+        made = self.lab.rows(
+            "SELECT count(*) FROM zun_bulk_bulk WHERE client_token = '%s'"
+            % token
+        )[0][0]
+        found.add('duplicate', made - 1, 'bulks of one token')
+        part = rng.randint(0, self.count)
+        if scenario != 'build':
+            self.wait(
+                'a part of it runs',
+                lambda: (
+                    sum(
+                        self.bulk(ident)['members'][state]
+                        for state in ('running', 'failed')
+                    )
+                    >= part
+                ),
+            )
+        wanted = self._change(scenario, ident)
+        if scenario != 'delete':
+            bulk = self.wait('it is finished', lambda: self._finished(ident))
+            self._check(found, ident, bulk, wanted)
+            self.ask('DELETE', '/bulks/' + ident, None, (202, 404))
+        self.wait('it is gone', lambda: not self.bulk(ident))
+        self._until(
+            lambda: self.lab.world().without(self.foreign).is_empty(), ORPHANS
+        )
+        history.check_gone(found, self.lab.world(), self.foreign)
+        return found
+
+    def _change(self, scenario, ident):
+        """Do to the bulk what the scenario does; how many then have to run."""
+        path = '/bulks/' + ident
+        if scenario == 'delete':
+            self.ask('DELETE', path, None, (202, 404))
+        elif scenario == 'cancel':
+            self.ask('POST', path + '/cancel', None, (202, 409))
+            return None
+        elif scenario in ('grow', 'shrink'):
+            count = self.count + (4 if scenario == 'grow' else -4)
+            self.ask('POST', path + '/scale', {'count': count})
+            return count
+        return self.count
+
+    def _finished(self, ident):
+        bulk = self.bulk(ident)
+        return bulk['status'] not in ('building', 'cancelling') and bulk
+
+    def _check(self, found, ident, bulk, wanted):
+        def members():
+            return self.ask('GET', '/bulks/%s/members' % ident)[1]['members']
+
+        def right():
+            again = history.Findings()
+            self._compare(again, bulk, members(), wanted)
+            return not any(again.values())
+
+        self._until(right, ORPHANS)
+        self._compare(found, bulk, members(), wanted)
+
+    def _compare(self, found, bulk, members, wanted):
+        history.check_bulk(
+            found, bulk, members, wanted, self.lab.world(), self.foreign
+        )
+
+    def _until(self, check, seconds):
+        """Wait for what has to come true, if it does."""
+        deadline = time.monotonic() + seconds
+        while not check() and time.monotonic() < deadline:
+            self.revive()
+            time.sleep(INTERVAL)
+
+    def record(self, scenario, rng):
+        """:returns: {point: how often a run without a fault comes there}."""
+        path = self.root / 'recorded'
+        path.unlink(missing_ok=True)
+        self.arm(record=str(path))
+        try:
+            found = self.run(scenario, rng)
+        finally:
+            self.disarm()
+        if any(found.values()):
+            raise history.Broken('without a fault: %s' % found.texts)
+        return collections.Counter(path.read_text().splitlines())
+
+
+class Worker:
+    """Does some of the runs, on labs of its own.
+
+    :ivar result: {name: number} for the last line.
+    """
+
+    def __init__(self, kind, count):
+        self.kind = kind
+        self.count = count
+        self.found = collections.Counter()
+        self.result = collections.Counter()
+        self.failed = []
+        self.max_resume = 0.0
+
+    def work(self, seeds):
+        """:returns: this Worker."""
+        seeds = list(seeds)
+        while seeds:
+            root = tempfile.mkdtemp(prefix='zun-bulk-faults-')
+            with Harness(root, self.kind, self.count) as harness:
+                clean = self._work_on(harness, seeds)
+            if clean:
+                shutil.rmtree(root, ignore_errors=True)
+            else:
+                # The next run begins with nothing, on another lab.
+                _say('the logs are in %s' % root)
+        return self
+
+    def _work_on(self, harness, seeds):
+        """Take seeds until one breaks a promise. Returns whether none did."""
+        known = {
+            scenario: harness.record(scenario, random.Random(0))
+            for scenario in SCENARIOS
+        }
+        self.result['points'] = len(set().union(*known.values()))
+        while seeds:
+            found = self._run(harness, known, seeds.pop(0))
+            if found.texts:
+                return False
+        return True
+
+    def _run(self, harness, known, seed):
+        rng = random.Random(seed)
+        scenario = rng.choice(SCENARIOS)
+        point = rng.choice(sorted(known[scenario]))
+        hit = rng.randint(1, known[scenario][point])
+        began = time.monotonic()
+        harness.arm(point=point, hit=hit, signal='SIGKILL')
+        try:
+            found = harness.run(scenario, rng)
+        except Exception as error:
+            found = history.Findings()
+            found.add('lost', 1, '%s: %s' % (type(error).__name__, error))
+            if not isinstance(error, (history.Broken, embedded.LabError)):
+                traceback.print_exc()
+        died = harness.disarm()
+        _say(
+            'seed %d: %s, %s #%d: %s, %.0f s%s'
+            % (
+                seed,
+                scenario,
+                point,
+                hit,
+                'died' if died else 'never came',
+                time.monotonic() - began,
+                ''.join('\n    ' + text for text in found.texts),
+            )
+        )
+        self.result.update(runs=1, crashes=died)
+        self.found.update(dict(found))
+        self.max_resume = max(self.max_resume, harness.max_resume)
+        if found.texts:
+            self.failed.append(seed)
+        return found
+
+
+def work(kind, count, seeds):
+    """What a job does. Returns its Worker."""
+    return Worker(kind, count).work(seeds)
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        prog='tests.faults', description=__doc__.splitlines()[0]
+    )
+    for name, default, text in (
+        ('seed', 1, 'of the first run; the next ones follow it'),
+        ('runs', 20, 'how many'),
+        ('count', 12, 'containers of a bulk'),
+        ('jobs', 1, 'labs beside each other'),
+    ):
+        parser.add_argument(
+            '--' + name,
+            type=int,
+            default=default,
+            metavar='N',
+            help=text + ' (%(default)s)',
+        )
+    parser.add_argument(
+        '--real',
+        action='store_true',
+        help='on the real lab, which needs root, is installed and is not up',
+    )
+    args = parser.parse_args(argv)
+    if args.real and args.jobs > 1:
+        parser.error('--real has one job')
+    kind = labs.RealLab if args.real else labs.EmbeddedLab
+    signal.signal(signal.SIGTERM, lambda *_args: sys.exit(1))
+    seeds = list(range(args.seed, args.seed + args.runs))
+    shares = [seeds[number :: args.jobs] for number in range(args.jobs)]
+    with futures.ProcessPoolExecutor(args.jobs) as pool:
+        workers = list(
+            pool.map(
+                functools.partial(work, kind, args.count), filter(None, shares)
+            )
+        )
+    values = {
+        **{
+            name: sum(worker.result[name] for worker in workers)
+            for name in ('runs', 'crashes')
+        },
+        **{
+            kind: sum(worker.found[kind] for worker in workers)
+            for kind in history.Findings.KINDS
+        },
+        'max_resume_s': round(max(worker.max_resume for worker in workers), 1),
+        'points': max(worker.result['points'] for worker in workers),
+        'failed_seeds': sorted(
+            seed for worker in workers for seed in worker.failed
+        ),
+    }
+    print(
+        json.dumps({'faults': 'real' if args.real else 'embedded', **values})
+    )
+    return 1 if values['failed_seeds'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,166 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Where a process may die: before and after each of its effects.
+
+An effect is what others see of a process: a commit, and a request over HTTP
+that changes something, at Docker, Neutron, Placement or Keystone. Each is
+named by the function of zun_bulk's or Zun's that it is made for, so that the
+points name themselves and no code of theirs knows of it.
+
+``sitecustomize`` installs it in the processes of a lab. It imports nothing of
+its own accord, as Zun patches the standard library first.
+"""
+
+import importlib.abc
+import importlib.util
+import json
+import os
+import signal
+import sys
+import threading
+
+
+#: The file that says what is to happen, see ``Trigger``.
+VARIABLE = 'ZUN_BULK_FAULT_FILE'
+#: What comes by the clock and is no part of the work.
+_BY_THE_CLOCK = ('report_state', 'update_service', 'renew_lease')
+#: The end of Docker's and of Keystone's that change nothing of ours.
+_UNCHANGING = ('GET', 'HEAD', 'OPTIONS')
+
+
+class Trigger:
+    """Reads at each point what is to happen there.
+
+    The file is JSON: ``{"record": path}`` has the points written there, one a
+    line; ``{"point": name, "hit": N, "signal": S}`` has the process that comes
+    to that point for the Nth time send itself the signal S, and takes the file
+    away. Without a file nothing happens.
+    """
+
+    def __init__(self, path):
+        self._path = path
+        self._lock = threading.Lock()
+        self._read = None
+        self._order = {}
+        self._left = 0
+
+    def reached(self, point):
+        with self._lock:
+            self._look()
+            record = self._order.get('record')
+            if record:
+                with open(record, 'a') as file:
+                    file.write(point + '\n')
+            if self._order.get('point') != point:
+                return
+            self._left -= 1
+            if self._left:
+                return
+            order, self._order = self._order, {}
+            try:
+                os.unlink(self._path)
+            except FileNotFoundError:
+                # Another process was the first.
+                return
+        os.kill(os.getpid(), signal.Signals[order["signal"]])
+
+    def _look(self):
+        try:
+            read = os.stat(self._path).st_mtime_ns
+        except FileNotFoundError:
+            self._read, self._order = None, {}
+            return
+        if read != self._read:
+            self._read = read
+            with open(self._path) as file:
+                self._order = json.load(file)
+            self._left = self._order.get('hit', 0)
+
+
+def _maker():
+    """The innermost function of zun_bulk's or Zun's that is being called."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        module = frame.f_globals.get('__name__', '')
+        if module.startswith(('zun_bulk.', 'zun.')):
+            return '%s.%s' % (module, frame.f_code.co_name)
+        frame = frame.f_back
+    return None
+
+
+def _around(trigger, effect, name, *args, **kwargs):
+    maker = _maker()
+    if maker is None or maker.endswith(_BY_THE_CLOCK):
+        return effect(*args, **kwargs)
+    trigger.reached('%s %s before' % (maker, name))
+    try:
+        return effect(*args, **kwargs)
+    finally:
+        trigger.reached('%s %s after' % (maker, name))
+
+
+def _patch_requests(module, trigger):
+    send = module.Session.send
+
+    def around(self, request, **kwargs):
+        if request.method in _UNCHANGING or '/auth/' in request.url:
+            return send(self, request, **kwargs)
+        return _around(trigger, send, request.method, self, request, **kwargs)
+
+    module.Session.send = around
+
+
+def _patch_sqlalchemy(module, trigger):
+    commit = module.DefaultDialect.do_commit
+
+    def around(self, connection):
+        return _around(trigger, commit, 'COMMIT', self, connection)
+
+    module.DefaultDialect.do_commit = around
+
+
+_PATCHES = {
+    'requests.sessions': _patch_requests,
+    'sqlalchemy.engine.default': _patch_sqlalchemy,
+}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Patches a module once it has been imported."""
+
+    def __init__(self, trigger):
+        self._trigger = trigger
+        self._busy = set()
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in _PATCHES or name in self._busy:
+            return None
+        self._busy.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._busy.discard(name)
+        load = spec.loader.exec_module
+
+        def load_and_patch(module):
+            load(module)
+            _PATCHES[name](module, self._trigger)
+
+        spec.loader.exec_module = load_and_patch
+        return spec
+
+
+def install():
+    path = os.environ.get(VARIABLE)
+    if path:
+        sys.meta_path.insert(0, _Finder(Trigger(path)))
