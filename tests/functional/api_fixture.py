@@ -17,7 +17,6 @@ import random
 import fixtures
 from gabbi import fixture
 from oslo_middleware import request_id
-import sqlalchemy as sa
 import webob
 from zun import objects
 from zun.api import app as zun_app
@@ -26,7 +25,6 @@ from zun.common import context as zun_context
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import api as db_api
-from zun_bulk.db import models
 from zun_bulk.host import pacer
 
 
@@ -98,28 +96,19 @@ class ProgressFixture(ApiFixture):
             body=b'{"name": "web", "count": 5, "template": {"image": '
             b'"busybox", "name": "web-{index}"}}',
         ).get_response(_app)
-        for names, values in (
-            (
-                ('web-1', 'web-2'),
-                {'state': 'running', 'host': 'host-1', 'attempt': 1},
-            ),
-            (
-                ('web-3',),
-                {
-                    'state': 'failed',
-                    'host': 'host-2',
-                    'attempt': 3,
-                    'reason_class': 'application',
-                    'reason': 'exited with 1',
-                },
-            ),
-        ):
-            with db_api.writer() as session:
-                session.execute(
-                    sa.update(models.Member)
-                    .where(models.Member.name.in_(names))
-                    .values(**values)
-                )
+        bulk = db_api.get_bulk('web', 'p1')
+        first, second, third, *_rest = db_api.list_members(bulk.id)
+        db_api.move_members(
+            [first, second], 'running', host='host-1', attempt=1
+        )
+        db_api.move_members(
+            [third],
+            'failed',
+            host='host-2',
+            attempt=3,
+            reason_class='application',
+            reason='exited with 1',
+        )
 
 
 class HostsFixture(ApiFixture):

@@ -18,6 +18,7 @@ import routes
 import webob.exc
 
 from zun_bulk.api.handlers import bulk
+from zun_bulk.api.handlers import event
 from zun_bulk.api.handlers import host
 from zun_bulk.api.handlers import member
 
@@ -31,6 +32,7 @@ ROUTE_DECLARATIONS = {
     '/v1/bulks/{ident}/retry': {'POST': bulk.retry_bulk},
     '/v1/bulks/{ident}/scale': {'POST': bulk.scale_bulk},
     '/v1/bulks/{ident}/members': {'GET': member.list_members},
+    '/v1/bulks/{ident}/events': {'GET': event.list_events},
     '/v1/bulk_hosts': {'GET': host.list_hosts},
     '/v1/bulk_hosts/{name}': {'GET': host.get_host, 'PATCH': host.update_host},
 }

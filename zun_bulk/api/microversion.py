@@ -20,7 +20,7 @@ SERVICE_TYPE = 'container-bulk'
 
 #: From the oldest to the newest.
 VERSIONS = [
-    '1.0'  # Create, show, list and delete bulks; list their members.
+    '1.0'  # Create, show, list and delete bulks; list members and events.
 ]
 
 

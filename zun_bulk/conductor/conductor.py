@@ -45,6 +45,8 @@ LOG = logging.getLogger(__name__)
 CONTAINER_GONE = (
     'the container was deleted outside its bulk before it was placed'
 )
+#: What the history of a member says that leaves its host.
+HOST_DOWN = 'its host is down, and it goes to another one'
 NO_ROOM = (
     'There are not enough hosts available: no host that passes the '
     'enabled filters has room left in Placement for this container.'
@@ -56,6 +58,8 @@ PLAN_ATTEMPTS = 3
 FIRST_PORTS = 4
 #: Seconds after which it is looked whether the hosts have run dry.
 LOOK_AGAIN = 1.0
+#: Seconds between two looks at which bulks have too long a history.
+TRIM_INTERVAL = 60.0
 #: Seconds between two looks at which hosts are down.
 DOWN_INTERVAL = 10.0
 #: States of members that will never want a host again.
@@ -152,6 +156,8 @@ class Conductor:
         )
         self._placement = None
         self._ports = None
+        #: Up to which event histories have been looked at.
+        self._trimmed = 0
         self._down_hosts = {}
         self._down_seen = float('-inf')
 
@@ -163,6 +169,10 @@ class Conductor:
         # Apart, because a call to Neutron may take longer than the lease.
         threading.Thread(
             target=self._renew, daemon=True, name='zun-bulk-leases'
+        ).start()
+        # Apart, because planning a large bulk takes longer than a minute.
+        threading.Thread(
+            target=self._trim, daemon=True, name='zun-bulk-trim'
         ).start()
         self._server = rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
 
@@ -220,6 +230,24 @@ class Conductor:
                 self._leases.renew()
             except Exception:
                 LOG.exception('The conductor could not renew its leases')
+
+    def _trim(self):
+        while not self._stopped.wait(TRIM_INTERVAL):
+            try:
+                self.trim_events()
+            except Exception:
+                LOG.exception('The conductor could not trim histories')
+
+    def trim_events(self):
+        """Forget the oldest events of bulks that have too many.
+
+        Of any bulk, for one that is finished has a history still. Whoever
+        else does the same finds nothing left to do.
+        """
+        newest = db.newest_events(self._trimmed)
+        for bulk_id in newest:
+            db.trim_events(bulk_id, CONF.zun_bulk.max_events)
+        self._trimmed = max(newest.values(), default=self._trimmed)
 
     def _go_on(self):
         """:raises: Stopping"""
@@ -307,6 +335,7 @@ class Conductor:
                 members[:room],
                 MemberState.QUEUED,
                 only_if=db.is_held(bulk.id, epoch),
+                told={'host': host, 'reason': HOST_DOWN},
                 host=None,
             )
             db.reset_containers([member.container_uuid for member in taken])
@@ -515,13 +544,9 @@ class Conductor:
             )
             if number
         ]
+        reason = ', '.join(reasons) or None
         if db.set_bulk_status(
-            bulk.id,
-            epoch,
-            bulk.status,
-            status,
-            reason=', '.join(reasons) or None,
-            finished=True,
+            bulk.id, epoch, bulk.status, status, reason=reason, finished=True
         ):
             LOG.info(
                 'Bulk %(bulk)s is finished: %(counts)s',
@@ -619,6 +644,8 @@ class Conductor:
                 for member in db.list_members(bulk.id, with_removed=True)
             ],
         )
+        # Before the last transaction, which should not be a large one.
+        db.trim_events(bulk.id, 0)
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
 

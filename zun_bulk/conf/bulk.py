@@ -30,6 +30,21 @@ A request for more is refused with 400. Each costs a row in Zun's
 transaction (10 000 members are about 30 000 rows).
 """,
     ),
+    cfg.IntOpt(
+        'max_events',
+        default=20000,
+        min=100,
+        max=1000000,
+        help="""
+The most events that the history of one bulk keeps; the oldest go first.
+
+A container leaves two, and two more for each attempt that failed. An event is
+a row of some 200 bytes in ``zun_bulk_event``, or up to 4 KB where it has a
+long reason. Raise it to keep the whole history of bulks of more than 10 000
+containers; lower it where there are many bulks and the database has little
+room. A conductor looks once a minute, so there may be more for as long.
+""",
+    ),
     cfg.FloatOpt(
         'settle_time',
         default=5.0,

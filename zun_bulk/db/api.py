@@ -34,11 +34,16 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import models
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import Event
+from zun_bulk.db.models import EventName
 from zun_bulk.db.models import Host
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
 from zun_bulk.db.models import Project
 
+
+#: How many events one statement forgets.
+TRIM_BATCH = 1000
 
 #: Our own, because Zun's is private to it and differs between releases.
 CONTEXT_MANAGER = enginefacade.transaction_context()
@@ -145,6 +150,7 @@ def _accept_bulk(bulk, members, containers, actions, check_usage):
         if check_usage:
             check_usage(_usage(session, bulk['project_id']))
         _insert_members(session, row.id, now, members, containers, actions)
+        _tell(session, row.id, EventName.ACCEPTED, _members(bulk['count']))
     return True
 
 
@@ -380,6 +386,30 @@ def list_members(
         return session.scalars(query).all()
 
 
+def list_events(
+    bulk_id, filters=None, limit=None, marker=None, sort_dir='asc'
+):
+    """List what happened to a bulk and its members, the oldest first.
+
+    :param filters: dict of column name to value, compared for equality.
+    :param marker: id of the last event of the page before.
+    """
+    query = sa.select(Event).where(Event.bulk_id == bulk_id)
+    for name, value in (filters or {}).items():
+        query = query.where(getattr(Event, name) == value)
+    if marker is not None:
+        query = query.where(
+            Event.id > marker if sort_dir == 'asc' else Event.id < marker
+        )
+    query = query.order_by(
+        Event.id.asc() if sort_dir == 'asc' else Event.id.desc()
+    )
+    if limit is not None:
+        query = query.limit(limit)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
 def existing_container_names(names, project_id=None):
     """Which of these names containers bear already, compared in lower case.
 
@@ -399,6 +429,100 @@ def existing_container_names(names, project_id=None):
                 )
             found.update(session.scalars(query))
     return found
+
+
+# ------------------------------------------------------------------ history
+
+# Each is told in the transaction that makes it true. Of members all at once:
+# one by one they would cost more than what they tell of.
+
+
+def _tell(session, bulk_id, event, reason=None):
+    session.execute(
+        sa.insert(Event.__table__).values(
+            bulk_id=bulk_id,
+            event=event,
+            reason=reason,
+            created_at=timeutils.utcnow(),
+        )
+    )
+
+
+def _tell_of_members(session, ids, now, told=None):
+    """Tell how members, which have been changed just now, are.
+
+    :param told: {column: value} of what is told otherwise.
+    """
+    if not ids:
+        return
+    member, event = Member.__table__.c, Event.__table__.c
+    columns = {
+        'bulk_id': member.bulk_id,
+        'member_index': member.member_index,
+        'container_uuid': member.container_uuid,
+        'event': member.state,
+        'host': member.host,
+        'attempt': member.attempt,
+        'reason': member.reason,
+    }
+    for name, value in dict(told or {}, created_at=now).items():
+        columns[name] = sa.literal(value, event[name].type)
+    session.execute(
+        sa.insert(Event.__table__).from_select(
+            list(columns),
+            sa.select(*columns.values())
+            .where(member.id.in_(ids))
+            .order_by(member.id),
+        )
+    )
+
+
+def _members(number):
+    return '%d member%s' % (number, '' if number == 1 else 's')
+
+
+def newest_events(since):
+    """Bulks that have events after the one with the id ``since``.
+
+    :returns: {bulk id: id of its newest event}.
+    """
+    query = (
+        sa.select(Event.bulk_id, sa.func.max(Event.id))
+        .where(Event.id > since)
+        .group_by(Event.bulk_id)
+    )
+    with reader() as session:
+        return {bulk_id: newest for bulk_id, newest in session.execute(query)}
+
+
+def trim_events(bulk_id, keep):
+    """Forget the oldest events of a bulk, some at a time.
+
+    :param keep: how many it may have.
+    """
+    ids = sa.select(Event.id).where(Event.bulk_id == bulk_id).limit(1)
+    with reader() as session:
+        last = session.scalar(ids.order_by(Event.id.desc()).offset(keep))
+    upto = 0
+    while last is not None and upto < last:
+        with reader() as session:
+            upto = session.scalar(
+                ids.where(Event.id < last)
+                .order_by(Event.id)
+                .offset(TRIM_BATCH)
+            )
+        upto = upto or last
+        _delete_events(bulk_id, upto)
+
+
+@retry
+def _delete_events(bulk_id, upto):
+    with writer() as session:
+        session.execute(
+            sa.delete(Event)
+            .where(Event.bulk_id == bulk_id, Event.id <= upto)
+            .execution_options(synchronize_session=False)
+        )
 
 
 # ------------------------------------------------------ a conductor's lease
@@ -529,23 +653,22 @@ def set_bulk_status(
 ):
     """Change a bulk's status as its conductor. Returns whether it did."""
     with writer() as session:
-        return bool(
-            session.execute(
-                sa.update(Bulk)
-                .where(
-                    Bulk.id == bulk_id,
-                    Bulk.epoch == epoch,
-                    Bulk.status == before,
-                )
-                .values(
-                    status=after,
-                    status_reason=reason,
-                    updated_at=timeutils.utcnow(),
-                    finished_at=timeutils.utcnow() if finished else None,
-                )
-                .execution_options(synchronize_session=False)
-            ).rowcount
-        )
+        changed = session.execute(
+            sa.update(Bulk)
+            .where(
+                Bulk.id == bulk_id, Bulk.epoch == epoch, Bulk.status == before
+            )
+            .values(
+                status=after,
+                status_reason=reason,
+                updated_at=timeutils.utcnow(),
+                finished_at=timeutils.utcnow() if finished else None,
+            )
+            .execution_options(synchronize_session=False)
+        ).rowcount
+        if changed:
+            _tell(session, bulk_id, after, reason)
+        return bool(changed)
 
 
 def review_bulk(bulk_id):
@@ -571,7 +694,7 @@ def review_bulk(bulk_id):
 @retry
 def _review(bulk_id, before, after, reason, changed):
     with writer() as session:
-        session.execute(
+        if session.execute(
             sa.update(Bulk)
             .where(Bulk.id == bulk_id, Bulk.status == before, changed)
             .values(
@@ -580,7 +703,8 @@ def _review(bulk_id, before, after, reason, changed):
                 updated_at=timeutils.utcnow(),
             )
             .execution_options(synchronize_session=False)
-        )
+        ).rowcount:
+            _tell(session, bulk_id, after, reason)
 
 
 @retry
@@ -590,6 +714,8 @@ def mark_bulk_deleting(bulk_id):
     The rise of the bulk's epoch stops a conductor that is planning it; the
     rise of the members' stops an agent that is about to start one.
     Asked again it changes nothing.
+
+    :returns: whether it has changed anything.
     """
     now = timeutils.utcnow()
     with writer() as session:
@@ -620,6 +746,8 @@ def mark_bulk_deleting(bulk_id):
                 )
                 .execution_options(synchronize_session=False)
             )
+            _tell(session, bulk_id, BulkStatus.DELETING)
+        return bool(changed)
 
 
 def pause_bulk(bulk_id, reason):
@@ -631,6 +759,8 @@ def pause_bulk(bulk_id, reason):
     return _turn_bulk(
         bulk_id,
         [BulkStatus.BUILDING],
+        BulkStatus.PAUSED,
+        reason,
         status=BulkStatus.PAUSED,
         status_reason=reason,
     )
@@ -644,6 +774,7 @@ def resume_bulk(bulk_id):
     return _turn_bulk(
         bulk_id,
         [BulkStatus.PAUSED],
+        EventName.RESUMED,
         status=BulkStatus.BUILDING,
         status_reason=None,
         tolerated=_failed_starts(bulk_id),
@@ -672,6 +803,7 @@ def cancel_bulk(bulk_id):
     return _turn_bulk(
         bulk_id,
         [BulkStatus.BUILDING, BulkStatus.PAUSED],
+        BulkStatus.CANCELLING,
         status=BulkStatus.CANCELLING,
         status_reason=None,
     )
@@ -718,7 +850,7 @@ def retry_bulk(bulk_id):
             return 0
         for part in _parts(uuids):
             session.execute(_reset(part))
-        return session.execute(
+        number = session.execute(
             sa.update(Member)
             .where(failed)
             .values(
@@ -733,12 +865,17 @@ def retry_bulk(bulk_id):
             )
             .execution_options(synchronize_session=False)
         ).rowcount
+        _tell(session, bulk_id, EventName.RETRIED, _members(number))
+        return number
 
 
 @retry
-def _turn_bulk(bulk_id, before, **values):
+def _turn_bulk(bulk_id, before, event, reason=None, **values):
     with writer() as session:
-        return _turn_bulk_in(session, bulk_id, before, **values)
+        turned = _turn_bulk_in(session, bulk_id, before, **values)
+        if turned:
+            _tell(session, bulk_id, event, reason)
+        return turned
 
 
 def _turn_bulk_in(session, bulk_id, before, **values):
@@ -795,6 +932,7 @@ def _grow_bulk(bulk, last_index, members, containers, actions, check_usage):
             check_usage(_usage(session, bulk.project_id))
         _insert_members(session, bulk.id, now, members, containers, actions)
         _bear_failures(session, bulk.id)
+        _tell_scaled(session, bulk, len(members))
         return True
 
 
@@ -829,7 +967,17 @@ def shrink_bulk(bulk, members):
                 .execution_options(synchronize_session=False)
             )
         _bear_failures(session, bulk.id)
+        _tell_scaled(session, bulk, -len(ids))
         return True
+
+
+def _tell_scaled(session, bulk, difference):
+    _tell(
+        session,
+        bulk.id,
+        EventName.SCALED,
+        'from %d to %s' % (bulk.count, _members(bulk.count + difference)),
+    )
 
 
 def last_index_of(bulk):
@@ -964,26 +1112,37 @@ def cancel_members(bulk_id, epoch):
     with writer() as session:
         if not _fence(session, bulk_id, epoch):
             return False
-        session.execute(
-            sa.update(Member)
+        # Locked, so that those that change are those that are told of.
+        waiting = session.scalars(
+            sa.select(Member.id)
             .where(
                 Member.bulk_id == bulk_id,
                 Member.state.in_(MemberState.WAITING),
             )
-            .values(
-                state=sa.case(
-                    (
-                        sa.and_(Member.attempt == 0, Member.reason.is_(None)),
-                        MemberState.CANCELLED,
+            .order_by(Member.id)
+            .with_for_update()
+        ).all()
+        for part in _parts(waiting):
+            session.execute(
+                sa.update(Member)
+                .where(Member.id.in_(part))
+                .values(
+                    state=sa.case(
+                        (
+                            sa.and_(
+                                Member.attempt == 0, Member.reason.is_(None)
+                            ),
+                            MemberState.CANCELLED,
+                        ),
+                        else_=MemberState.FAILED,
                     ),
-                    else_=MemberState.FAILED,
-                ),
-                epoch=Member.epoch + 1,
-                finished_at=now,
-                updated_at=now,
+                    epoch=Member.epoch + 1,
+                    finished_at=now,
+                    updated_at=now,
+                )
+                .execution_options(synchronize_session=False)
             )
-            .execution_options(synchronize_session=False)
-        )
+            _tell_of_members(session, part, now)
         return True
 
 
@@ -1038,12 +1197,16 @@ def _place(session, placements, now):
     )
 
 
-def move_members(members, state, only_if=None, **values):
+def move_members(members, state, only_if=None, told=None, **values):
     """Turn members to another state, each if it is still as it was seen.
+
+    It goes into the history of each whose state changes.
 
     :param members: Members as they were read; those that change are brought
         up to date.
     :param only_if: what has to hold besides.
+    :param told: what is told of it, where it is not what the members say:
+        {column: value} of their events.
     :param values: further columns to set, the same for all.
     :returns: the members that changed.
     """
@@ -1051,7 +1214,7 @@ def move_members(members, state, only_if=None, **values):
     changed = set()
     # In one order, so that two who move the same ones do not deadlock.
     for part in _parts(sorted(members, key=lambda member: member.id)):
-        changed |= _move_part(part, state, now, only_if, **values)
+        changed |= _move_part(part, state, now, only_if, told or {}, **values)
     moved = [member for member in members if member.id in changed]
     for member in moved:
         member.state = state
@@ -1072,6 +1235,8 @@ def start_members(members):
         only_if=Member.__table__.c.bulk_id.in_(
             sa.select(Bulk.id).where(Bulk.status == BulkStatus.BUILDING)
         ),
+        # The attempt before has told why it failed.
+        told={'reason': None},
         attempt=Member.attempt + 1,
         started_at=timeutils.utcnow(),
     )
@@ -1081,21 +1246,29 @@ def start_members(members):
 
 
 @retry
-def _move_part(members, state, now, only_if, **values):
+def _move_part(members, state, now, only_if, told, **values):
     # No savepoint: MariaDB forgets it in a deadlock, and its complaint of
     # that would hide the deadlock from retry.
     with writer() as session:
-        if _move(session, members, state, now, only_if, **values) == len(
+        moved = members
+        if _move(session, members, state, now, only_if, **values) != len(
             members
         ):
-            return {member.id for member in members}
-        # The number does not tell which: once more, one by one.
-        session.rollback()
-        return {
-            member.id
-            for member in members
-            if _move(session, [member], state, now, only_if, **values)
-        }
+            # The number does not tell which: once more, one by one.
+            session.rollback()
+            moved = [
+                member
+                for member in members
+                if _move(session, [member], state, now, only_if, **values)
+            ]
+        if state != MemberState.DELETED:
+            _tell_of_members(
+                session,
+                [member.id for member in moved if member.state != state],
+                now,
+                told,
+            )
+        return {member.id for member in moved}
 
 
 def _move(session, members, state, now, only_if=None, **values):
@@ -1310,6 +1483,7 @@ def destroy_bulk(bulk_id, epoch):
         )
         if left:
             return False
+        session.execute(sa.delete(Event).where(Event.bulk_id == bulk_id))
         session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
         session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
         return True

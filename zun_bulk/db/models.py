@@ -77,6 +77,38 @@ class BulkStatus:
     SCALABLE = (BUILDING, PAUSED, READY, ERROR)
 
 
+class EventName:
+    """What a bulk's history tells of.
+
+    Most bear the name of the status or state that came of them.
+    """
+
+    ACCEPTED = 'accepted'
+    RESUMED = 'resumed'
+    RETRIED = 'retried'
+    SCALED = 'scaled'
+
+    ALL = (
+        ACCEPTED,
+        BulkStatus.PAUSED,
+        RESUMED,
+        BulkStatus.CANCELLING,
+        RETRIED,
+        SCALED,
+        BulkStatus.DELETING,
+        BulkStatus.READY,
+        BulkStatus.ERROR,
+        # Of members too.
+        BulkStatus.CANCELLED,
+        MemberState.QUEUED,
+        MemberState.PLACED,
+        MemberState.STARTING,
+        MemberState.RUNNING,
+        MemberState.STOPPED,
+        MemberState.FAILED,
+    )
+
+
 class OnFailure:
     """What a bulk does when its members fail to start."""
 
@@ -257,6 +289,40 @@ class Member(Base):
     started_at = sa.Column(sa.DateTime)
     #: When it reached running or failed.
     finished_at = sa.Column(sa.DateTime)
+
+
+class Event(Base):
+    """What happened to a bulk, or to a member of it.
+
+    It is written in the transaction that makes it true. The bulk is no
+    foreign key: InnoDB would lock the bulk's row for each event of a member,
+    and who deletes or scales a bulk locks the bulk first and then its members.
+    """
+
+    __tablename__ = 'zun_bulk_event'
+    __table_args__ = (
+        sa.Index('zun_bulk_event_bulk_idx', 'bulk_id', 'id'),
+        TABLE_OPTIONS,
+    )
+
+    #: In the order of their making, but for those that are made at once.
+    id = sa.Column(
+        # SQLite counts up in no other type.
+        sa.BigInteger().with_variant(sa.Integer(), 'sqlite'),
+        primary_key=True,
+    )
+    bulk_id = sa.Column(sa.Integer, nullable=False)
+    #: None of an event of the bulk itself. A member that was scaled away has
+    #: events still.
+    member_index = sa.Column(sa.Integer)
+    container_uuid = sa.Column(sa.String(36))
+    event = sa.Column(sa.String(20), nullable=False)
+    #: Where it happened.
+    host = sa.Column(sa.String(255))
+    attempt = sa.Column(sa.Integer)
+    reason = sa.Column(Reason)
+    #: Nothing changes.
+    updated_at = None
 
 
 class Project(Base):

@@ -560,6 +560,49 @@ class ListBulkMember(command.Lister):
         return columns, [_row(member, columns) for member in members]
 
 
+class ListBulkEvent(command.Lister):
+    """List what happened to a bulk and its containers, the oldest first"""
+
+    columns = ('created_at', 'index', 'event', 'host', 'attempt', 'reason')
+    long_columns = ('id', 'container_uuid')
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
+        )
+        _add_list_options(parser, 'ID')
+        parser.add_argument(
+            '--index',
+            metavar='<index>',
+            type=positive_int,
+            help='Only events of the container with this number',
+        )
+        parser.add_argument(
+            '--event',
+            metavar='<event>',
+            help='Only events of this name (of a bulk: accepted, paused, '
+            'resumed, cancelling, retried, scaled, deleting, ready, error, '
+            'cancelled; of a container: starting, running, placed, queued, '
+            'stopped, failed, cancelled)',
+        )
+        return parser
+
+    def take_action(self, parsed_args):
+        columns = self.columns
+        if parsed_args.long:
+            columns += self.long_columns
+        events = bulk_client(self).list_events(
+            parsed_args.bulk,
+            limit=parsed_args.limit,
+            marker=parsed_args.marker,
+            sort_dir=parsed_args.sort_dir,
+            index=parsed_args.index,
+            event=parsed_args.event,
+        )
+        return columns, [_row(event, columns) for event in events]
+
+
 class DeleteBulk(command.Command):
     """Delete bulks with all of their containers"""
 

@@ -168,6 +168,12 @@ class BulkClient:
             self._path(ident) + '/members', 'members', limit, filters
         )
 
+    def list_events(self, ident, limit=None, **filters):
+        """Yield what happened to a bulk; see list for the parameters."""
+        return self._pages(
+            self._path(ident) + '/events', 'events', limit, filters
+        )
+
     @staticmethod
     def _path(ident):
         return f'{COLLECTION}/{parse.quote(ident, safe="")}'

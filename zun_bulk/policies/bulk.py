@@ -98,6 +98,14 @@ rules = [
             {'path': '/v1/bulks/{bulk_ident}/members', 'method': 'GET'}
         ],
     ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'events',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='List what happened to a bulk and its members.',
+        operations=[
+            {'path': '/v1/bulks/{bulk_ident}/events', 'method': 'GET'}
+        ],
+    ),
 ]
 
 

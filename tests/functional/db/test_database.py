@@ -85,6 +85,7 @@ class DatabaseTests:
         self.assertEqual(
             {
                 'zun_bulk_bulk',
+                'zun_bulk_event',
                 'zun_bulk_member',
                 'zun_bulk_host',
                 'zun_bulk_project',
@@ -470,6 +471,141 @@ class DatabaseTests:
                 for m in api.list_members(bulk.id)
             ],
         )
+
+    # -------------------------------------------------------------- history
+
+    def told(self, bulk, **kwargs):
+        return [
+            (row.event, row.member_index, row.host, row.attempt, row.reason)
+            for row in api.list_events(bulk.id, **kwargs)
+        ]
+
+    def test_history(self):
+        engine = self.use_database()
+        bulk, members = database.accept(3)
+        epoch = api.take_lease(bulk, 'host-1')
+        api.place_members(
+            bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
+        )
+        members = api.list_members(bulk.id)
+        statements = []
+        sa.event.listen(
+            engine,
+            'before_cursor_execute',
+            lambda *args: statements.append(args[2]),
+        )
+        api.start_members(members)
+        self.assertEqual(2, len(statements), statements)
+        reason = 'broken \U0001f40b pipe\0 \udcff'
+        api.move_members(members[:1], MemberState.PLACED, reason=reason)
+        api.move_members(
+            members[1:2],
+            MemberState.QUEUED,
+            told={'host': 'host-1', 'reason': reason},
+            host=None,
+        )
+        api.move_members(members[2:], MemberState.RUNNING, reason=None)
+        api.cancel_bulk(bulk.id)
+        epoch = api.take_lease(api.get_bulk(bulk.uuid), 'host-1')
+        self.assertTrue(api.cancel_members(bulk.id, epoch))
+        self.assertEqual(
+            [
+                ('accepted', None, None, None, '3 members'),
+                ('starting', 1, 'host-1', 1, None),
+                ('starting', 2, 'host-1', 1, None),
+                ('starting', 3, 'host-1', 1, None),
+                ('placed', 1, 'host-1', 1, 'broken ? pipe? ?'),
+                ('queued', 2, 'host-1', 1, 'broken ? pipe? ?'),
+                ('running', 3, 'host-1', 1, None),
+                ('cancelling', None, None, None, None),
+                ('failed', 1, 'host-1', 1, 'broken ? pipe? ?'),
+                ('failed', 2, None, 1, None),
+            ],
+            self.told(bulk),
+        )
+        self.assertEqual(
+            {None, *(member.container_uuid for member in members)},
+            {row.container_uuid for row in api.list_events(bulk.id)},
+        )
+
+    def test_one_event_of_one_move(self):
+        self.use_database()
+        bulk, _members = database.accept(40)
+        seen = [api.list_members(bulk.id) for _number in range(THREADS)]
+        at_once(
+            [
+                lambda members=members[number % 2 :: 2]: api.move_members(
+                    members, MemberState.FAILED
+                )
+                for number, members in enumerate(seen)
+            ]
+        )
+        self.assertEqual(
+            list(range(1, 41)), sorted(row[1] for row in self.told(bulk)[1:])
+        )
+
+    def test_history_of_what_is_cancelled_while_it_starts(self):
+        self.use_database()
+        bulk, members = database.accept(60)
+        epoch = api.take_lease(bulk, 'host-1')
+        api.place_members(
+            bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
+        )
+        placed = api.list_members_in(MemberState.PLACED)
+
+        def agent(some):
+            for member in some:
+                for _member in api.start_members([member]):
+                    api.move_members([member], MemberState.RUNNING)
+
+        def cancel():
+            api.cancel_bulk(bulk.id)
+            epoch = api.take_lease(api.get_bulk(bulk.uuid), 'host-1')
+            return api.cancel_members(bulk.id, epoch)
+
+        *_agents, cancelled = at_once(
+            [lambda: agent(placed[:30]), lambda: agent(placed[:29:-1]), cancel]
+        )
+        self.assertTrue(cancelled)
+        last = {row[1]: row[0] for row in self.told(bulk) if row[1]}
+        self.assertEqual(
+            {m.member_index: m.state for m in api.list_members(bulk.id)}, last
+        )
+        told = self.told(bulk)
+        self.assertEqual(len(set(told)), len(told))
+
+    def test_history_is_trimmed_while_it_grows(self):
+        self.use_database()
+        self.useFixture(fixtures.MockPatchObject(api, 'TRIM_BATCH', 10))
+        bulks = [database.accept(50)[0] for _number in range(3)]
+
+        def grow(bulk):
+            members = api.list_members(bulk.id)
+            for state in ('placed', 'failed') * 4:
+                for start in range(0, 50, 5):
+                    api.move_members(members[start : start + 5], state)
+
+        def trim():
+            for _time in range(20):
+                for bulk in bulks:
+                    api.trim_events(bulk.id, 100)
+
+        at_once(
+            [lambda bulk=bulk: grow(bulk) for bulk in bulks] + [trim, trim]
+        )
+        for bulk in bulks:
+            api.trim_events(bulk.id, 100)
+            told = self.told(bulk)
+            self.assertEqual(
+                [('placed', 50), ('failed', 50)],
+                [
+                    (state, sum(row[0] == state for row in told))
+                    for state in ('placed', 'failed')
+                ],
+            )
+        newest = api.newest_events(0)
+        self.assertEqual({bulk.id for bulk in bulks}, newest.keys())
+        self.assertEqual({}, api.newest_events(max(newest.values())))
 
     def test_delete_against_agents_and_conductor(self):
         self.use_database()

@@ -143,6 +143,7 @@ class TestWritten(base.ApiTestCase):
             'links': [
                 {'rel': 'self', 'href': response.location},
                 {'rel': 'members', 'href': response.location + '/members'},
+                {'rel': 'events', 'href': response.location + '/events'},
             ],
         }
         self.assertEqual(

@@ -355,6 +355,55 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'placed': 1}, self.states())
 
 
+class TestTrim(ConductorTestCase):
+    def number(self, bulk):
+        return len(db.list_events(bulk.id))
+
+    def test_the_oldest_go_of_any_bulk(self):
+        self.conf.config(group='zun_bulk', max_events=100)
+        self.accept(99)
+        other = self.bulk
+        db.move_members(self.members(), MemberState.RUNNING)
+        self.turn()
+        self.assertEqual(101, self.number(other))
+        self.accept(2)
+        self.conductor.trim_events()
+        self.assertEqual(
+            [100, 1], [self.number(b) for b in (other, self.bulk)]
+        )
+        self.assertEqual('running', db.list_events(other.id)[0].event)
+
+        # Of one that is finished, too.
+        (member,) = db.list_members(other.id, limit=1)
+        db.move_members([member], MemberState.STOPPED)
+        self.assertEqual(101, self.number(other))
+        self.conductor.trim_events()
+        self.assertEqual(100, self.number(other))
+        self.assertEqual('stopped', db.list_events(other.id)[-1].event)
+
+    def test_what_has_nothing_new_is_left_alone(self):
+        self.accept(1)
+        self.conductor.trim_events()
+        with mock.patch('zun_bulk.db.api.trim_events') as trim:
+            self.conductor.trim_events()
+            self.assertEqual([], trim.mock_calls)
+            db.pause_bulk(self.bulk.id, 'why')
+            trim.side_effect = RuntimeError('deadlock')
+            self.assertRaises(RuntimeError, self.conductor.trim_events)
+            trim.side_effect = None
+            self.conductor.trim_events()
+            self.conductor.trim_events()
+        self.assertEqual([mock.call(self.bulk.id, 20000)] * 2, trim.mock_calls)
+
+    def test_one_that_is_deleted(self):
+        self.accept(2)
+        self.turn()
+        db.mark_bulk_deleting(self.bulk.id)
+        db.move_members(self.members(), MemberState.DELETED)
+        self.conductor.look_after_bulks()
+        self.assertEqual(0, self.number(self.bulk))
+
+
 class TestHostDown(ConductorTestCase):
     def setUp(self):
         super().setUp()
@@ -396,6 +445,16 @@ class TestHostDown(ConductorTestCase):
                 {'host-2': {}}, self.placement.claimed[member.container_uuid]
             )
         self.assertEqual([], db.start_members(before))
+        self.assertEqual(
+            [
+                ('queued', member.member_index, 'host-1', conductor.HOST_DOWN)
+                for member in before
+            ],
+            [
+                (row.event, row.member_index, row.host, row.reason)
+                for row in db.list_events(self.bulk.id)[1:]
+            ],
+        )
 
     def test_what_was_begun_stays(self):
         db.start_members(self.members(host='host-1')[:1])

@@ -15,6 +15,7 @@ import datetime
 from unittest import mock
 
 import ddt
+import fixtures
 from oslo_db import exception as db_exc
 from oslo_utils import fixture as utils_fixture
 from oslo_utils import uuidutils
@@ -29,11 +30,18 @@ from zun_bulk.db import api
 from zun_bulk.db import models
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import Event
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
 
 
-TABLES = (Bulk, Member, zun_models.Container, zun_models.ContainerAction)
+TABLES = (
+    Bulk,
+    Member,
+    Event,
+    zun_models.Container,
+    zun_models.ContainerAction,
+)
 
 
 class DatabaseTestCase(base.BaseTestCase):
@@ -1021,6 +1029,26 @@ class TestChanges(DatabaseTestCase):
         )
         self.assertLess(len(statements), 10)
 
+    def test_a_change_and_what_is_told_of_it_are_two_statements(self):
+        bulk, members = database.accept(20)
+        members = self.place(bulk, members)
+        statements = []
+        sa.event.listen(
+            self.engine,
+            'before_cursor_execute',
+            lambda *args: statements.append(args[2]),
+        )
+        for change in (
+            lambda: api.start_members(members),
+            lambda: api.move_members(members, MemberState.RUNNING),
+        ):
+            statements.clear()
+            change()
+            self.assertEqual(
+                ['BEGIN', 'UPDATE', 'INSERT'],
+                [statement.split()[0] for statement in statements],
+            )
+
     def test_moves_none(self):
         self.assertEqual([], api.move_members([], MemberState.DELETED))
 
@@ -1068,6 +1096,231 @@ class TestChanges(DatabaseTestCase):
             moved = api.move_members(members, MemberState.PLACED)
         self.assertEqual((members, 3), (moved, len(attempts)))
         self.assertEqual(1, api.list_members(bulk.id)[0].epoch)
+
+
+class TestHistory(DatabaseTestCase):
+    def told(self, bulk, **kwargs):
+        return [
+            (row.event, row.member_index, row.host, row.attempt, row.reason)
+            for row in api.list_events(bulk.id, **kwargs)
+        ]
+
+    def end(self, bulk, status, reason=None):
+        self.assertTrue(
+            api.set_bulk_status(
+                bulk.id,
+                self.owned(bulk),
+                api.get_bulk(bulk.uuid).status,
+                status,
+                reason=reason,
+                finished=True,
+            )
+        )
+
+    def test_of_members(self):
+        now = datetime.datetime(2030, 1, 2, 3, 4, 5)
+        self.useFixture(utils_fixture.TimeFixture(now))
+        bulk, members = database.accept(3)
+        # It tells nothing that its start does not.
+        members = self.place(bulk, members, ('host-1', 'host-2'))
+        members = api.start_members(members)
+        api.move_members(members[:1], 'placed', reason='host-1: busy')
+        api.move_members(members[1:2], 'running', reason=None)
+        api.move_members(members[1:2], 'stopped', reason='host-2: stopped')
+        api.start_members(members[:1])
+        api.move_members(members[:1], 'failed', reason='host-1: no')
+        expected = [
+            ('starting', 1, 'host-1', 1, None),
+            ('starting', 2, 'host-2', 1, None),
+            ('starting', 3, 'host-1', 1, None),
+            ('placed', 1, 'host-1', 1, 'host-1: busy'),
+            ('running', 2, 'host-2', 1, None),
+            ('stopped', 2, 'host-2', 1, 'host-2: stopped'),
+            ('starting', 1, 'host-1', 2, None),
+            ('failed', 1, 'host-1', 2, 'host-1: no'),
+        ]
+        self.assertEqual(expected, self.told(bulk)[1:])
+        for row in api.list_events(bulk.id)[1:]:
+            member = members[row.member_index - 1]
+            self.assertEqual(member.container_uuid, row.container_uuid)
+            self.assertEqual(now, row.created_at)
+
+    def test_of_the_bulk(self):
+        bulk, members = database.accept(2)
+        members = self.place(bulk, members)
+        api.pause_bulk(bulk.id, 'why')
+        api.pause_bulk(bulk.id, 'why')
+        api.resume_bulk(bulk.id)
+        api.move_members(members, 'failed', reason='no')
+        self.end(bulk, 'error', '2 of 2 members failed')
+        api.retry_bulk(bulk.id)
+        api.retry_bulk(bulk.id)
+        members = api.list_members(bulk.id)
+        api.move_members(members, 'running', reason=None)
+        self.end(bulk, 'ready')
+        api.move_members(members[:1], 'failed', reason='died')
+        api.review_bulk(bulk.id)
+        api.review_bulk(bulk.id)
+        api.move_members(members[:1], 'running', reason=None)
+        api.review_bulk(bulk.id)
+        api.shrink_bulk(api.get_bulk(bulk.uuid), members[1:])
+        api.cancel_bulk(bulk.id)
+        self.end(bulk, 'cancelled')
+        api.mark_bulk_deleting(bulk.id)
+        api.mark_bulk_deleting(bulk.id)
+        self.assertEqual(
+            [
+                ('accepted', '2 members'),
+                ('paused', 'why'),
+                ('resumed', None),
+                ('error', '2 of 2 members failed'),
+                ('retried', '2 members'),
+                ('ready', None),
+                ('error', 'Members failed after they had run.'),
+                ('ready', None),
+                ('scaled', 'from 2 to 1 member'),
+                ('cancelling', None),
+                ('cancelled', None),
+                ('deleting', None),
+            ],
+            [
+                (row.event, row.reason)
+                for row in api.list_events(
+                    bulk.id, filters={'member_index': None}
+                )
+            ],
+        )
+
+    def test_grown(self):
+        bulk, _members = database.accept(2)
+        _bulk, *rows = database.rows(3)
+        for index, member in enumerate(rows[0], 3):
+            member['member_index'] = index
+        self.assertTrue(api.grow_bulk(bulk, 5, *rows))
+        self.assertFalse(api.grow_bulk(bulk, 5, *rows))
+        self.assertEqual(
+            [('scaled', None, None, None, 'from 2 to 5 members')],
+            self.told(bulk)[1:],
+        )
+
+    def test_only_of_those_that_moved(self):
+        bulk, members = database.accept(3)
+        stale = api.list_members(bulk.id)
+        api.move_members(members[1:2], 'failed', reason='no')
+        api.move_members(stale, 'running')
+        api.move_members(stale, 'running')
+        self.assertEqual(
+            [('failed', 2), ('running', 1), ('running', 3)],
+            [row[:2] for row in self.told(bulk)[1:]],
+        )
+
+    def test_nothing_of_those_that_stay_as_they_are(self):
+        bulk, members = database.accept(2)
+        api.move_members(members, 'cancelled')
+        api.move_members(members, 'cancelled', host=None)
+        api.move_members(members, 'deleted')
+        self.assertEqual(3, len(self.told(bulk)))
+
+    def test_what_is_told_otherwise(self):
+        bulk, members = database.accept(2)
+        members = self.place(bulk, members)
+        api.move_members(
+            members,
+            'queued',
+            told={'host': 'host-1', 'reason': 'down\0'},
+            host=None,
+        )
+        self.assertEqual(
+            [
+                ('queued', 1, 'host-1', 0, 'down?'),
+                ('queued', 2, 'host-1', 0, 'down?'),
+            ],
+            self.told(bulk)[1:],
+        )
+
+    def test_cancelled(self):
+        bulk, members = database.accept(1201)
+        tried, *_others = self.place(bulk, members[:2])
+        api.start_members([tried])
+        (tried,) = api.list_members_in('starting')
+        api.move_members([tried], 'placed', reason='busy')
+        api.cancel_bulk(bulk.id)
+        epoch = self.owned(bulk)
+        api.cancel_members(bulk.id, epoch)
+        api.cancel_members(bulk.id, epoch)
+        told = self.told(bulk)[4:]
+        self.assertEqual(('failed', 1, 'host-1', 1, 'busy'), told[0])
+        self.assertEqual(('cancelled', 2, 'host-1', 0, None), told[1])
+        self.assertEqual(
+            [('cancelled', index) for index in range(2, 1202)],
+            [row[:2] for row in told[1:]],
+        )
+
+    def test_all_or_nothing(self):
+        bulk, members = database.accept(2)
+        before = self.dump()
+        with mock.patch.object(api, '_tell_of_members', side_effect=KeyError):
+            self.assertRaises(
+                KeyError, api.move_members, members, MemberState.FAILED
+            )
+        with mock.patch.object(api, '_tell', side_effect=KeyError):
+            self.assertRaises(KeyError, api.pause_bulk, bulk.id, 'why')
+            self.assertRaises(KeyError, api.mark_bulk_deleting, bulk.id)
+            self.assertRaises(KeyError, database.accept)
+        self.assertEqual(before, self.dump())
+
+    def test_list(self):
+        other, _members = database.accept(1)
+        bulk, members = database.accept(2)
+        for member in members:
+            api.move_members([member], 'failed')
+            api.move_members([member], 'running')
+        rows = api.list_events(bulk.id)
+        ids = [row.id for row in rows]
+        self.assertEqual(5, len(ids))
+        self.assertEqual(sorted(ids), ids)
+
+        def listed(**kwargs):
+            return [row.id for row in api.list_events(bulk.id, **kwargs)]
+
+        self.assertEqual(ids[::-1], listed(sort_dir='desc'))
+        self.assertEqual(ids[2:4], listed(marker=ids[1], limit=2))
+        self.assertEqual(ids[1::-1], listed(marker=ids[2], sort_dir='desc'))
+        self.assertEqual(ids[3:], listed(filters={'member_index': 2}))
+        self.assertEqual(
+            ids[2:3], listed(filters={'member_index': 1, 'event': 'running'})
+        )
+
+    def test_trim(self):
+        self.useFixture(fixtures.MockPatchObject(api, 'TRIM_BATCH', 10))
+        bulks = [database.accept(99)[0] for _number in range(2)]
+        for bulk in bulks:
+            api.move_members(api.list_members(bulk.id), 'running')
+        kept = self.told(bulks[0])
+        for keep, left in ((200, 100), (100, 100), (99, 99), (42, 42), (0, 0)):
+            api.trim_events(bulks[0].id, keep)
+            self.assertEqual(kept[100 - left :], self.told(bulks[0]))
+        self.assertEqual(100, len(self.told(bulks[1])))
+
+    def test_newest(self):
+        self.assertEqual({}, api.newest_events(0))
+        one, other = [database.accept(1)[0] for _number in range(2)]
+        newest = {
+            bulk.id: api.list_events(bulk.id)[-1].id for bulk in (one, other)
+        }
+        self.assertEqual(newest, api.newest_events(0))
+        api.pause_bulk(one.id, 'why')
+        self.assertEqual([one.id], list(api.newest_events(newest[other.id])))
+
+    def test_goes_with_its_bulk(self):
+        bulk, members = database.accept(2)
+        other, _members = database.accept(1)
+        api.mark_bulk_deleting(bulk.id)
+        epoch = self.owned(bulk)
+        api.move_members(api.list_members(bulk.id), MemberState.DELETED)
+        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        self.assertEqual([], self.told(bulk))
+        self.assertEqual(1, len(self.told(other)))
 
 
 class TestDelete(DatabaseTestCase):

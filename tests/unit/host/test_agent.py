@@ -634,6 +634,18 @@ class TestFailures(AgentTestCase):
             ('failed', 2, 'transient', 'host-1: Docker timed out'),
             (member.state, member.attempt, member.reason_class, member.reason),
         )
+        self.assertEqual(
+            [
+                ('starting', 'host-1', 1, None),
+                ('placed', 'host-1', 1, 'host-1: Docker timed out'),
+                ('starting', 'host-1', 2, None),
+                ('failed', 'host-1', 2, 'host-1: Docker timed out'),
+            ],
+            [
+                (row.event, row.host, row.attempt, row.reason)
+                for row in db.list_events(self.bulk.id)[1:]
+            ],
+        )
 
     def test_waits_until_zun_compute_has_let_go(self):
         (uuid,) = self.accept(1)

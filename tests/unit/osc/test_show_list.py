@@ -241,6 +241,93 @@ class TestList(base.CommandTestCase):
         self.assertIn('zun_bulk is not enabled', str(error))
 
 
+def event(number, **values):
+    return {
+        'id': number,
+        'created_at': 'c',
+        'event': 'starting',
+        'index': 1,
+        'container_uuid': 'uuid-1',
+        'host': 'host-1',
+        'attempt': 1,
+        'reason': None,
+        **values,
+    }
+
+
+class TestEventList(base.CommandTestCase):
+    def list(self, *argv, **values):
+        self.api.get(
+            f'{base.BULKS}/load/events',
+            **base.answer({'events': [event(1, **values)], 'next': None}),
+        )
+        return json.loads(
+            self.run_command(bulk.ListBulkEvent, 'load', '-f', 'json', *argv)
+        )
+
+    def test_columns(self):
+        self.assertEqual(
+            [
+                {
+                    'created_at': 'c',
+                    'index': None,
+                    'event': 'paused',
+                    'host': None,
+                    'attempt': None,
+                    'reason': 'why',
+                }
+            ],
+            self.list(
+                event='paused',
+                index=None,
+                host=None,
+                attempt=None,
+                reason='why',
+            ),
+        )
+
+    def test_long(self):
+        self.assertEqual([event(1)], self.list('--long'))
+
+    def test_filters(self):
+        self.list(
+            '--index',
+            '3',
+            '--event',
+            'failed',
+            '--marker',
+            '7',
+            '--limit',
+            '5',
+            '--sort-dir',
+            'desc',
+        )
+        self.assertEqual(
+            {
+                'index': ['3'],
+                'event': ['failed'],
+                'marker': ['7'],
+                'limit': ['5'],
+                'sort_dir': ['desc'],
+            },
+            self.api.last_request.qs,
+        )
+
+    def test_follows_next(self):
+        url = f'{base.BULKS}/load/events'
+        self.api.get(
+            url,
+            [
+                base.answer({'events': [event(1)], 'next': f'{url}?marker=1'}),
+                base.answer({'events': [event(2)], 'next': None}),
+            ],
+        )
+        rows = self.run_command(
+            bulk.ListBulkEvent, 'load', '--long', '-f', 'value', '-c', 'id'
+        ).split()
+        self.assertEqual(['1', '2'], rows)
+
+
 class TestMemberList(base.CommandTestCase):
     def list(self, *argv, **values):
         self.api.get(

@@ -43,6 +43,7 @@ class TestPolicies(base.BaseTestCase):
         ('bulk:scale', True, False, True),
         ('bulk:delete', True, False, True),
         ('bulk:members', True, False, True),
+        ('bulk:events', True, False, True),
         ('bulk_host:get_all', False, False, True),
         ('bulk_host:get', False, False, True),
         ('bulk_host:update', False, False, True),
@@ -74,7 +75,7 @@ class TestPolicies(base.BaseTestCase):
 
     def test_each_is_documented_and_tested(self):
         rules = list(policies.list_rules())
-        self.assertEqual(14, len({rule.name for rule in rules}))
+        self.assertEqual(15, len({rule.name for rule in rules}))
         for rule in rules:
             self.assertIsInstance(rule, oslo_policy.DocumentedRuleDefault)
 

@@ -47,6 +47,7 @@ def summary(req, bulk, counts):
         'links': [
             {'rel': 'self', 'href': url(req, bulk)},
             {'rel': 'members', 'href': url(req, bulk) + '/members'},
+            {'rel': 'events', 'href': url(req, bulk) + '/events'},
         ],
     }
 

@@ -1,0 +1,27 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from zun_bulk.api.schemas import bulk
+from zun_bulk.db import models
+
+
+list_query = {
+    'type': 'object',
+    'properties': {
+        'limit': bulk.limit,
+        'marker': {'type': 'string', 'pattern': r'^[0-9]{1,18}\Z'},
+        'sort_dir': bulk.sort_dir,
+        'index': {'type': 'string', 'pattern': r'^[0-9]{1,9}\Z'},
+        'event': {'type': 'string', 'enum': list(models.EventName.ALL)},
+    },
+    'additionalProperties': False,
+}
