@@ -30,6 +30,7 @@ MAX_IN_FLIGHT = 4
 SETTINGS = {
     'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1, 'lease_time': 5},
     'zun_bulk_pacing': {'max_in_flight': MAX_IN_FLIGHT},
+    'oslo_messaging_notifications': {'driver': 'log'},
 }
 TIMEOUT = 300
 

@@ -10,7 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is told of a bulk: its history."""
+"""What is told of a bulk: its history, and notifications."""
+
+import json
 
 from tests.functional import base
 
@@ -24,6 +26,18 @@ class TestEvents(base.FunctionalTestCase):
             (event['event'], event['attempt'])
             for event in self.events(ident, '?index=%d' % index)
         ]
+
+    def notifications(self, ident):
+        """The payloads that the driver has written to Zun's log."""
+        found = []
+        for line in (
+            (self.lab.root / 'log' / 'zun.log').read_text().splitlines()
+        ):
+            if ' oslo.messaging.notification.bulk.' in line:
+                message = json.loads(line[line.index('{') :])
+                if message['payload']['uuid'] == ident:
+                    found.append((message['event_type'], message['payload']))
+        return found
 
     def test_starts_that_fail(self):
         self.lab.control(
@@ -70,3 +84,42 @@ class TestEvents(base.FunctionalTestCase):
                     (member['container_uuid'], member['host']),
                     (event['container_uuid'], event['host']),
                 )
+
+    def test_notifications(self):
+        ident = self.create_bulk(3)
+        self.wait_for_end(ident)
+        self.ask('POST', '/bulks/%s/scale' % ident, {'count': 2}, status=202)
+        self.wait_for_end(ident)
+        self.delete_bulk(ident)
+        told = self.wait_for(
+            'the last is sent',
+            lambda: (
+                'bulk.deleted' in dict(self.notifications(ident))
+                and self.notifications(ident)
+            ),
+        )
+        self.assertEqual(
+            [
+                ('bulk.create', 'building', 3),
+                ('bulk.end', 'ready', 3),
+                ('bulk.scale', 'building', 2),
+                ('bulk.end', 'ready', 2),
+                ('bulk.delete', 'deleting', 2),
+                ('bulk.deleted', 'deleting', 2),
+            ],
+            [
+                (event_type, payload['status'], payload['count'])
+                for event_type, payload in told
+            ],
+        )
+        self.assertEqual(
+            [3, 2],
+            [
+                payload['members']['running']
+                for event_type, payload in told
+                if event_type == 'bulk.end'
+            ],
+        )
+        for _event_type, payload in told:
+            self.assertEqual('1.0', payload['version'])
+            self.assertNotIn('template', payload)

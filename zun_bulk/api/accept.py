@@ -39,9 +39,11 @@ from zun.compute import container_actions
 from zun.db.sqlalchemy import models as zun_models
 from zun.network import neutron
 
+from zun_bulk import notifications
 from zun_bulk.api import template as templates
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
+from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.db.models import OnFailure
@@ -198,6 +200,7 @@ def _accept(context, body, request_hash=None):
     db_api.accept_bulk(
         bulk, _members(rows), rows, _actions(context, rows), check_usage
     )
+    notifications.send('create', Bulk(**bulk))
     return uuid
 
 

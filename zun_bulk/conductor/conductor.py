@@ -28,6 +28,7 @@ from zun import objects
 from zun.api import servicegroup
 from zun.common import context as zun_context
 
+from zun_bulk import notifications
 from zun_bulk import rpc
 from zun_bulk.conductor import planner
 from zun_bulk.conf import CONF
@@ -552,6 +553,15 @@ class Conductor:
                 'Bulk %(bulk)s is finished: %(counts)s',
                 {'bulk': bulk.uuid, 'counts': dict(counts)},
             )
+            notifications.send(
+                'end',
+                bulk,
+                status=status,
+                status_reason=reason,
+                members={
+                    state: counts.get(state, 0) for state in MemberState.ALL
+                },
+            )
         db.release_lease(bulk.id, epoch)
 
     # -------------------------------------------------------- cancelling
@@ -648,6 +658,7 @@ class Conductor:
         db.trim_events(bulk.id, 0)
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
+            notifications.send('deleted', bulk)
 
     def _release(self, bulk, uuids):
         """Delete the ports and claims that containers may have left."""

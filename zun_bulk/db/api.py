@@ -1511,6 +1511,7 @@ def dissolve_bulk(bulk_id):
             .execution_options(synchronize_session=False)
         ).rowcount:
             return False
+        session.execute(sa.delete(Event).where(Event.bulk_id == bulk_id))
         session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
         session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
         return True

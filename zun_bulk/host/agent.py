@@ -35,6 +35,7 @@ from zun.common import consts
 from zun.common import context as zun_context
 from zun.common import exception
 
+from zun_bulk import notifications
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
@@ -917,6 +918,9 @@ class HostAgent:
             LOG.warning(
                 'Bulk %(bulk)s is paused: %(why)s',
                 {'bulk': bulk.uuid, 'why': why},
+            )
+            notifications.send(
+                'pause', bulk, status=BulkStatus.PAUSED, status_reason=why
             )
 
     # ---------------------------------------------------------- deleting

@@ -339,6 +339,35 @@ class TestBuild(ConductorTestCase):
             self.assertIsNotNone(bulk.finished_at)
             self.assertIsNone(bulk.lease_owner)
 
+    def test_its_end_is_told(self):
+        db.move_members(self.accept(3)[:1], MemberState.FAILED)
+        db.move_members(self.members()[1:], MemberState.RUNNING)
+        with mock.patch('zun_bulk.notifications.send') as send:
+            for _time in range(2):
+                self.turn()
+        (call,) = send.mock_calls
+        self.assertEqual(
+            ('end', self.bulk.uuid), (call.args[0], call.args[1].uuid)
+        )
+        self.assertEqual(
+            ('error', '1 of 3 members failed', 2, 1, 0),
+            (
+                call.kwargs['status'],
+                call.kwargs['status_reason'],
+                *[
+                    call.kwargs['members'][state]
+                    for state in ('running', 'failed', 'queued')
+                ],
+            ),
+        )
+        self.assertEqual(
+            ('error', None, '1 of 3 members failed'),
+            [
+                (row.event, row.member_index, row.reason)
+                for row in db.list_events(self.bulk.id)
+            ][-1],
+        )
+
     def test_one_bulk_in_trouble_does_not_hold_the_others(self):
         self.accept(1)
         first = self.bulk
@@ -400,8 +429,12 @@ class TestTrim(ConductorTestCase):
         self.turn()
         db.mark_bulk_deleting(self.bulk.id)
         db.move_members(self.members(), MemberState.DELETED)
-        self.conductor.look_after_bulks()
+        with mock.patch('zun_bulk.notifications.send') as send:
+            self.conductor.look_after_bulks()
         self.assertEqual(0, self.number(self.bulk))
+        self.assertEqual(
+            ['deleted'], [call.args[0] for call in send.mock_calls]
+        )
 
 
 class TestHostDown(ConductorTestCase):

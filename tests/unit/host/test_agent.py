@@ -683,6 +683,9 @@ class TestFailures(AgentTestCase):
         self.turn()
         for uuid in uuids[:4]:
             self.break_row(uuid, 'No such image: nothing:1')
+        send = self.useFixture(
+            fixtures.MockPatch('zun_bulk.notifications.send')
+        ).mock
         for _ in range(3):
             self.turn()
         # The first window, and no more.
@@ -691,6 +694,17 @@ class TestFailures(AgentTestCase):
         bulk = db.get_bulk(self.bulk.uuid)
         self.assertEqual('paused', bulk.status)
         self.assertIn('host-1: No such image', bulk.status_reason)
+        self.assertEqual(
+            [
+                mock.call(
+                    'pause',
+                    mock.ANY,
+                    status='paused',
+                    status_reason=bulk.status_reason,
+                )
+            ],
+            send.mock_calls,
+        )
 
     def test_resumed_it_goes_on(self):
         uuids = self.accept(5)

@@ -15,6 +15,7 @@ from oslo_utils import strutils
 import webob
 from zun.common import exception
 
+from zun_bulk import notifications
 from zun_bulk import rpc
 from zun_bulk.api import accept
 from zun_bulk.api import validation
@@ -110,8 +111,12 @@ def delete_bulk(req, ident):
                 'error or cancelled and none of them is being deleted.'
                 % (bulk.uuid, bulk.status)
             )
+        notifications.send('deleted', bulk)
         return webob.Response(status=202, content_type='application/json')
-    db_api.mark_bulk_deleting(bulk.id)
+    if db_api.mark_bulk_deleting(bulk.id):
+        notifications.send(
+            'delete', bulk, status=BulkStatus.DELETING, status_reason=None
+        )
     _wake(context, db_api.count_by_host(bulk.id))
     return webob.Response(status=202, content_type='application/json')
 
@@ -185,6 +190,7 @@ def _turn(req, ident, action, change, idle, otherwise):
     changed = change(bulk)
     bulk = db_api.get_bulk(bulk.uuid)
     if changed:
+        notifications.send(action, bulk)
         _wake(req.context, db_api.count_by_host(bulk.id))
     elif bulk.status not in idle:
         raise exception.Conflict(
@@ -223,6 +229,7 @@ def scale_bulk(req, ident):
             break
         bulk = db_api.get_bulk(bulk.uuid)
         if changed:
+            notifications.send('scale', bulk)
             _wake(context, {m.host for m in leaving if m.host})
             break
     else:
