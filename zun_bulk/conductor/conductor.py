@@ -585,6 +585,35 @@ class Conductor:
             )
             # Last, as who comes after looks for what has a row.
             db.delete_containers(uuids)
+        self._cancel_tried(bulk)
+
+    def _cancel_tried(self, bulk):
+        """Cancel what was tried before, once its host has cleared it."""
+        for host in self._without_agent():
+            members = db.list_members_in(
+                MemberState.DELETING, bulk_id=bulk.id, host=host
+            )
+            if members:
+                self._delete_rows(bulk, members)
+        cleared = [
+            member
+            for member in db.list_members_in(
+                MemberState.DELETED, bulk_id=bulk.id
+            )
+            if not member.removed
+        ]
+        self._release(bulk, [member.container_uuid for member in cleared])
+        db.move_members(
+            cleared, MemberState.CANCELLED, host=None, networks=None
+        )
+        self._wake_hosts(
+            {
+                member.host
+                for member in db.list_members_in(
+                    MemberState.DELETING, bulk_id=bulk.id
+                )
+            }
+        )
 
     # ----------------------------------------------------- scaling down
 

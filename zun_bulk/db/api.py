@@ -1103,8 +1103,8 @@ def forget_members(bulk_id, epoch, members):
 def cancel_members(bulk_id, epoch):
     """Turn what waits to be started to cancelled, as conductor.
 
-    What has been tried before fails with what it failed of: it may have left
-    something in Docker, which a cancelled member never has.
+    What its host has tried before may have left something in Docker, which a
+    cancelled member never has. So it is deleted first.
 
     :returns: False if the conductor has lost the bulk.
     """
@@ -1129,12 +1129,16 @@ def cancel_members(bulk_id, epoch):
                 .values(
                     state=sa.case(
                         (
-                            sa.and_(
-                                Member.attempt == 0, Member.reason.is_(None)
+                            sa.or_(
+                                Member.host.is_(None),
+                                sa.and_(
+                                    Member.attempt == 0,
+                                    Member.reason.is_(None),
+                                ),
                             ),
                             MemberState.CANCELLED,
                         ),
-                        else_=MemberState.FAILED,
+                        else_=MemberState.DELETING,
                     ),
                     epoch=Member.epoch + 1,
                     finished_at=now,

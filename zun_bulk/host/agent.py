@@ -827,16 +827,12 @@ class HostAgent:
 
         :returns: whether it was.
         """
-        values = {'reason': reason, 'reason_class': 'transient'}
-        bulk = db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
-        if (
-            bulk is not None
-            and bulk.status == BulkStatus.CANCELLING
-            and self._leaves_docker(member.container_uuid)
-        ):
-            # It is as if it had never been tried, so it can be cancelled.
-            values = {'reason': None, 'reason_class': None, 'attempt': 0}
-        moved = db.move_members([member], MemberState.PLACED, **values)
+        moved = db.move_members(
+            [member],
+            MemberState.PLACED,
+            reason=reason,
+            reason_class='transient',
+        )
         if moved:
             db.reset_containers([member.container_uuid])
         return moved

@@ -518,8 +518,8 @@ class DatabaseTests:
                 ('queued', 2, 'host-1', 1, 'broken ? pipe? ?'),
                 ('running', 3, 'host-1', 1, None),
                 ('cancelling', None, None, None, None),
-                ('failed', 1, 'host-1', 1, 'broken ? pipe? ?'),
-                ('failed', 2, None, 1, None),
+                ('deleting', 1, 'host-1', 1, 'broken ? pipe? ?'),
+                ('cancelled', 2, None, 1, None),
             ],
             self.told(bulk),
         )

@@ -657,15 +657,19 @@ class TestCancel(ConductorTestCase):
         self.assertEqual(
             {None}, {m.host for m in self.members(state='cancelled')}
         )
-        # A failed start is not tried again.
+        # A failed start is not tried again, and its host has to clear it.
         db.move_members([running], MemberState.PLACED, reason='busy')
+        self.assertEqual('cancelling', self.turn().status)
+        self.assertEqual({'deleting': 1, 'cancelled': 5}, self.states())
+        db.delete_containers([running.container_uuid])
+        db.move_members(self.members(state='deleting'), MemberState.DELETED)
         bulk = self.turn()
-        self.assertEqual({'failed': 1, 'cancelled': 5}, self.states())
+        self.assertEqual({'cancelled': 6}, self.states())
         self.assertEqual(
-            (
-                'cancelled',
-                '1 of 6 members failed, 5 of 6 members were cancelled',
-            ),
+            {m.container_uuid for m in members}, set(self.placement.released)
+        )
+        self.assertEqual(
+            ('cancelled', '6 of 6 members were cancelled'),
             (bulk.status, bulk.status_reason),
         )
         self.assertIsNotNone(bulk.finished_at)

@@ -628,7 +628,7 @@ class TestCourse(DatabaseTestCase):
         self.assertTrue(api.cancel_members(bulk.id, epoch))
         # What was tried may have left something behind.
         self.assertEqual(
-            {'starting': 1, 'failed': 1, 'cancelled': 3}, self.states(bulk)
+            {'starting': 1, 'deleting': 1, 'cancelled': 3}, self.states(bulk)
         )
         self.assertEqual(
             [m.id for m in members[2:]],
@@ -1249,7 +1249,7 @@ class TestHistory(DatabaseTestCase):
         api.cancel_members(bulk.id, epoch)
         api.cancel_members(bulk.id, epoch)
         told = self.told(bulk)[4:]
-        self.assertEqual(('failed', 1, 'host-1', 1, 'busy'), told[0])
+        self.assertEqual(('deleting', 1, 'host-1', 1, 'busy'), told[0])
         self.assertEqual(('cancelled', 2, 'host-1', 0, None), told[1])
         self.assertEqual(
             [('cancelled', index) for index in range(2, 1202)],
