@@ -28,7 +28,7 @@ from tests.lab.embedded import lab as embedded
 MAX_IN_FLIGHT = 4
 #: Shorter than the defaults, so that tests are quick.
 SETTINGS = {
-    'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1, 'lease_time': 5},
+    'zun_bulk': {'settle_time': 0.5, 'poll_interval': 1, 'lease_time': 3},
     'zun_bulk_pacing': {'max_in_flight': MAX_IN_FLIGHT},
     'oslo_messaging_notifications': {'driver': 'log'},
 }
