@@ -69,7 +69,7 @@ def rows(count=3, **values):
         'max_attempts': 3,
         'placement': {'policy': 'spread'},
         'template': {'image': 'cirros', 'name': 'web-{index}'},
-        'spec': {'mounts': {}},
+        'spec': {'mounts': {}, 'requested_networks': [{'network': 'net'}]},
         **values,
     }
     members = [
@@ -114,3 +114,27 @@ def accept(count=3, **values):
     api.accept_bulk(*written)
     bulk = api.get_bulk(written[0]['uuid'])
     return bulk, api.list_members(bulk.id)
+
+
+def place(bulk_id, epoch, placements):
+    """Claim and hand over as a conductor does, but for the claims.
+
+    :param placements: [(Member, host, networks, limits)].
+    :returns: what place_members does.
+    """
+    if (
+        api.claim_members(
+            bulk_id,
+            epoch,
+            [(member, host, limits) for member, host, _, limits in placements],
+        )
+        is None
+    ):
+        return None
+    for member, *_rest in placements:
+        member.epoch += 1
+    return api.place_members(
+        bulk_id,
+        epoch,
+        [(member, networks) for member, _, networks, _ in placements],
+    )

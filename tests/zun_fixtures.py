@@ -12,6 +12,7 @@
 
 """Zun's global state, made for a test and put back after it."""
 
+import ipaddress
 import os
 import pathlib
 
@@ -24,6 +25,9 @@ from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log
 from oslo_messaging import conffixture
 from oslo_policy import policy as oslo_policy
+from oslo_utils import uuidutils
+from zun import objects
+from zun.common import context as zun_context
 from zun.common import policy
 from zun.common import rpc
 from zun.db.sqlalchemy import api as zun_db_api
@@ -31,6 +35,8 @@ from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
+from zun_bulk.scheduler import placement
+from zun_bulk.scheduler import usage
 
 
 try:
@@ -124,14 +130,19 @@ class Database(fixtures.Fixture):
 class Neutron(fixtures.Fixture):
     """The client of Neutron that Zun uses, on dictionaries.
 
-    ``networks``, ``ports`` and ``security_groups`` are lists of what Neutron
-    would show; ``calls`` counts the calls by name.
+    ``networks``, ``subnets``, ``ports``, ``security_groups`` and
+    ``floatingips`` are lists of what Neutron would show;
+    ``floating_ip_quota`` is its answer or what it raises; ``calls`` counts the
+    calls by name.
     """
 
     def _setUp(self):
         self.networks = [network('net-a'), network('net-b', shared=True)]
+        self.subnets = []
         self.ports = []
         self.security_groups = []
+        self.floatingips = []
+        self.floating_ip_quota = {'limit': -1, 'used': 0, 'reserved': 0}
         self.calls = {}
         self.useFixture(
             fixtures.MonkeyPatch(
@@ -147,7 +158,8 @@ class Neutron(fixtures.Fixture):
                 item
                 for item in getattr(self, name)
                 if all(
-                    item.get(key, value) == value
+                    item.get(key, value)
+                    in (value if isinstance(value, list) else [value])
                     for key, value in filters.items()
                 )
             ]
@@ -155,6 +167,17 @@ class Neutron(fixtures.Fixture):
 
     def list_networks(self, **filters):
         return self._find('networks', filters)
+
+    def list_subnets(self, **filters):
+        return self._find('subnets', filters)
+
+    def list_floatingips(self, **filters):
+        return self._find('floatingips', filters)
+
+    def show_quota_details(self, project_id):
+        if isinstance(self.floating_ip_quota, Exception):
+            raise self.floating_ip_quota
+        return {'quota': {'floatingip': self.floating_ip_quota}}
 
     def list_ports(self, **filters):
         return self._find('ports', filters)
@@ -184,6 +207,90 @@ class Neutron(fixtures.Fixture):
         return found[0]
 
 
+class Hosts(fixtures.Fixture):
+    """Hosts that are up, and a Placement that knows them.
+
+    To be used after Database. ``vcpus`` is what each has left; ``error`` is
+    what Placement raises, if anything.
+
+    :param vcpus: {name: number}.
+    """
+
+    def __init__(self, **vcpus):
+        self.vcpus = {
+            name.replace('_', '-'): number for name, number in vcpus.items()
+        }
+        self.error = None
+
+    def _setUp(self):
+        self._providers = {}
+        for name in self.vcpus:
+            self._make(name)
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun_bulk.scheduler.placement.Placement', lambda: self
+            )
+        )
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.scheduler.client.report.SchedulerReportClient'
+            )
+        )
+        # What was read of one database is not for the next.
+        usage.forget()
+        self.addCleanup(usage.forget)
+
+    def _make(self, name):
+        context = zun_context.get_admin_context()
+        service = objects.ZunService(
+            context, host=name, binary='zun-compute', availability_zone='nova'
+        )
+        service.create()
+        service.report_state_up()
+        node = objects.ComputeNode(
+            context,
+            hostname=name,
+            rp_uuid=uuidutils.generate_uuid(),
+            cpus=64,
+            cpu_used=0,
+            mem_total=65536,
+            mem_free=65536,
+            mem_available=65536,
+            mem_used=0,
+            disk_total=100,
+            disk_used=0,
+            disk_quota_supported=True,
+            numa_topology=objects.NUMATopology(nodes=[]),
+            labels={},
+            runtimes=['runc'],
+            enable_cpu_pinning=False,
+        )
+        node.create(context)
+        self._providers[node.rp_uuid] = name
+
+    def candidates(self, resources):
+        if self.error:
+            raise self.error
+        wanted = resources.get_request_group(None).resources['VCPU']
+        return {
+            uuid: placement.Candidate(
+                {uuid: {'resources': {'VCPU': wanted}}},
+                {
+                    uuid: {
+                        'resources': {
+                            'VCPU': {'capacity': self.vcpus[name], 'used': 0}
+                        }
+                    }
+                },
+            )
+            for uuid, name in self._providers.items()
+            if self.vcpus[name] >= wanted
+        }
+
+    def short_of(self, _resources):
+        return lambda _provider: 'VCPU'
+
+
 def network(name, **values):
     return dict(
         {
@@ -198,6 +305,17 @@ def network(name, **values):
     )
 
 
+def subnet(network, cidr):
+    addresses = ipaddress.ip_network(cidr)
+    return {
+        'id': _uuid(cidr),
+        'network_id': network['id'],
+        'cidr': cidr,
+        'ip_version': addresses.version,
+        'gateway_ip': str(addresses[1]),
+    }
+
+
 def port(name, network_name='net-a', **values):
     return dict(
         {
@@ -208,6 +326,19 @@ def port(name, network_name='net-a', **values):
             'status': 'DOWN',
             'device_id': '',
             'binding:vnic_type': 'normal',
+        },
+        **values,
+    )
+
+
+def floating_ip(address, network_name='public', **values):
+    return dict(
+        {
+            'id': _uuid(address),
+            'floating_ip_address': address,
+            'floating_network_id': _uuid(network_name),
+            'project_id': 'project-1',
+            'port_id': None,
         },
         **values,
     )

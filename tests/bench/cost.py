@@ -99,8 +99,12 @@ def show(args, found):
             report.table(
                 ['a container', *found],
                 [
-                    [name, *(figures[name] for figures in found.values())]
-                    for name in sorted(found['bulk'])
+                    [
+                        name,
+                        *(figures.get(name, 0) for figures in found.values()),
+                    ]
+                    for name in sorted(set().union(*found.values()))
+                    if any(figures.get(name) for figures in found.values())
                 ],
             )
         )
@@ -131,6 +135,14 @@ def as_json(figures):
             service: figures[f'http {service}']
             for service in counters.SERVICES
         },
+        'neutron_calls_of_zun_bulk': round(
+            sum(
+                number
+                for name, number in figures.items()
+                if name.startswith('neutron: zun_bulk ')
+            ),
+            2,
+        ),
         'amqp_messages': figures['messages'],
         'cpu_s': figures['cpu s'],
     }

@@ -26,8 +26,14 @@ from tests.bench import lab
 
 SERVICES = ('keystone', 'neutron', 'placement')
 
-# What uwsgi logs of a request.
-REQUEST = re.compile(r'^\[pid: .*\] (?:GET|POST|PUT|PATCH|DELETE) /', re.M)
+# What uwsgi logs of a request, as the lab has it do.
+REQUEST = re.compile(
+    r'^\[pid: \d+\] (GET|POST|PUT|PATCH|DELETE) (/\S*) => \d+ in \d+ ms '
+    r'for (\S*)',
+    re.M,
+)
+# Of a path, what differs from one resource to the next; kuryr's tags too.
+IDENT = re.compile(r'(?<=[/:])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}')
 
 # What RabbitMQ says of all messages that were published to it.
 PUBLISHED = re.compile(r'\bmessages_received_total => (\d+)')
@@ -67,6 +73,14 @@ class Counters:
             found[f'http {service}'] = requests(
                 lab.log_file(service).read_text(errors='replace')
             )
+        found.update(
+            {
+                'neutron: ' + ' '.join(call): number
+                for call, number in requests_by_caller(
+                    lab.log_file('neutron').read_text(errors='replace')
+                ).items()
+            }
+        )
         for user, selects, updates in self.sql(
             'SELECT user, select_commands, update_commands '
             'FROM information_schema.user_statistics'
@@ -84,6 +98,17 @@ class Counters:
 def requests(text):
     """Return how many requests a uwsgi log tells of."""
     return len(REQUEST.findall(text))
+
+
+def requests_by_caller(text):
+    """Return a Counter of (client, method, path) of a uwsgi log.
+
+    Neither what a query asks for counts, nor what resource it is.
+    """
+    return collections.Counter(
+        (agent, method, IDENT.sub('{id}', uri.partition('?')[0]))
+        for method, uri, agent in REQUEST.findall(text)
+    )
 
 
 def messages():

@@ -75,21 +75,31 @@ def add_arguments(parser):
         default='none',
         help='network of the lab (%(default)s)',
     )
+    _add_install_arguments(parser)
+    parser.add_argument(
+        '--keep',
+        action='store_true',
+        help='leave the lab running, with zun_bulk in it',
+    )
+
+
+def add_small_lab_arguments(parser):
+    """The same for a benchmark to which one host without network is enough."""
+    parser.set_defaults(hosts=1, net='none', keep=False)
+    _add_install_arguments(parser)
+
+
+def _add_install_arguments(parser):
     parser.add_argument(
         '--zun',
         choices=['16', '18'],
         default='18',
-        help='release of Zun (%(default)s)',
+        help='release of Zun of the lab (%(default)s)',
     )
     parser.add_argument(
         '--no-install',
         action='store_true',
         help="use the lab's virtual environments as they are",
-    )
-    parser.add_argument(
-        '--keep',
-        action='store_true',
-        help='leave the lab running, with zun_bulk in it',
     )
 
 

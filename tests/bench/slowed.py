@@ -176,18 +176,7 @@ def add_arguments(parser):
             metavar='S',
             help=f'seconds {text} (%(default)s)',
         )
-    parser.set_defaults(hosts=1, net='none', keep=False)
-    parser.add_argument(
-        '--zun',
-        choices=['16', '18'],
-        default='18',
-        help='release of Zun of the lab (%(default)s)',
-    )
-    parser.add_argument(
-        '--no-install',
-        action='store_true',
-        help="use the lab's virtual environments as they are",
-    )
+    lab.add_small_lab_arguments(parser)
 
 
 def measure(args, address, image, pids):

@@ -87,19 +87,7 @@ def add_arguments(parser):
         action='store_true',
         help='use the engine at DOCKER_HOST, a unix:// address, and no lab',
     )
-    # A host is enough, and no network; see lab.add_arguments().
-    parser.set_defaults(hosts=1, net='none', keep=False)
-    parser.add_argument(
-        '--zun',
-        choices=['16', '18'],
-        default='18',
-        help='release of Zun of the lab (%(default)s)',
-    )
-    parser.add_argument(
-        '--no-install',
-        action='store_true',
-        help="use the lab's virtual environments as they are",
-    )
+    lab.add_small_lab_arguments(parser)
 
 
 def order(limits, repeat, seed):

@@ -150,6 +150,8 @@ class Container:
         self.ends_at = None
         self.ends_with = 0
         self.removing = False
+        #: What the process has written: (nanoseconds, stream, line).
+        self.log = []
 
     @property
     def command(self):
@@ -165,6 +167,7 @@ class Container:
         self.state, self.pid = 'running', pid
         self.started, self.finished = time.time(), None
         self.exit_code, self.error = 0, ''
+        self.log.append((time.time_ns(), 'stdout', 'started'))
         self.ends_at, self.ends_with = None, 0
         command = self.command
         if command[:1] == ['sleep'] and len(command) > 1:
@@ -207,6 +210,7 @@ class DockerEngine(server.Emulator):
         ('PUT', '/_emulator/load', 'set_load'),
         ('POST', '/_emulator/reset', 'reset'),
         ('POST', '/_emulator/containers/([^/]+)/exit', 'end_container'),
+        ('POST', '/_emulator/containers/([^/]+)/log', 'write_log'),
     )
     ROUTES = (
         ('GET', '/_ping', 'ping'),
@@ -260,6 +264,8 @@ class DockerEngine(server.Emulator):
         self._pids = itertools.count(1001)
         self._addresses = itertools.count(2)
         self.networks = {}
+        # Who follows it knows how far: it outlives a reset.
+        self.happened = []
         self._clear()
         for name, driver in (
             ('bridge', 'bridge'),
@@ -272,7 +278,6 @@ class DockerEngine(server.Emulator):
         self.containers = {}
         self.images = {}
         self.faults.clear()
-        self.happened = []
         self.load.containers = self.load.peak = 0
         self.calls.clear()
         for name in self._local:
@@ -342,6 +347,14 @@ class DockerEngine(server.Emulator):
         container = self._get(ident)
         container.end(request.json().get('exit_code', 1))
         self._note('die', container)
+        return server.Response(204)
+
+    def write_log(self, request, ident):
+        """Let a container's process write, at any time there is.
+
+        The body is {"lines": [[nanoseconds, "stdout" or "stderr", text]]}.
+        """
+        self._get(ident).log += request.json()['lines']
         return server.Response(204)
 
     # ---------------------------------------------------------------- system
@@ -848,15 +861,40 @@ class DockerEngine(server.Emulator):
         return server.Response(200, {'Warnings': None})
 
     def container_logs(self, request, ident):
+        """Tail is taken of all lines, since of those, as Docker does."""
         container = self._get(ident)
-        if not request.flag('stdout') or container.started is None:
-            return server.Response(200, b'')
-        text = b'started\n'
-        if not container.config.get('Tty'):
-            text = bytes([1, 0, 0, 0]) + len(text).to_bytes(4) + text
+        lines = [line for line in container.log if request.flag(line[1])]
+        tail = request.argument('tail', 'all')
+        if tail != 'all':
+            lines = lines[max(0, len(lines) - int(tail)) :]
+        since = float(request.argument('since', '0')) * 1e9
+        tty = container.config.get('Tty')
         return server.Response(
-            200, text, {'Content-Type': 'application/octet-stream'}
+            200,
+            b''.join(
+                self._log_frame(line, request.flag('timestamps'), tty)
+                for line in lines
+                if line[0] >= since
+            ),
+            {'Content-Type': 'application/octet-stream'},
         )
+
+    @staticmethod
+    def _log_frame(line, with_time, tty):
+        nanoseconds, stream, text = line
+        if with_time:
+            seconds, nanoseconds = divmod(nanoseconds, 10**9)
+            moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+            text = '%s.%09dZ %s' % (
+                moment.strftime('%Y-%m-%dT%H:%M:%S'),
+                nanoseconds,
+                text,
+            )
+        if tty:
+            return text.encode() + b'\r\n'
+        data = text.encode() + b'\n'
+        number = {'stdout': 1, 'stderr': 2}[stream]
+        return bytes([number, 0, 0, 0]) + len(data).to_bytes(4) + data
 
     def container_top(self, _request, ident):
         container = self._get(ident)

@@ -13,7 +13,9 @@
 """An emulated Keystone: tokens and the catalogue of services.
 
 Users, projects and roles are fixed; a token lives as long as the process.
-It serves keystoneauth, keystonemiddleware and the command line client.
+It serves keystoneauth, keystonemiddleware and the command line client. Trusts
+are as the OS-TRUST extension of the Identity API v3 has them: only the trustor
+makes and deletes one, only the trustee uses it, always by impersonation.
 """
 
 import datetime
@@ -47,7 +49,8 @@ def timestamp(moment):
 class Keystone(server.Emulator):
     """See the module.
 
-    :param services: {service type: URL}, the catalogue.
+    :param services: {service type: URL}, the catalogue; a URL may have
+        ``%(project_id)s`` in it.
     """
 
     NAME = 'emulated Keystone'
@@ -62,12 +65,15 @@ class Keystone(server.Emulator):
         ('GET', '/v3/auth/projects', 'project_list'),
         ('GET', '/v3/projects', 'project_list'),
         ('GET', '/v3/projects/([^/]+)', 'project_show'),
+        ('POST', '/v3/OS-TRUST/trusts', 'trust_create'),
+        ('DELETE', '/v3/OS-TRUST/trusts/([^/]+)', 'trust_delete'),
     )
 
     def __init__(self, services=None):
         super().__init__()
         self.services = dict(services or {})
         self.tokens = {}
+        self.trusts = {}
 
     def error(self, status, message):
         return server.Response(
@@ -97,7 +103,7 @@ class Keystone(server.Emulator):
     def version(self, _request):
         return server.Response(200, {'version': self._version()})
 
-    def _catalog(self):
+    def _catalog(self, project_id):
         services = {'identity': self.server.url + '/v3', **self.services}
         return [
             {
@@ -110,7 +116,7 @@ class Keystone(server.Emulator):
                         'interface': interface,
                         'region': 'RegionOne',
                         'region_id': 'RegionOne',
-                        'url': url,
+                        'url': url.replace('%(project_id)s', project_id),
                     }
                     for interface in ('public', 'internal', 'admin')
                 ],
@@ -136,9 +142,16 @@ class Keystone(server.Emulator):
         name = self._user_of(auth.get('identity', {}))
         if name is None:
             raise self.unauthorized()
-        project, roles = USERS[name]
         scope = auth.get('scope')
-        asked = scope.get('project', {}) if isinstance(scope, dict) else {}
+        scope = scope if isinstance(scope, dict) else {}
+        trust = None
+        if 'OS-TRUST:trust' in scope:
+            trust = self._trust_of(name, scope['OS-TRUST:trust'])
+            name = trust['trustor']
+        project, roles = USERS[name]
+        if trust:
+            roles = [role['name'] for role in trust['roles']]
+        asked = scope.get('project', {})
         if (
             asked
             and project != asked.get('name')
@@ -167,13 +180,61 @@ class Keystone(server.Emulator):
             ],
             'issued_at': timestamp(now),
             'expires_at': timestamp(now + LIFETIME),
-            'catalog': self._catalog(),
+            'catalog': self._catalog(identifier('project', project)),
         }
+        if trust:
+            token['OS-TRUST:trust'] = {
+                'id': trust['id'],
+                'impersonation': True,
+                'trustee_user': {'id': trust['trustee_user_id']},
+                'trustor_user': {'id': trust['trustor_user_id']},
+            }
         ident = 'gAAAAA' + secrets.token_hex(40)
         self.tokens[ident] = token
         return server.Response(
             201, {'token': token}, {'X-Subject-Token': ident}
         )
+
+    def _trust_of(self, trustee, scope):
+        trust = self.trusts.get(scope.get('id'))
+        if trust is None:
+            raise self.error(404, 'Could not find trust.')
+        if trust['trustee_user_id'] != identifier('user', trustee):
+            raise self.error(403, 'User is not a trustee.')
+        return trust
+
+    def trust_create(self, request):
+        caller = self._caller(request)
+        asked = request.json()['trust']
+        has = {role['name'] for role in caller['roles']}
+        if (
+            asked['trustor_user_id'] != caller['user']['id']
+            or asked['project_id'] != caller['project']['id']
+            or 'OS-TRUST:trust' in caller
+        ):
+            raise self.error(403, 'You are not authorized to do that.')
+        if (
+            not asked['roles']
+            or {role['name'] for role in asked['roles']} - has
+        ):
+            raise self.error(403, 'The trustor lacks a role.')
+        ident = uuid.uuid4().hex
+        self.trusts[ident] = trust = {
+            **asked,
+            'id': ident,
+            'trustor': caller['user']['name'],
+        }
+        return server.Response(201, {'trust': trust})
+
+    def trust_delete(self, request, ident):
+        caller = self._caller(request)
+        trust = self.trusts.get(ident)
+        if trust is None:
+            raise self.error(404, 'Could not find trust: %s.' % ident)
+        if trust['trustor_user_id'] != caller['user']['id']:
+            raise self.error(403, 'You are not authorized to do that.')
+        del self.trusts[ident]
+        return server.Response(204)
 
     def _caller(self, request):
         token = self.tokens.get(request.headers.get('X-Auth-Token'))
@@ -196,8 +257,8 @@ class Keystone(server.Emulator):
         return server.Response(204)
 
     def catalog(self, request):
-        self._caller(request)
-        return server.Response(200, {'catalog': self._catalog()})
+        project_id = self._caller(request)['project']['id']
+        return server.Response(200, {'catalog': self._catalog(project_id)})
 
     def _projects(self):
         return [

@@ -10,14 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""An emulated Neutron: networks, subnets, ports and security groups.
+"""An emulated Neutron: networks, ports, security groups and floating IPs.
 
 Whoever asks is who Keystone says. A port is bound, and ACTIVE, as soon as it
-has a host. The network ``lab`` with a subnet is there from the start.
+has a host. The network ``lab`` with a subnet is there from the start, and the
+external network ``public``, which all subnets are routed to.
 """
 
 import datetime
 import ipaddress
+import re
 import secrets
 import uuid
 
@@ -32,9 +34,13 @@ SINGULAR = {
     'ports': 'port',
     'security-groups': 'security_group',
     'security-group-rules': 'security_group_rule',
+    'floatingips': 'floatingip',
 }
+#: What has a quota, by the name that it has there.
+QUOTAS = {'port': 'ports', 'floatingip': 'floatingips'}
 EXTENSIONS = (
     ('binding', 'Port Binding'),
+    ('dns-integration', 'DNS Integration'),
     ('quotas', 'Quota management support'),
     ('security-group', 'security-group'),
     (
@@ -43,6 +49,10 @@ EXTENSIONS = (
         'attribute: port, subnet, network',
     ),
 )
+
+
+#: Of a label, or of none; the real one takes domains besides.
+DNS_NAME = '((?!-)[A-Za-z0-9-]{1,63}(?<!-))?'
 
 
 class Caller:
@@ -58,6 +68,7 @@ class Neutron(server.Emulator):
 
     :param auth_url: the URL of Keystone, with /v3.
     :param cidr: the subnet of the network ``lab``.
+    :param public_cidr: that of the network ``public``.
     """
 
     NAME = 'emulated Neutron'
@@ -67,6 +78,7 @@ class Neutron(server.Emulator):
         ('GET', '/v2.0/extensions', 'extension_list'),
         ('GET', '/v2.0/extensions/([^/]+)', 'extension_show'),
         ('GET', '/v2.0/quotas/([^/]+)', 'quota_show'),
+        ('GET', '/v2.0/quotas/([^/]+)/details', 'quota_details'),
         ('PUT', '/v2.0/quotas/([^/]+)', 'quota_update'),
         ('PUT', '/v2.0/([a-z-]+)/([^/]+)/tags', 'tags_replace'),
         ('GET', '/v2.0/([a-z-]+)', 'list'),
@@ -76,27 +88,36 @@ class Neutron(server.Emulator):
         ('DELETE', '/v2.0/([a-z-]+)/([^/]+)', 'delete'),
     )
 
-    def __init__(self, auth_url, cidr='10.77.0.0/20'):
+    def __init__(
+        self, auth_url, cidr='10.77.0.0/20', public_cidr='172.24.0.0/20'
+    ):
         super().__init__()
         self.auth_url = auth_url
         self.rows = {kind: {} for kind in SINGULAR}
         self.quotas = {}
         self._callers = {}
         self._used = {}
+        #: {floating IP's id: its subnet's}
+        self._public = {}
+        self._make_network('admin', 'lab', cidr, {'shared': True})
+        # Of a project whose containers are on no network of its own.
+        self._make_network(
+            'service', 'public', public_cidr, {'router:external': True}
+        )
+
+    def _make_network(self, project, name, cidr, values):
         admin = Caller(
             {
-                'project': {'id': keystone.identifier('project', 'admin')},
+                'project': {'id': keystone.identifier('project', project)},
                 'roles': [{'name': 'admin'}],
             }
         )
-        network = self._create(
-            admin, 'networks', {'name': 'lab', 'shared': True}
-        )
+        network = self._create(admin, 'networks', {'name': name, **values})
         self._create(
             admin,
             'subnets',
             {
-                'name': 'lab',
+                'name': name,
                 'network_id': network['id'],
                 'cidr': cidr,
                 'ip_version': 4,
@@ -177,12 +198,51 @@ class Neutron(server.Emulator):
 
     def quota_show(self, _request, project_id):
         return server.Response(
-            200, {'quota': {'port': self.quotas.get(project_id, -1)}}
+            200,
+            {
+                'quota': {
+                    name: self._quota(project_id, name) for name in QUOTAS
+                }
+            },
+        )
+
+    def quota_details(self, _request, project_id):
+        return server.Response(
+            200,
+            {
+                'quota': {
+                    name: {
+                        'limit': self._quota(project_id, name),
+                        'used': self._owned(project_id, name),
+                        'reserved': 0,
+                    }
+                    for name in QUOTAS
+                }
+            },
         )
 
     def quota_update(self, request, project_id):
-        self.quotas[project_id] = request.json()['quota']['port']
+        quotas = self.quotas.setdefault(project_id, {})
+        quotas.update(request.json()['quota'])
         return self.quota_show(request, project_id)
+
+    def _quota(self, project_id, name):
+        return self.quotas.get(project_id, {}).get(name, -1)
+
+    def _owned(self, project_id, name):
+        return sum(
+            row['project_id'] == project_id
+            for row in self.rows[QUOTAS[name]].values()
+        )
+
+    def _check_quota(self, project_id, name):
+        quota = self._quota(project_id, name)
+        if 0 <= quota <= self._owned(project_id, name):
+            raise self.error(
+                409,
+                "Quota exceeded for resources: ['%s']." % name,
+                'OverQuota',
+            )
 
     # ------------------------------------------------------------- resources
 
@@ -198,6 +258,7 @@ class Neutron(server.Emulator):
         return (
             caller.is_admin
             or row.get('shared')
+            or row.get('router:external')
             or row['project_id'] == caller.project_id
         )
 
@@ -301,7 +362,16 @@ class Neutron(server.Emulator):
 
     def update(self, request, kind, ident):
         row = self._get(request.caller, kind, ident)
-        row.update(request.json()[SINGULAR[kind]])
+        wanted = request.headers.get('If-Match')
+        if wanted and wanted != 'revision_number=%d' % row['revision_number']:
+            raise self.error(
+                412, 'Constrained to %s' % wanted, 'RevisionNumberConstraint'
+            )
+        values = request.json()[SINGULAR[kind]]
+        if kind == 'floatingips' and 'port_id' in values:
+            values = {'fixed_ip_address': None, **values}
+            values.update(self._associated({**row, **values}))
+        row.update(values)
         row['revision_number'] += 1
         if kind == 'ports':
             self._bind(row)
@@ -335,6 +405,15 @@ class Neutron(server.Emulator):
                 del self.rows['subnets'][ident]
         for fixed in row.get('fixed_ips', ()):
             self._used[fixed['subnet_id']].discard(fixed['ip_address'])
+        if kind == 'ports':
+            for public in self.rows['floatingips'].values():
+                if public['port_id'] == row['id']:
+                    public.update(port_id=None, fixed_ip_address=None)
+                    public['revision_number'] += 1
+        if kind == 'floatingips':
+            self._used[self._public.pop(row['id'])].discard(
+                row['floating_ip_address']
+            )
 
     def tags_replace(self, request, kind, ident):
         row = self._get(request.caller, kind, ident)
@@ -370,16 +449,15 @@ class Neutron(server.Emulator):
         self._used[row['id']] = set()
 
     def _fill_port(self, caller, row):
-        quota = self.quotas.get(row['project_id'], -1)
-        owned = sum(
-            port['project_id'] == row['project_id']
-            for port in self.rows['ports'].values()
-        )
-        if 0 <= quota <= owned:
-            raise self.error(
-                409, "Quota exceeded for resources: ['port'].", 'OverQuota'
-            )
+        self._check_quota(row['project_id'], 'port')
         network = self._get(caller, 'networks', row['network_id'])
+        if not re.fullmatch(DNS_NAME, row.setdefault('dns_name', '')):
+            raise self.error(
+                400,
+                "Invalid input for dns_name. Reason: '%s' not a valid PQDN "
+                'or FQDN.' % row['dns_name'],
+                'HTTPBadRequest',
+            )
         for name, value in (
             ('admin_state_up', True),
             ('device_id', ''),
@@ -463,6 +541,76 @@ class Neutron(server.Emulator):
                 address = str(ipaddress.ip_address(number))
                 if address not in used:
                     return address
+
+    def _fill_floatingip(self, caller, row):
+        self._check_quota(row['project_id'], 'floatingip')
+        network = self._get(caller, 'networks', row['floating_network_id'])
+        if not network['router:external']:
+            raise self.error(
+                400,
+                'Bad floatingip request: Network %s is not a valid external '
+                'network.' % network['id'],
+                'BadRequest',
+            )
+        row.setdefault('port_id', None)
+        row.setdefault('fixed_ip_address', None)
+        row.update(self._associated(row))
+        wanted = row.get('floating_ip_address')
+        taken = self._take_address(
+            network, {'ip_address': wanted} if wanted else {}
+        )
+        row['floating_ip_address'] = taken['ip_address']
+        self._public[row['id']] = taken['subnet_id']
+        row['status'] = 'ACTIVE' if row['port_id'] else 'DOWN'
+
+    def _associated(self, row):
+        """Look whether a floating IP can have its port.
+
+        :returns: {'fixed_ip_address': that which it leads to}.
+        """
+        if not row['port_id']:
+            return {'fixed_ip_address': None}
+        port = self.rows['ports'].get(row['port_id'])
+        if port is None or port['project_id'] != row['project_id']:
+            raise self.error(
+                404,
+                'Port %s could not be found.' % row['port_id'],
+                'PortNotFound',
+            )
+        addresses = [
+            fixed['ip_address']
+            for fixed in port['fixed_ips']
+            if ipaddress.ip_address(fixed['ip_address']).version == 4
+            and row['fixed_ip_address'] in (None, fixed['ip_address'])
+        ]
+        if len(addresses) != 1:
+            raise self.error(
+                400,
+                'Bad floatingip request: Port %s has %d such fixed IPv4 '
+                'addresses.' % (port['id'], len(addresses)),
+                'BadRequest',
+            )
+        for other in self.rows['floatingips'].values():
+            if other['id'] != row['id'] and (
+                other['floating_network_id'],
+                other['port_id'],
+                other['fixed_ip_address'],
+            ) == (row['floating_network_id'], port['id'], addresses[0]):
+                raise self.error(
+                    409,
+                    'Cannot associate floating IP %s (%s) with port %s using '
+                    'fixed IP %s, as that fixed IP already has a floating IP '
+                    'on external network %s.'
+                    % (
+                        row.get('floating_ip_address'),
+                        row['id'],
+                        port['id'],
+                        addresses[0],
+                        row['floating_network_id'],
+                    ),
+                    'FloatingIPPortAlreadyAssociated',
+                )
+        return {'fixed_ip_address': addresses[0]}
 
     def _fill_security_group(self, _caller, row):
         row.setdefault('security_group_rules', [])

@@ -10,15 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Crashes of Zun at random points, on the embedded lab or the real one.
+"""Faults at random, on the embedded lab or the real one.
 
     tox -e faults -- --seed 1 --runs 200 --jobs 2
 
 A run has a bulk made, and in some it is deleted, cancelled or scaled in the
-middle of it. At one of its effects, before it or after, the process that has
-it dies (see ``points``) and is started again. Then all has to be as it was
-asked for, and nothing else may have been touched. What dies where follows
-from the seed; which of the points at the same place it is, the threads decide.
+middle of it. Meanwhile something goes wrong (see ``kinds``): mostly, at one of
+Zun's effects, before it or after, the process that has it dies (see
+``points``) and is started again. Then all has to be as it was asked for, and
+nothing else may have been touched. What goes wrong where follows from the
+seed; which of the points at the same place it is, the threads decide.
 """
 
 import argparse
@@ -37,6 +38,7 @@ import time
 import traceback
 
 from tests.faults import history
+from tests.faults import kinds
 from tests.faults import labs
 from tests.faults import points
 from tests.lab.embedded import lab as embedded
@@ -44,7 +46,7 @@ from tests.lab.embedded import lab as embedded
 
 SITE = pathlib.Path(__file__).parent / 'site'
 #: Seconds after which a bulk has to be as it was asked for.
-PATIENCE = 180
+PATIENCE = 300
 #: Seconds within which nothing may be left over any more.
 ORPHANS = 60
 #: Seconds between two looks.
@@ -68,6 +70,7 @@ class Harness:
         os.environ['PYTHONPATH'] = str(SITE)
         self.lab = kind(self.root / 'lab')
         self.foreign = None
+        self.fault = kinds.Fault(self, None, None)
         #: When what died was there again, until anything goes on.
         self.came_back = self.progress = None
         self.max_resume = 0.0
@@ -117,20 +120,34 @@ class Harness:
 
     def revive(self):
         """Start again what has died, and note how long it takes to go on."""
-        if self.lab.start_again():
-            self.came_back = time.monotonic()
-            self.progress = self._progress()
+        self.fault.look()
+        if self.lab.start_again(self.fault.away):
+            self.is_back()
+
+    def is_back(self):
+        """What was away is there again: note how long it takes to go on."""
+        self.came_back = time.monotonic()
+        self.progress = self._progress()
 
     def _progress(self):
-        return self.lab.rows(
-            'SELECT b.status, m.state, m.attempt, count(*)'
-            ' FROM zun_bulk_bulk b'
-            ' LEFT JOIN zun_bulk_member m ON m.bulk_id = b.id'
-            ' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3'
-        )
+        """:returns: how far the bulks are; None if nobody can say."""
+        try:
+            return self.lab.rows(
+                'SELECT b.status, m.state, m.attempt, count(*)'
+                ' FROM zun_bulk_bulk b'
+                ' LEFT JOIN zun_bulk_member m ON m.bulk_id = b.id'
+                ' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3'
+            )
+        except labs.NO_ANSWER:
+            return None
 
     def _look_for_progress(self):
-        if self.came_back and self._progress() != self.progress:
+        if not self.came_back:
+            return
+        progress = self._progress()
+        if self.progress is None:
+            self.progress = progress
+        elif progress not in (None, self.progress):
             self.max_resume = max(
                 self.max_resume, time.monotonic() - self.came_back
             )
@@ -166,7 +183,7 @@ class Harness:
         while True:
             self.revive()
             self._look_for_progress()
-            value = check()
+            value = _if_answered(check)
             if value:
                 self.came_back = None
                 return value
@@ -194,14 +211,18 @@ class Harness:
             'count': self.count,
             'template': self.lab.template,
             'client_token': token,
+            **self.lab.more,
         }
         _status, bulk = self.ask('POST', '/bulks', body)
         ident = bulk['uuid']
-        made = self.lab.rows(
-            "SELECT count(*) FROM zun_bulk_bulk WHERE client_token = '%s'"
-            % token
-        )[0][0]
-        found.add('duplicate', made - 1, 'bulks of one token')
+        made = self.wait(
+            'the database answers',
+            lambda: self.lab.rows(
+                "SELECT uuid FROM zun_bulk_bulk WHERE client_token = '%s'"
+                % token
+            ),
+        )
+        found.add('duplicate', len(made) - 1, 'bulks of one token')
         part = rng.randint(0, self.count)
         if scenario != 'build':
             self.wait(
@@ -264,7 +285,7 @@ class Harness:
     def _until(self, check, seconds):
         """Wait for what has to come true, if it does."""
         deadline = time.monotonic() + seconds
-        while not check() and time.monotonic() < deadline:
+        while not _if_answered(check) and time.monotonic() < deadline:
             self.revive()
             time.sleep(INTERVAL)
 
@@ -282,15 +303,29 @@ class Harness:
         return collections.Counter(path.read_text().splitlines())
 
 
+def _if_answered(check):
+    """What a check says; None if it cannot because something is away."""
+    try:
+        return check()
+    except labs.NO_ANSWER:
+        return None
+
+
 class Worker:
     """Does some of the runs, on labs of its own.
 
     :ivar result: {name: number} for the last line.
     """
 
-    def __init__(self, kind, count):
+    def __init__(self, kind, count, faults):
+        """:param kind: the class of its labs.
+
+        :param count: containers of a bulk.
+        :param faults: the kinds.KINDS to take from.
+        """
         self.kind = kind
         self.count = count
+        self.faults = faults
         self.found = collections.Counter()
         self.result = collections.Counter()
         self.failed = []
@@ -326,10 +361,12 @@ class Worker:
     def _run(self, harness, known, seed):
         rng = random.Random(seed)
         scenario = rng.choice(SCENARIOS)
-        point = rng.choice(sorted(known[scenario]))
-        hit = rng.randint(1, known[scenario][point])
+        fault = kinds.KINDS[rng.choice(self.faults)](
+            harness, rng, known[scenario]
+        )
+        fault.begin()
+        harness.fault = fault
         began = time.monotonic()
-        harness.arm(point=point, hit=hit, signal='SIGKILL')
         try:
             found = harness.run(scenario, rng)
         except Exception as error:
@@ -337,20 +374,19 @@ class Worker:
             found.add('lost', 1, '%s: %s' % (type(error).__name__, error))
             if not isinstance(error, (history.Broken, embedded.LabError)):
                 traceback.print_exc()
-        died = harness.disarm()
+        fault.end()
         _say(
-            'seed %d: %s, %s #%d: %s, %.0f s%s'
+            'seed %d: %s, %s: %s, %.0f s%s'
             % (
                 seed,
                 scenario,
-                point,
-                hit,
-                'died' if died else 'never came',
+                fault.text,
+                'happened' if fault.happened else 'never came',
                 time.monotonic() - began,
                 ''.join('\n    ' + text for text in found.texts),
             )
         )
-        self.result.update(runs=1, crashes=died)
+        self.result.update(runs=1, happened=fault.happened)
         self.found.update(dict(found))
         self.max_resume = max(self.max_resume, harness.max_resume)
         if found.texts:
@@ -358,9 +394,9 @@ class Worker:
         return found
 
 
-def work(kind, count, seeds):
+def work(kind, count, faults, seeds):
     """What a job does. Returns its Worker."""
-    return Worker(kind, count).work(seeds)
+    return Worker(kind, count, faults).work(seeds)
 
 
 def _say(text):
@@ -385,6 +421,14 @@ def main(argv=None):
             help=text + ' (%(default)s)',
         )
     parser.add_argument(
+        '--faults',
+        nargs='+',
+        choices=list(kinds.KINDS),
+        default=['crash'],
+        metavar='KIND',
+        help='what may go wrong, of %s (crash)' % ', '.join(kinds.KINDS),
+    )
+    parser.add_argument(
         '--real',
         action='store_true',
         help='on the real lab, which needs root, is installed and is not up',
@@ -392,6 +436,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.real and args.jobs > 1:
         parser.error('--real has one job')
+    for name in args.faults:
+        if kinds.KINDS[name].REAL and not args.real:
+            parser.error('only the real lab has ' + name)
     kind = labs.RealLab if args.real else labs.EmbeddedLab
     signal.signal(signal.SIGTERM, lambda *_args: sys.exit(1))
     seeds = list(range(args.seed, args.seed + args.runs))
@@ -399,13 +446,14 @@ def main(argv=None):
     with futures.ProcessPoolExecutor(args.jobs) as pool:
         workers = list(
             pool.map(
-                functools.partial(work, kind, args.count), filter(None, shares)
+                functools.partial(work, kind, args.count, args.faults),
+                filter(None, shares),
             )
         )
     values = {
         **{
             name: sum(worker.result[name] for worker in workers)
-            for name in ('runs', 'crashes')
+            for name in ('runs', 'happened')
         },
         **{
             kind: sum(worker.found[kind] for worker in workers)

@@ -20,7 +20,9 @@ class Broken(Exception):
 
 
 class World(
-    collections.namedtuple('World', 'docker ports allocations containers')
+    collections.namedtuple(
+        'World', 'docker ports allocations containers floating_ips'
+    )
 ):
     """What there is, of whomever.
 
@@ -28,6 +30,7 @@ class World(
     :ivar ports: {port id: device id}
     :ivar allocations: set of the uuids that have a claim.
     :ivar containers: set of the uuids of Zun's rows.
+    :ivar floating_ips: {floating IP id: device id of the port it is bound to}
     """
 
     def without(self, others):
@@ -37,6 +40,7 @@ class World(
             _less(self.ports, others.ports),
             self.allocations - others.allocations,
             self.containers - others.containers,
+            _less(self.floating_ips, others.floating_ips),
         )
 
     def is_empty(self):
@@ -109,13 +113,19 @@ def check_bulk(found, bulk, members, wanted, world, foreign):
     found.add(
         'orphans', len(names - running), 'in Docker belong to none that runs'
     )
-    devices = collections.Counter(ours.ports.values())
-    found.add(
-        'duplicate',
-        sum(number - 1 for number in devices.values()),
-        'ports are the second of a container',
-    )
-    for kind, uuids in (('ports', set(devices)), ('claims', ours.allocations)):
+    kinds = {'claims': ours.allocations}
+    for kind in ('ports', 'floating_ips'):
+        devices = collections.Counter(getattr(ours, kind).values())
+        found.add(
+            'duplicate',
+            sum(number - 1 for number in devices.values()),
+            '%s are the second of a container' % kind,
+        )
+        kinds[kind] = set(devices)
+    if 'floating_ips' not in bulk or wanted is None:
+        # Who cancels a bulk waits for none of them.
+        kinds['floating_ips'] |= running
+    for kind, uuids in kinds.items():
         found.add('lost', len(running - uuids), 'that run have no ' + kind)
         found.add(
             'orphans',

@@ -21,20 +21,24 @@ points name themselves and no code of theirs knows of it.
 its own accord, as Zun patches the standard library first.
 """
 
+import datetime
+import functools
 import importlib.abc
 import importlib.util
 import json
 import os
+import random
 import signal
 import sys
 import threading
+import time
 
 
 #: The file that says what is to happen, see ``Trigger``.
 VARIABLE = 'ZUN_BULK_FAULT_FILE'
 #: What comes by the clock and is no part of the work.
 _BY_THE_CLOCK = ('report_state', 'update_service', 'renew_lease')
-#: The end of Docker's and of Keystone's that change nothing of ours.
+#: Requests that change nothing.
 _UNCHANGING = ('GET', 'HEAD', 'OPTIONS')
 
 
@@ -44,7 +48,12 @@ class Trigger:
     The file is JSON: ``{"record": path}`` has the points written there, one a
     line; ``{"point": name, "hit": N, "signal": S}`` has the process that comes
     to that point for the Nth time send itself the signal S, and takes the file
-    away. Without a file nothing happens.
+    away; with ``"clock": N, "seconds": S`` instead of a signal its clock is
+    N seconds wrong for S seconds; ``{"drop": part, "seed": N}`` loses all
+    messages of zun_bulk's and this part of Zun's, those that are not answered.
+    Without a file nothing happens.
+
+    :ivar clock: the Clock of this process.
     """
 
     def __init__(self, path):
@@ -53,6 +62,8 @@ class Trigger:
         self._read = None
         self._order = {}
         self._left = 0
+        self._rng = random.Random(0)
+        self.clock = Clock()
 
     def reached(self, point):
         with self._lock:
@@ -72,7 +83,19 @@ class Trigger:
             except FileNotFoundError:
                 # Another process was the first.
                 return
-        os.kill(os.getpid(), signal.Signals[order["signal"]])
+        if 'clock' in order:
+            self.clock.step(order['clock'], order['seconds'])
+        else:
+            os.kill(os.getpid(), signal.Signals[order['signal']])
+
+    def drops(self, method):
+        """Whether a message is to be lost."""
+        with self._lock:
+            self._look()
+            part = self._order.get('drop')
+            if part is None:
+                return False
+            return method == 'wake' or self._rng.random() < part
 
     def _look(self):
         try:
@@ -85,6 +108,30 @@ class Trigger:
             with open(self._path) as file:
                 self._order = json.load(file)
             self._left = self._order.get('hit', 0)
+            self._rng.seed(self._order.get('seed'))
+
+
+class Clock:
+    """What time it is, as Python's ``time`` and oslo.utils say it."""
+
+    def __init__(self):
+        self._wrong = 0
+        self._until = 0.0
+
+    def step(self, wrong, seconds):
+        """Be so many seconds wrong, for so many seconds."""
+        self._until = time.monotonic() + seconds
+        self._wrong = wrong
+
+    def wrong(self):
+        """:returns: seconds, to be added to what is right."""
+        if self._wrong and time.monotonic() > self._until:
+            self._wrong = 0
+        return self._wrong
+
+    def install(self):
+        right = time.time
+        time.time = lambda: right() + self.wrong()
 
 
 def _maker():
@@ -129,7 +176,32 @@ def _patch_sqlalchemy(module, trigger):
     module.DefaultDialect.do_commit = around
 
 
+def _patch_messaging(module, trigger):
+    cast = module._CallContext.cast
+
+    def around(self, context, method, **kwargs):
+        if not trigger.drops(method):
+            cast(self, context, method, **kwargs)
+
+    module._CallContext.cast = around
+
+
+def _patch_timeutils(module, trigger):
+    utcnow = module.utcnow
+
+    def around(*args, **kwargs):
+        return utcnow(*args, **kwargs) + datetime.timedelta(
+            seconds=trigger.clock.wrong()
+        )
+
+    # What oslo.utils has besides hangs on the function.
+    functools.update_wrapper(around, utcnow)
+    module.utcnow = around
+
+
 _PATCHES = {
+    'oslo_messaging.rpc.client': _patch_messaging,
+    'oslo_utils.timeutils': _patch_timeutils,
     'requests.sessions': _patch_requests,
     'sqlalchemy.engine.default': _patch_sqlalchemy,
 }
@@ -163,4 +235,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 def install():
     path = os.environ.get(VARIABLE)
     if path:
-        sys.meta_path.insert(0, _Finder(Trigger(path)))
+        trigger = Trigger(path)
+        trigger.clock.install()
+        sys.meta_path.insert(0, _Finder(trigger))

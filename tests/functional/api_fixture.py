@@ -111,6 +111,16 @@ class ProgressFixture(ApiFixture):
         )
 
 
+class RoomFixture(ApiFixture):
+    """Two hosts: host-1 has ten VCPUs left, host-2 five."""
+
+    def start_fixture(self):
+        super().start_fixture()
+        hosts = zun_fixtures.Hosts(host_1=10, host_2=5)
+        hosts.setUp()
+        self._fixtures.append(hosts)
+
+
 class HostsFixture(ApiFixture):
     """Two hosts: host-1 has reported and is up, host-2 has not yet."""
 

@@ -51,7 +51,7 @@ def shared_lab():
                 'metrics_port': embedded.free_ports(1)[0],
             },
         }
-        lab = embedded.Lab(root, conf=conf, scale=0.3)
+        lab = embedded.Lab(root, conf=conf, scale=0.3, volumes=True)
         atexit.register(shutil.rmtree, root, ignore_errors=True)
         atexit.register(lab.stop)
         lab.start()
@@ -79,6 +79,7 @@ class FunctionalTestCase(base.BaseTestCase):
             'zun-bulk-conductor',
             'placement',
             'neutron',
+            'cinder',
             'docker-engine',
         ):
             self.addDetail(
@@ -152,6 +153,16 @@ class FunctionalTestCase(base.BaseTestCase):
         state = self.inspect(member['container_uuid'])['State']
         self.assertTrue(state['Running'])
         self.assertGreater(state['Pid'], 0)
+
+    def assert_all_running(self, ident, count):
+        """A bulk ends ready with so many members. Returns them."""
+        bulk = self.wait_for_end(ident)
+        self.assertEqual('ready', bulk['status'], bulk)
+        members = self.members(ident)
+        self.assertEqual(count, len(members))
+        for member in members:
+            self.assert_running(member)
+        return members
 
     def leave_nothing(self):
         """Delete what a test has made, and see that all of it goes."""

@@ -119,27 +119,32 @@ class TestQuota(base.FunctionalTestCase):
         self.assertEqual(403, status, answer)
         self.assertIn(text, answer['errors'][0]['detail'])
 
+    def assert_answers(self, numbers, refusal, answers):
+        """So many answers have each status, and all refusals one reason."""
+        self.assertEqual(
+            numbers,
+            collections.Counter(status for status, _answer in answers),
+            answers,
+        )
+        self.assertEqual(
+            {'Quota exceeded for resources: ' + refusal},
+            {
+                answer['errors'][0]['detail']
+                for status, answer in answers
+                if status == 403
+            },
+        )
+
     def hold_host(self, held):
         self.ask('PATCH', '/bulk_hosts/host-1', {'held': held})
 
     def test_fifty_at_once(self):
         self.set_quota(containers=20)
         answers = at_once([lambda: self.post(3)] * 50)
-        self.assertEqual(
+        self.assert_answers(
             {202: 6, 403: 44},
-            collections.Counter(status for status, _answer in answers),
+            'containers (18 used, 3 asked for, 20 allowed)',
             answers,
-        )
-        self.assertEqual(
-            {
-                'Quota exceeded for resources: containers (18 used, 3 asked '
-                'for, 20 allowed)'
-            },
-            {
-                answer['errors'][0]['detail']
-                for status, answer in answers
-                if status == 403
-            },
         )
         self.assertEqual(18, self.used()['containers'])
         self.assertEqual(
@@ -153,24 +158,13 @@ class TestQuota(base.FunctionalTestCase):
     def test_fifty_at_once_for_parts_of_a_cpu(self):
         self.set_quota(cpu=1, memory=1000)
         answers = at_once([lambda: self.post(2, cpu=0.15, memory='64')] * 50)
-        self.assertEqual(
+        self.assert_answers(
             {202: 3, 403: 47},
-            collections.Counter(status for status, _answer in answers),
+            'cpu (0.9 used, 0.3 asked for, 1 allowed)',
             answers,
         )
         self.assertEqual(
             {'containers': 6, 'cpu': 0.9, 'memory': 384}, self.used()
-        )
-        self.assertEqual(
-            {
-                'Quota exceeded for resources: cpu (0.9 used, 0.3 asked for, '
-                '1 allowed)'
-            },
-            {
-                answer['errors'][0]['detail']
-                for status, answer in answers
-                if status == 403
-            },
         )
 
     def test_single_containers_and_bulks_count_each_other(self):

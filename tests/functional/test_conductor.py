@@ -49,14 +49,6 @@ class TestStandalone(base.FunctionalTestCase):
             ident,
         )[0]
 
-    def assert_all_running(self, ident, count):
-        bulk = self.wait_for_end(ident)
-        self.assertEqual('ready', bulk['status'], bulk)
-        members = self.members(ident)
-        self.assertEqual(count, len(members))
-        for member in members:
-            self.assert_running(member)
-
     def test_twenty_containers(self):
         ident = self.create_bulk(20)
         # Nobody else would.

@@ -28,12 +28,8 @@ class FailureTestCase(base.FunctionalTestCase):
         return self.lab.control('GET', '')['calls'].get(operation, 0)
 
     def assert_all_running(self, ident, count):
-        bulk = self.wait_for_end(ident)
-        self.assertEqual('ready', bulk['status'], bulk)
-        members = self.members(ident)
-        self.assertEqual(count, len(members))
-        for member in members:
-            self.assert_running(member)
+        """And the engine has nothing else."""
+        members = super().assert_all_running(ident, count)
         self.assertEqual(
             {'zun-' + member['container_uuid'] for member in members},
             set(self.lab.zun_containers()),

@@ -57,12 +57,17 @@ class TestHosts(base.FunctionalTestCase):
             lambda: 'operator' in self.show()['pace']['held_by'],
         )
 
-    def assert_waiting(self, ident, count):
-        """All members are placed, and have not been tried."""
+    def assert_waiting(self, ident, state, count):
+        """All members wait in a state, and have not been tried."""
         self.wait_for(
-            'all are placed',
-            lambda: self.members_by_state(ident) == {'placed': count},
+            'they wait',
+            lambda: self.members_by_state(ident).get(state) == count,
         )
+        for member in self.members(ident, '?state=' + state):
+            self.assertEqual(0, member['attempt'])
+
+    def assert_counted(self, count):
+        """The host knows how many wait there, and reports them."""
         shown = self.wait_for(
             'the host counts them',
             lambda: self.show()['pace']['queued'] == count and self.show(),
@@ -78,26 +83,35 @@ class TestHosts(base.FunctionalTestCase):
             ),
             timeout=30,
         )
-        for member in self.members(ident):
-            self.assertEqual(0, member['attempt'])
-        self.assertEqual({}, self.lab.zun_containers())
 
     def assert_running_at_first_try(self, ident, count):
-        bulk = self.wait_for_end(ident)
-        self.assertEqual('ready', bulk['status'], bulk)
-        members = self.members(ident)
-        self.assertEqual(count, len(members))
-        for member in members:
-            self.assert_running(member)
+        for member in self.assert_all_running(ident, count):
             self.assertEqual(1, member['attempt'])
 
     def test_held_and_released(self):
         self.update(held=True, hold_reason='a new disk')
         self.wait_until_held()
         ident = self.create_bulk(6)
-        self.assert_waiting(ident, 6)
+        self.assert_waiting(ident, 'queued', 6)
+        self.assertEqual('building', self.bulk(ident)['status'])
+        self.assertEqual({}, self.lab.zun_containers())
         self.update(held=False)
         self.assert_running_at_first_try(ident, 6)
+
+    def test_held_while_some_wait_there(self):
+        self.update(mode='fixed', max_in_flight=1, start_interval=3600)
+        self.addCleanup(
+            self.update, mode=None, max_in_flight=None, start_interval=None
+        )
+        ident = self.create_bulk(4)
+        self.assert_waiting(ident, 'placed', 3)
+        self.update(held=True, hold_reason='a new disk')
+        self.wait_until_held()
+        self.update(mode=None, max_in_flight=None, start_interval=None)
+        self.assert_counted(3)
+        self.assert_waiting(ident, 'placed', 3)
+        self.update(held=False)
+        self.assert_running_at_first_try(ident, 4)
 
     def test_a_hold_survives_a_restart(self):
         self.update(held=True, hold_reason='a new disk')
@@ -105,7 +119,7 @@ class TestHosts(base.FunctionalTestCase):
         self.lab.kill('zun', signal.SIGKILL)
         self.lab.start_zun()
         self.wait_until_held()
-        self.assert_waiting(ident, 4)
+        self.assert_waiting(ident, 'queued', 4)
         self.update(held=False)
         self.assert_running_at_first_try(ident, 4)
 

@@ -158,7 +158,7 @@ class TestCapsules(base.FunctionalTestCase):
         self.addCleanup(self.lab.request, 'DELETE', path)
         self.wait_for(
             'the capsule runs',
-            lambda: self.ask('GET', path)['status'] != 'Creating',
+            lambda: self.ask('GET', path)['status'] in ('Running', 'Error'),
         )
         self.assertEqual('Running', self.ask('GET', path)['status'])
         # Its sandbox and its containers.

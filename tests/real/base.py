@@ -114,6 +114,11 @@ class RealTestCase(testtools.TestCase):
             self.addCleanup(self.delete_bulk, answer['uuid'])
         return status, answer, taken
 
+    def show(self, bulk):
+        status, shown = self.zun.request('GET', f'/bulks/{bulk["uuid"]}')
+        self.assertEqual(200, status, shown)
+        return shown
+
     def delete_bulk(self, uuid):
         """Delete a bulk, unless it is gone already, and wait until it is."""
         status, answer = self.zun.request('DELETE', f'/bulks/{uuid}')
@@ -121,6 +126,14 @@ class RealTestCase(testtools.TestCase):
         self.wait_until(
             lambda: self.zun.request('GET', f'/bulks/{uuid}')[0] == 404,
             f'bulk {uuid} is gone',
+        )
+
+    @staticmethod
+    def lab(*arguments):
+        """Run a verb of the lab's script."""
+        subprocess.run(
+            [os.path.join(os.environ['LAB_DIR'], 'lab'), *arguments],
+            check=True,
         )
 
     def wait_until(self, condition, what, seconds=PATIENCE):
@@ -131,6 +144,17 @@ class RealTestCase(testtools.TestCase):
             )
             time.sleep(0.5)
 
+    def assert_all_run(self, ident, count):
+        """So many containers of a bulk run, and nothing is wrong with any.
+
+        :returns: (members, {container uuid: address}).
+        """
+        members = self.zun.members(ident)
+        addresses, problems = labapi.inspect_members(members)
+        self.assertEqual([], problems)
+        self.assertEqual(count, len(addresses))
+        return members, addresses
+
     def assert_nothing_left(self):
         """No container, port, allocation, bulk or row is in the lab."""
         found = labapi.find_leaks(self.cloud, self.db, empty=True)
@@ -140,7 +164,7 @@ class RealTestCase(testtools.TestCase):
 class DisturbedTestCase(RealTestCase):
     """Bulks that are built while something dies and comes back."""
 
-    COUNT = 30
+    COUNT = 20
 
     def build(self, interrupt):
         """Have a bulk built and something disturbed halfway.
@@ -163,10 +187,7 @@ class DisturbedTestCase(RealTestCase):
         )
         shown = self.show(bulk)
         self.assertEqual('ready', shown['status'], shown)
-        members = self.zun.members(bulk['uuid'])
-        addresses, problems = labapi.inspect_members(members)
-        self.assertEqual([], problems)
-        self.assertEqual(self.COUNT, len(addresses))
+        members, _addresses = self.assert_all_run(bulk['uuid'], self.COUNT)
         self.delete_bulk(bulk['uuid'])
         self.assert_nothing_left()
         return members
@@ -177,16 +198,3 @@ class DisturbedTestCase(RealTestCase):
         except (OSError, http.client.HTTPException):
             return False
         return status == 200
-
-    def show(self, bulk):
-        status, shown = self.zun.request('GET', f'/bulks/{bulk["uuid"]}')
-        self.assertEqual(200, status, shown)
-        return shown
-
-    @staticmethod
-    def lab(*arguments):
-        """Have the lab start or stop one of its processes."""
-        subprocess.run(
-            [os.path.join(os.environ['LAB_DIR'], 'lab'), *arguments],
-            check=True,
-        )

@@ -21,8 +21,6 @@ from tests.real import base
 
 
 class TestEngine(base.DisturbedTestCase):
-    COUNT = 30
-
     def setUp(self):
         super().setUp()
         self.pid_file = pathlib.Path(os.environ['LAB_RUN'], 'host-1/dockerd')

@@ -16,7 +16,6 @@ import os
 import pathlib
 import signal
 
-from tests.lab.real import labapi
 from tests.real import base
 
 
@@ -36,11 +35,6 @@ class TestHostDown(base.RealTestCase):
         )
         self.assertEqual(200, status, answer)
 
-    def hosts(self, bulk):
-        status, shown = self.zun.request('GET', f'/bulks/{bulk["uuid"]}')
-        self.assertEqual(200, status, shown)
-        return shown['hosts']
-
     def test_all_run_once_elsewhere(self):
         os.killpg(os.getpgid(self.compute), signal.SIGSTOP)
         try:
@@ -48,7 +42,7 @@ class TestHostDown(base.RealTestCase):
             self.assertEqual(202, status, bulk)
             self.wait_until(
                 lambda: (
-                    self.hosts(bulk).get('host-2', {}).get('placed', 0)
+                    self.show(bulk)['hosts'].get('host-2', {}).get('placed', 0)
                     >= self.COUNT // 3
                 ),
                 'its members wait there',
@@ -57,16 +51,14 @@ class TestHostDown(base.RealTestCase):
             self.addCleanup(self.force_down, False)
             self.wait_until(
                 lambda: (
-                    self.hosts(bulk) == {'host-1': {'running': self.COUNT}}
+                    self.show(bulk)['hosts']
+                    == {'host-1': {'running': self.COUNT}}
                 ),
                 'all run on the other one',
             )
         finally:
             os.killpg(os.getpgid(self.compute), signal.SIGCONT)
         self.force_down(False)
-        members = self.zun.members(bulk['uuid'])
-        addresses, problems = labapi.inspect_members(members)
-        self.assertEqual([], problems)
-        self.assertEqual(self.COUNT, len(addresses))
+        self.assert_all_run(bulk['uuid'], self.COUNT)
         self.delete_bulk(bulk['uuid'])
         self.assert_nothing_left()

@@ -19,6 +19,16 @@ class TestSingleContainer(base.RealTestCase):
     def setUp(self):
         super().setUp()
         self.name = 'single'
+        #: Of the commands that make it.
+        self.arguments = (
+            '--name',
+            self.name,
+            '--image-pull-policy',
+            'never',
+            '--net',
+            f'network={self.network}',
+            self.image,
+        )
         self.addCleanup(self.delete)
 
     def delete(self):
@@ -40,17 +50,22 @@ class TestSingleContainer(base.RealTestCase):
 
         self.wait_until(reached, status, seconds=120)
 
+    def assert_deleted_by_command(self):
+        self.openstack('appcontainer', 'delete', '--force', self.name)
+        self.wait_until(
+            lambda: (
+                self.zun.request('GET', f'/containers/{self.name}')[0] == 404
+            ),
+            'the container is gone',
+            seconds=120,
+        )
+        self.assert_nothing_left()
+
     def test_life_of_a_container(self):
         self.openstack(
             'appcontainer',
             'create',
-            '--name',
-            self.name,
-            '--image-pull-policy',
-            'never',
-            '--net',
-            f'network={self.network}',
-            self.image,
+            *self.arguments,
             'sh',
             '-c',
             'echo I am here; sleep 100000',
@@ -72,38 +87,12 @@ class TestSingleContainer(base.RealTestCase):
         self.openstack('appcontainer', 'start', self.name)
         self.wait_for('Running')
         self.assertEqual(0, len(self.zun.request('GET', '/bulks')[1]['bulks']))
-        self.openstack('appcontainer', 'delete', '--force', self.name)
-        self.wait_until(
-            lambda: (
-                self.zun.request('GET', f'/containers/{self.name}')[0] == 404
-            ),
-            'the container is gone',
-            seconds=120,
-        )
-        self.assert_nothing_left()
+        self.assert_deleted_by_command()
 
     def test_run(self):
         shown = self.openstack_json(
-            'appcontainer',
-            'run',
-            '--name',
-            self.name,
-            '--image-pull-policy',
-            'never',
-            '--net',
-            f'network={self.network}',
-            self.image,
-            'sleep',
-            '100000',
+            'appcontainer', 'run', *self.arguments, 'sleep', '100000'
         )
         self.assertEqual(self.name, shown['name'])
         self.wait_for('Running')
-        self.openstack('appcontainer', 'delete', '--force', self.name)
-        self.wait_until(
-            lambda: (
-                self.zun.request('GET', f'/containers/{self.name}')[0] == 404
-            ),
-            'the container is gone',
-            seconds=120,
-        )
-        self.assert_nothing_left()
+        self.assert_deleted_by_command()

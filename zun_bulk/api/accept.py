@@ -23,7 +23,9 @@ import json
 
 from neutronclient.common import exceptions as neutron_exceptions
 from oslo_db import exception as db_exc
+from oslo_log import log as logging
 from oslo_serialization import jsonutils
+from oslo_utils import excutils
 from oslo_utils import strutils
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
@@ -40,14 +42,23 @@ from zun.db.sqlalchemy import models as zun_models
 from zun.network import neutron
 
 from zun_bulk import notifications
+from zun_bulk.api import floating_ips
+from zun_bulk.api import members
+from zun_bulk.api import mounts
+from zun_bulk.api import nets
 from zun_bulk.api import template as templates
+from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
+from zun_bulk.db.models import UNSTORABLE
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.db.models import OnFailure
+from zun_bulk.volume import trusts
 
+
+LOG = logging.getLogger(__name__)
 
 #: Bytes that a bulk's container rows may have together.
 MAX_ROWS_SIZE = 64 * 1024 * 1024
@@ -61,7 +72,7 @@ _DEFAULTS = {
     # one would fail with three attempts; with five it takes 300 such bulks.
     'max_attempts': 5,
     'on_failure': OnFailure.PAUSE,
-    'placement': {'policy': 'spread'},
+    'placement': schema.PLACEMENT,
 }
 
 #: Zun's quotas, as people call them.
@@ -85,8 +96,7 @@ def accept(context, body):
     :returns: the bulk's uuid; what it stands for is committed.
     :raises: ZunException with the code of the response; nothing is written.
     """
-    body = dict(_DEFAULTS, **body)
-    body['placement'] = dict(_DEFAULTS['placement'], **body['placement'])
+    body = _with_defaults(body)
     if 'client_token' not in body:
         return _accept(context, body)
     request_hash = _hash(body)
@@ -102,6 +112,34 @@ def accept(context, body):
         if uuid is None:
             raise
         return uuid
+
+
+def check(context, body):
+    """Check a bulk as ``accept`` does, and write nothing.
+
+    :param body: as for ``accept``.
+    :returns: ({column: value} of the bulk, the same of a container of it in
+        Zun's table; they are alike but for what has the index in it).
+    :raises: as ``accept``; Conflict (409) also if the client_token has made
+        a bulk, whatever of.
+    """
+    body = _with_defaults(body)
+    if 'client_token' in body:
+        uuid = _accepted(context, body['client_token'], _hash(body))
+        if uuid is not None:
+            raise exception.Conflict(
+                'client_token: bulk %s was made with it already.' % uuid
+            )
+    bulk, _member_rows, rows, _check_usage = _prepare(context, body)
+    return bulk, rows[0]
+
+
+def _with_defaults(body):
+    body = dict(_DEFAULTS, **body)
+    body['placement'] = dict(_DEFAULTS['placement'], **body['placement'])
+    if 'floating_ips' in body:
+        body['floating_ips'] = floating_ips.with_defaults(body['floating_ips'])
+    return body
 
 
 def _accepted(context, client_token, request_hash):
@@ -144,14 +182,106 @@ def _without_nulls(template):
 
 
 def _accept(context, body, request_hash=None):
-    count, template = body['count'], body['template']
-    if count > CONF.zun_bulk.max_members:
-        raise exception.ValidationError(
-            detail='count: a bulk has at most %d members'
-            % CONF.zun_bulk.max_members
+    bulk, member_rows, rows, check_usage = _prepare(context, body)
+    bulk['request_hash'] = request_hash
+    with _trusted(context, bulk, member_rows):
+        db_api.accept_bulk(
+            bulk, member_rows, rows, _actions(context, rows), check_usage
         )
+    notifications.send('create', Bulk(**bulk))
+    return bulk['uuid']
+
+
+@contextlib.contextmanager
+def _trusted(context, bulk, member_rows):
+    """Within it, a trust is there for a bulk that needs one.
+
+    It goes again if the bulk is not written. What is raised may be that the
+    database did not answer, and then it may be written.
+    """
+    own = [row['wanted'] or {} for row in member_rows]
+    trust_id = mounts.trust(
+        context, _wishes(bulk['spec'], bulk['count']) + _wishes_of_members(own)
+    )
+    if trust_id is None:
+        yield
+        return
+    bulk['spec']['trust_id'] = trust_id
+    try:
+        yield
+    except Exception:
+        with excutils.save_and_reraise_exception():
+            try:
+                db_api.get_bulk(bulk['uuid'])
+            except exception.ResourceNotFound:
+                trusts.discard(trust_id)
+            except Exception as error:
+                LOG.warning(
+                    'Trust %(trust)s is left, as it is not known whether bulk '
+                    '%(bulk)s was written: %(error)s',
+                    {'trust': trust_id, 'bulk': bulk['uuid'], 'error': error},
+                )
+
+
+def _wishes(spec, count, added=None):
+    """What is asked of Cinder for a bulk's members.
+
+    :param count: how many there are in all.
+    :param added: how many of them are new, if not all.
+    """
+    return [
+        mounts.Wish(
+            'template.mounts[%d]' % number,
+            mount,
+            added if added and 'size' in mount else count,
+        )
+        for number, mount in enumerate(spec.get('mounts') or ())
+    ]
+
+
+def _wishes_of_members(own):
+    """What is asked of Cinder for single members.
+
+    :param own: what each has of its own.
+    """
+    return [
+        mounts.Wish('members[%d].mounts[%d]' % (position, number), mount, 1)
+        for position, member in enumerate(own)
+        for number, mount in enumerate(member.get('mounts') or ())
+    ]
+
+
+def _resolve_mounts(context, wanted, own, count):
+    """Put into mounts what Cinder says of the volumes that they name.
+
+    :param wanted: the template.
+    :param own: what each member has of its own, or None.
+    :returns: own, as it is then.
+    """
+    wishes = _wishes(wanted, count)
+    resolved = mounts.resolve(context, wishes + _wishes_of_members(own or ()))
+    wanted['mounts'] = resolved[: len(wishes)]
+    rest = iter(resolved[len(wishes) :])
+    return own and [
+        dict(member, mounts=[next(rest) for _ in member.get('mounts') or ()])
+        for member in own
+    ]
+
+
+def _prepare(context, body):
+    """Check a bulk and make its rows.
+
+    :returns: ({column: value} of the bulk, [the same of each member], [the
+        same of each container], function that checks the quota, or None).
+    """
+    count, template = body['count'], body['template']
+    own = body.get('members')
+    _check_count(count)
     name = body.get('name') or templates.default_bulk_name(template)
     templates.check(template, name, count)
+    name_pattern = templates.member_name(template, name, count)
+    if own:
+        faults = members.check(own, count, template, name_pattern)
     wanted = copy.deepcopy(_without_nulls(template))
     _enforce_policies(context, wanted)
     _check_host(context, wanted)
@@ -161,13 +291,22 @@ def _accept(context, body, request_hash=None):
         # Neutron need not be asked for what cannot be. What counts is the
         # look that is taken as the rows are written.
         check_usage(db_api.usage(context.project_id))
-    with _naming('nets'):
-        networks = _requested_networks(context, wanted.get('nets', []))
+    networks = _requested_networks(context, wanted.get('nets', []), count)
+    if own:
+        with _naming('nets'):
+            members.check_addresses(context, own, networks, faults)
+        faults.refuse()
+    public = floating_ips.check(
+        context,
+        body.get('floating_ips'),
+        count,
+        [member.get('floating_ip') for member in own or ()],
+    )
+
+    own = _resolve_mounts(context, wanted, own, count)
 
     uuid = uuidutils.generate_uuid()
-    rows = _container_rows(
-        container, uuid, count, templates.member_name(template, name, count)
-    )
+    rows = _container_rows(container, uuid, count, name_pattern, own=own)
     _check_names(context, rows)
     bulk = {
         'uuid': uuid,
@@ -176,7 +315,6 @@ def _accept(context, body, request_hash=None):
         'user_id': context.user_id,
         'request_id': context.request_id,
         'client_token': body.get('client_token'),
-        'request_hash': request_hash,
         'status': BulkStatus.BUILDING,
         'count': count,
         'run': body['run'],
@@ -187,7 +325,7 @@ def _accept(context, body, request_hash=None):
         'spec': {
             'requested_networks': networks,
             'security_groups': container.get('security_groups') or [],
-            'mounts': wanted.get('mounts', []),
+            'mounts': wanted['mounts'],
             'availability_zone': wanted.get('availability_zone'),
             'hints': wanted.get('hints'),
             'requested_host': wanted.get('host'),
@@ -197,11 +335,11 @@ def _accept(context, body, request_hash=None):
             'cpu_policy': container['cpu_policy'],
         },
     }
-    db_api.accept_bulk(
-        bulk, _members(rows), rows, _actions(context, rows), check_usage
-    )
-    notifications.send('create', Bulk(**bulk))
-    return uuid
+    if public:
+        bulk['spec']['floating_ips'] = public
+    member_rows = _members(rows, own=own)
+    floating_ips.distribute(public, member_rows)
+    return bulk, member_rows, rows, check_usage
 
 
 def grow(context, bulk, count):
@@ -213,11 +351,7 @@ def grow(context, bulk, count):
         meanwhile.
     :raises: ZunException with the code of the response; nothing is written.
     """
-    if count > CONF.zun_bulk.max_members:
-        raise exception.ValidationError(
-            detail='count: a bulk has at most %d members'
-            % CONF.zun_bulk.max_members
-        )
+    _check_count(count)
     first = db_api.last_index_of(bulk) + 1
     added = count - bulk.count
     last = first + added - 1
@@ -238,6 +372,7 @@ def grow(context, bulk, count):
     if bulk.spec.get('security_groups'):
         container['security_groups'] = bulk.spec['security_groups']
     check_usage = _quota_check(owner, container, added)
+    nets.check_sizes(bulk.spec['requested_networks'], count)
     rows = _container_rows(
         container,
         bulk.uuid,
@@ -246,23 +381,33 @@ def grow(context, bulk, count):
         first,
     )
     _check_names(owner, rows)
+    member_rows = _members(rows, first)
+    floating_ips.grow(owner, bulk, member_rows)
+    if context.project_id == bulk.project_id:
+        # Others have another quota, and conductors find out anyway.
+        mounts.resolve(context, _wishes(bulk.spec, count, added))
     return db_api.grow_bulk(
-        bulk,
-        last,
-        _members(rows, first),
-        rows,
-        _actions(owner, rows),
-        check_usage,
+        bulk, last, member_rows, rows, _actions(owner, rows), check_usage
     )
 
 
-def _members(rows, first=1):
+def _check_count(count):
+    if count > CONF.zun_bulk.max_members:
+        raise exception.ValidationError(
+            detail='count: a bulk has at most %d members'
+            % CONF.zun_bulk.max_members
+        )
+
+
+def _members(rows, first=1, own=None):
+    """:param own: what each member has of its own, None of none."""
     return [
         {
             'member_index': index,
             'container_uuid': row['uuid'],
             'name': row['name'],
             'state': MemberState.QUEUED,
+            'wanted': members.wanted(own[index - first]) if own else None,
         }
         for index, row in enumerate(rows, first)
     ]
@@ -405,16 +550,31 @@ def _registry(context, ident):
         return find(context, ident)
 
 
-def _requested_networks(context, nets):
-    networks = zun_utils.build_requested_networks(context, nets)
-    controller = containers.ContainersController()
-    requests = controller._create_pci_requests_for_sriov_ports(
-        context, networks
-    )
-    if requests.requests:
-        raise exception.ValidationError(
-            detail='SR-IOV ports are not supported for bulks'
+def _requested_networks(context, asked, count):
+    with _naming('nets'):
+        networks = zun_utils.build_requested_networks(
+            context, nets.for_zun(asked)
         )
+        controller = containers.ContainersController()
+        requests = controller._create_pci_requests_for_sriov_ports(
+            context, networks
+        )
+        if requests.requests:
+            raise exception.ValidationError(
+                detail='SR-IOV ports are not supported for bulks'
+            )
+        with_range = [
+            network['network']
+            for net, network in zip(asked, networks, strict=False)
+            if nets.RANGE in net
+        ]
+        subnets = []
+        if with_range:
+            # One that the user may not see is none of his either.
+            subnets = neutron.NeutronAPI(context).list_subnets(
+                network_id=with_range
+            )['subnets']
+    nets.set_ranges(asked, networks, subnets, count)
     return networks
 
 
@@ -465,10 +625,13 @@ def _number(value):
     return ('%.3f' % value).rstrip('0').rstrip('.')
 
 
-def _container_rows(container, bulk_uuid, count, name_pattern, first=1):
+def _container_rows(
+    container, bulk_uuid, count, name_pattern, first=1, own=None
+):
     """Rows of Zun's container table, as its own create would write them.
 
     :param first: the index of the first of them.
+    :param own: what each member has of its own, None of none.
     """
     common = {}
     for column in zun_models.Container.__table__.columns:
@@ -479,53 +642,63 @@ def _container_rows(container, bulk_uuid, count, name_pattern, first=1):
         if not column.primary_key:
             common[column.name] = value
     common.update(
+        name=name_pattern,
+        labels=dict(container.get('labels') or {}, **{_LABEL_BULK: bulk_uuid}),
         container_type=objects.Container.container_type,
         created_at=timeutils.utcnow(),
     )
-    labels = dict(container.get('labels') or {}, **{_LABEL_BULK: bulk_uuid})
     rows = []
     for index in range(first, first + count):
+        said = members.override(common, own[index - first] if own else {})
         row = dict(
             common,
             uuid=uuidutils.generate_uuid(),
-            name=templates.expand(name_pattern, index),
-            hostname=templates.expand(common['hostname'], index),
-            environment=templates.expand(common['environment'], index),
-            labels=dict(labels, **{_LABEL_INDEX: str(index)}),
+            name=templates.expand(said['name'], index),
+            hostname=templates.expand(said['hostname'], index),
+            environment=templates.expand(said['environment'], index),
+            labels=dict(said['labels'], **{_LABEL_INDEX: str(index)}),
         )
         rows.append(row)
-    # The last has the longest values.
-    _check_sizes(rows[-1], count)
+    _check_sizes(rows, own)
     return rows
 
 
-def _check_sizes(row, count):
+def _check_sizes(rows, own):
     """Refuse what the database would."""
     total = 0
-    for column in zun_models.Container.__table__.columns:
-        value = row.get(column.name)
-        if isinstance(value, str):
-            size, limit = len(value), getattr(column.type, 'length', None)
-            if any(
-                char > '\uffff' or '\ud800' <= char <= '\udfff' or char == '\0'
-                for char in value
-            ):
-                _refuse(column.name, 'it has characters that Zun cannot keep')
-        elif isinstance(value, (dict, list)):
-            size, limit = len(jsonutils.dumps(value)), _MAX_TEXT
-        else:
+    for name in zun_models.Container.__table__.columns.keys():
+        if own and name in members.COLUMNS:
             continue
-        if size > (limit or _MAX_TEXT):
-            _refuse(
-                column.name,
-                'it is too long by %d characters'
-                % (size - (limit or _MAX_TEXT)),
-            )
+        # Where they are alike, the last has the longest values.
+        size, fault = _measure(name, rows[-1].get(name))
+        if fault:
+            _refuse(name, fault)
         total += size
-    if total * count > MAX_ROWS_SIZE:
+    total *= len(rows)
+    if own:
+        total += members.check_sizes(rows, _measure)
+    if total > MAX_ROWS_SIZE:
         raise exception.ValidationError(
-            detail='template: it is too large for %d containers' % count
+            detail='template%s: it is too large for %d containers'
+            % (' with members' if own else '', len(rows))
         )
+
+
+def _measure(name, value):
+    """:returns: (size of a column's value, what is wrong with it or None)."""
+    if isinstance(value, str):
+        if UNSTORABLE.search(value):
+            return 0, 'it has characters that Zun cannot keep'
+        column = zun_models.Container.__table__.columns[name]
+        size = len(value)
+        limit = getattr(column.type, 'length', None) or _MAX_TEXT
+    elif isinstance(value, (dict, list)):
+        size, limit = len(jsonutils.dumps(value)), _MAX_TEXT
+    else:
+        return 0, None
+    if size > limit:
+        return size, 'it is too long by %d characters' % (size - limit)
+    return size, None
 
 
 def _check_names(context, rows):

@@ -20,7 +20,9 @@ SERVICE_TYPE = 'container-bulk'
 
 #: From the oldest to the newest.
 VERSIONS = [
-    '1.0'  # Create, show, list and delete bulks; list members and events.
+    # Create, list, show, pause, resume, cancel, retry, scale and delete bulks;
+    # list members and events; list, show and set hosts.
+    '1.0'
 ]
 
 

@@ -21,8 +21,9 @@ import re
 from oslo_utils import uuidutils
 from zun.api.controllers.v1.schemas import containers as zun_schema
 from zun.common import exception
-from zun.common import utils as zun_utils
 
+from zun_bulk.api import mounts
+from zun_bulk.api import nets
 from zun_bulk.api import validation
 from zun_bulk.api.schemas import bulk as schema
 
@@ -50,6 +51,8 @@ def check(template, bulk_name, count):
     pattern = member_name(template, bulk_name, count)
     for index in (count, 1):
         member = dict(template, name=expand(pattern, index))
+        if isinstance(template.get('nets'), list):
+            member['nets'] = nets.for_zun(template['nets'])
         for key in ('hostname', 'environment'):
             if key in member:
                 member[key] = expand(member[key], index)
@@ -64,28 +67,9 @@ def check(template, bulk_name, count):
                 'labels',
                 'names that begin with %s are reserved' % LABEL_PREFIX,
             )
-    for number, net in enumerate(template.get('nets') or []):
-        for key in ('port', 'v4-fixed-ip', 'v6-fixed-ip'):
-            if net.get(key) and count > 1:
-                _refuse(
-                    'nets[%d].%s' % (number, key),
-                    'one cannot serve %d containers' % count,
-                )
+    nets.check(template.get('nets'), count)
     for number, mount in enumerate(template.get('mounts') or []):
-        _check_mount('mounts[%d]' % number, mount)
-
-
-def _check_mount(path, mount):
-    if mount.get('type', 'volume') != 'bind':
-        _refuse(
-            path + '.type',
-            'bulks take mounts of the type bind only; '
-            'Cinder volumes are not supported',
-        )
-    try:
-        zun_utils.decode_file_data(mount.get('source', ''))
-    except (exception.Base64Exception, ValueError):
-        _refuse(path + '.source', 'it must be a file in base64')
+        mounts.check('template.mounts[%d]' % number, mount)
 
 
 def _refuse(path, text):

@@ -22,13 +22,17 @@ from zun.common import exception
 
 #: Bytes that a body may have.
 MAX_BODY_SIZE = 1024 * 1024
+#: Bytes that it may have with a field that is a list of many.
+MAX_LARGE_SIZE = 16 * 1024 * 1024
 #: Characters of a validator's message that are passed on: it quotes values.
 _MAX_MESSAGE = 500
 
 
-def read_body(req, schema):
+def read_body(req, schema, large=None):
     """Read a request's JSON object and check it.
 
+    :param large: the field that lets the body have MAX_LARGE_SIZE bytes; all
+        others have to do with MAX_BODY_SIZE nevertheless.
     :raises: HTTPUnsupportedMediaType (415), HTTPRequestEntityTooLarge (413),
         SchemaValidationError (400).
     """
@@ -36,13 +40,14 @@ def read_body(req, schema):
         raise webob.exc.HTTPUnsupportedMediaType(
             'Header Content-Type: it must be application/json.'
         )
+    max_size = MAX_LARGE_SIZE if large else MAX_BODY_SIZE
     # A length that lies is cut by the server; chunks have none.
     raw = b''
-    if (req.content_length or 0) <= MAX_BODY_SIZE:
-        raw = req.body_file.read(MAX_BODY_SIZE + 1)
-    if (req.content_length or len(raw)) > MAX_BODY_SIZE:
+    if (req.content_length or 0) <= max_size:
+        raw = req.body_file.read(max_size + 1)
+    if (req.content_length or len(raw)) > max_size:
         raise webob.exc.HTTPRequestEntityTooLarge(
-            'The request body may have %d bytes.' % MAX_BODY_SIZE
+            'The request body may have %d bytes.' % max_size
         )
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
@@ -50,6 +55,13 @@ def read_body(req, schema):
         raise exception.SchemaValidationError(
             detail='The request body is not JSON: %s' % exc
         ) from exc
+    if len(raw) > MAX_BODY_SIZE and isinstance(body, dict):
+        rest = {key: value for key, value in body.items() if key != large}
+        if len(json.dumps(rest)) > MAX_BODY_SIZE:
+            raise webob.exc.HTTPRequestEntityTooLarge(
+                'Without %s the request body may have %d bytes.'
+                % (large, MAX_BODY_SIZE)
+            )
     check(body, schema, 'the request body')
     return body
 
@@ -90,19 +102,17 @@ def check(value, schema, name):
     if error is not None:
         raise exception.SchemaValidationError(
             detail='Invalid input for %s: %s'
-            % (
-                _path(error.absolute_path) or name,
-                error.message[:_MAX_MESSAGE],
-            )
+            % (path(error.absolute_path) or name, error.message[:_MAX_MESSAGE])
         )
 
 
-def _path(parts):
-    path = ''.join(
+def path(parts):
+    """A fault's path as messages tell it."""
+    text = ''.join(
         '[%d]' % part if isinstance(part, int) else '.%s' % part
         for part in parts
     )
-    return path.lstrip('.')
+    return text.lstrip('.')
 
 
 def _refuse_constant(name):

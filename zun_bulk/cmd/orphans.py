@@ -15,8 +15,8 @@
 There is no such thing as long as Zun's database is the one that it worked
 with. It is for a database that was restored from a backup: what was made since
 has no rows. Only what carries the mark of a bulk is looked at: the label of
-Docker's containers and the description of Neutron's ports; claims in Placement
-are those of the same containers.
+Docker's containers and the description of Neutron's ports and floating IPs;
+claims in Placement are those of the same containers.
 """
 
 import collections
@@ -27,13 +27,12 @@ from oslo_config import cfg
 from oslo_log import log as logging
 import requests
 from zun import objects
-from zun.common import consts
 from zun.common import context as zun_context
-from zun.container.docker import utils as docker_utils
 
 from zun_bulk.conf import CONF
 from zun_bulk.container import driver
 from zun_bulk.db import api as db
+from zun_bulk.network import floating_ips
 from zun_bulk.network import ports
 from zun_bulk.scheduler import placement
 
@@ -46,20 +45,24 @@ OPTIONS = [
     )
 ]
 DESCRIPTION = """
-Shows the containers in the Docker of this host, the ports in Neutron and the
-claims in Placement that bulks have left and that Zun has no rows of, as after
-its database was restored from a backup. Run it on each host once Zun is up
-again.
+Shows the containers in the Docker of this host, the ports and floating IPs in
+Neutron and the claims in Placement that bulks have left and that Zun has no
+rows of, as after its database was restored from a backup. Run it on each host
+once Zun is up again.
 """
 
 
 class Orphans(
-    collections.namedtuple('Orphans', 'containers ports claims docker_error')
+    collections.namedtuple(
+        'Orphans', 'containers ports floating_ips claims docker_error'
+    )
 ):
     """What Zun knows nothing of.
 
     :ivar containers: uuids of those in this host's Docker.
     :ivar ports: [port] of Neutron.
+    :ivar floating_ips: [floating IP] of Neutron, without those that were kept
+        and those that somebody has bound elsewhere since.
     :ivar claims: uuids of the containers that have one.
     :ivar docker_error: why Docker could not be asked, or None.
     """
@@ -68,13 +71,9 @@ class Orphans(
 def _in_docker():
     """:returns: (uuids of bulks' containers, why there is no answer)."""
     try:
-        with docker_utils.docker_client() as docker:
-            found = docker.containers(
-                all=True, filters={'label': driver.BULK_LABEL}
-            )
+        return set(driver.ThrottledDockerDriver.list_states()), None
     except (errors.DockerException, requests.RequestException) as error:
         return set(), str(error)
-    return {driver.uuid_of(one['Names'][0]) for one in found}, None
 
 
 def _providers():
@@ -84,28 +83,39 @@ def _providers():
     return [node.rp_uuid for node in nodes if node.rp_uuid]
 
 
-def find(ports_api, placement_api):
+def find(ports_api, floating_ips_api, placement_api):
     """:returns: the Orphans."""
     in_docker, error = _in_docker()
     marked = ports_api.marked()
-    uuids = in_docker | {port['device_id'] for port in marked}
+    public = floating_ips_api.marked()
+    uuids = (
+        in_docker
+        | {port['device_id'] for port in marked}
+        | {row['container_uuid'] for row in public}
+    )
     # Rows come before all else, so what has none now will have none.
     unknown = uuids - db.container_states(sorted(uuids)).keys()
+    left = [port for port in marked if port['device_id'] in unknown]
+    # One that its user has bound to something else is in use.
+    unused = {None, *(port['id'] for port in left)}
     return Orphans(
         sorted(in_docker & unknown),
-        [port for port in marked if port['device_id'] in unknown],
+        left,
+        [
+            row
+            for row in public
+            if row['container_uuid'] in unknown and row['port_id'] in unused
+        ],
         sorted(placement_api.claimed(unknown, _providers())),
         error,
     )
 
 
-def remove(found, ports_api, placement_api):
+def remove(found, ports_api, floating_ips_api, placement_api):
     for uuid in found.containers:
-        with docker_utils.docker_client() as docker:
-            try:
-                docker.remove_container(consts.NAME_PREFIX + uuid, force=True)
-            except errors.NotFound:
-                continue
+        driver.ThrottledDockerDriver.remove(uuid)
+    for row in found.floating_ips:
+        floating_ips_api.delete(row['id'])
     for port in found.ports:
         ports_api.delete(port['id'])
     placement_api.release(found.claims, _providers())
@@ -116,6 +126,11 @@ def _show(found):
         print('container %s' % uuid)
     for port in found.ports:
         print('port %s of container %s' % (port['id'], port['device_id']))
+    for row in found.floating_ips:
+        print(
+            'floating IP %s of container %s'
+            % (row['floating_ip_address'], row['container_uuid'])
+        )
     for uuid in found.claims:
         print('claim of container %s' % uuid)
     if found.docker_error:
@@ -136,10 +151,10 @@ def main(argv=None):
     )
     logging.setup(CONF, 'zun')
     db.configure()
-    apis = ports.Ports(), placement.Placement()
+    apis = (ports.Ports(), floating_ips.FloatingIps(), placement.Placement())
     found = find(*apis)
     _show(found)
-    number = len(found.containers) + len(found.ports) + len(found.claims)
+    number = sum(map(len, found[:-1]))
     if number and CONF.remove:
         remove(found, *apis)
     print(

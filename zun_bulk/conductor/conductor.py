@@ -17,7 +17,9 @@ holds its lease, which is the epoch that the lease gave it. Each write names
 that epoch, so that one who lost the lease without noticing changes nothing.
 """
 
+import collections
 from concurrent import futures
+import contextlib
 import threading
 import time
 
@@ -29,16 +31,23 @@ from zun.api import servicegroup
 from zun.common import context as zun_context
 
 from zun_bulk import notifications
+from zun_bulk import pausing
 from zun_bulk import rpc
-from zun_bulk.conductor import planner
+from zun_bulk.conductor import floating_ips
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import throttle
+from zun_bulk.network import batch
+from zun_bulk.network import maker
 from zun_bulk.network import ports
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
+from zun_bulk.scheduler import planner
+from zun_bulk.volume import mounts
+from zun_bulk.volume import trusts
+from zun_bulk.volume import volumes
 
 
 LOG = logging.getLogger(__name__)
@@ -48,23 +57,23 @@ CONTAINER_GONE = (
 )
 #: What the history of a member says that leaves its host.
 HOST_DOWN = 'its host is down, and it goes to another one'
-NO_ROOM = (
-    'There are not enough hosts available: no host that passes the '
-    'enabled filters has room left in Placement for this container.'
-)
+NO_ROOM = 'There are not enough hosts available: %s'
+TOO_SLOW = 'whatever room there was, others have claimed it first'
 #: How often capacity that others took first is looked up anew.
-PLAN_ATTEMPTS = 3
+PLAN_ATTEMPTS = 10
+#: The epoch of a bulk that nobody but its first conductor has worked on.
+FIRST_EPOCH = 1
 #: For how many members of a bulk the first ports are made, so that its hosts
 #: need not wait for a whole ``port_batch``. The next ones are twice as many.
 FIRST_PORTS = 4
+#: Seconds for which a Neutron is left alone that is busy.
+BUSY_WAIT = 1.0
 #: Seconds after which it is looked whether the hosts have run dry.
 LOOK_AGAIN = 1.0
 #: Seconds between two looks at which bulks have too long a history.
 TRIM_INTERVAL = 60.0
 #: Seconds between two looks at which hosts are down.
 DOWN_INTERVAL = 10.0
-#: States of members that will never want a host again.
-UNWANTED = (MemberState.CANCELLED, MemberState.DELETING, MemberState.DELETED)
 #: Seconds for which the end of the message server is waited for.
 SERVER_PATIENCE = 5
 
@@ -119,8 +128,16 @@ class Leases:
 
     def renew(self):
         for bulk_id, epoch in list(self._held.items()):
-            if not db.renew_lease(bulk_id, epoch):
+            # It may have taken the bulk anew meanwhile.
+            if (
+                not db.renew_lease(bulk_id, epoch)
+                and self._held.get(bulk_id) == epoch
+            ):
                 self._held.pop(bulk_id, None)
+
+    def held(self):
+        """:returns: {bulk id: epoch} of what this conductor works on."""
+        return dict(self._held)
 
     def release(self):
         """Let others take all that this conductor holds, at once."""
@@ -131,7 +148,7 @@ class Leases:
         """Forget all other bulks: there is no work in them any more."""
         for table in (self._held, self._seen):
             for bulk_id in set(table) - set(bulk_ids):
-                del table[bulk_id]
+                table.pop(bulk_id, None)
 
 
 class Conductor:
@@ -146,17 +163,20 @@ class Conductor:
         self._stopped = threading.Event()
         self._planning = None
         self._server = None
-        self._port_calls = throttle.Throttle(
-            'port calls',
-            throttle.new_pacer(
-                'port calls',
-                'Neutron',
-                throttle.Settings('fixed', CONF.zun_bulk.port_calls, 0.0),
-            ),
-            elsewhere=True,
+        self._port_calls = throttle.of_calls(
+            'port calls', 'Neutron', CONF.zun_bulk.port_calls
+        )
+        self._port_batch = batch.BatchSize(CONF.zun_bulk.port_batch)
+        self._floating_ips = floating_ips.FloatingIps(
+            self._leases, self._woken.set
         )
         self._placement = None
         self._ports = None
+        self._volumes = None
+        #: Whether something is waited for that nobody tells of.
+        self._soon = False
+        #: {bulk id: the epoch under which each claim for it is noted}.
+        self._noted = {}
         #: Up to which event histories have been looked at.
         self._trimmed = 0
         self._down_hosts = {}
@@ -175,6 +195,8 @@ class Conductor:
         threading.Thread(
             target=self._trim, daemon=True, name='zun-bulk-trim'
         ).start()
+        # Apart, because starts are not to wait for floating IPs.
+        self._floating_ips.start()
         self._server = rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
 
     def stop(self, timeout):
@@ -186,14 +208,19 @@ class Conductor:
         :param timeout: seconds to wait for what is under way.
         :returns: whether it has ended.
         """
+        deadline = time.monotonic() + timeout
         self._stopping.set()
-        self.wake()
+        self._woken.set()
+        # It begins nothing more while the other one ends.
+        self._floating_ips.stop(0)
         planning = self._planning
         if planning is not None:
             # The leases are renewed meanwhile.
             planning.join(timeout)
+        ended = self._floating_ips.stop(deadline - time.monotonic()) and (
+            planning is None or not planning.is_alive()
+        )
         self._stopped.set()
-        ended = planning is None or not planning.is_alive()
         if ended:
             # Else others wait until the leases are over, as what is under way
             # may still take effect.
@@ -213,6 +240,7 @@ class Conductor:
 
     def wake(self):
         self._woken.set()
+        self._floating_ips.wake()
 
     def _run(self):
         while not self._stopping.is_set():
@@ -222,7 +250,10 @@ class Conductor:
                 return
             except Exception:
                 LOG.exception('The conductor could not look for work')
-            self._woken.wait(CONF.zun_bulk.poll_interval)
+            patience = CONF.zun_bulk.poll_interval
+            self._woken.wait(
+                min(patience, LOOK_AGAIN) if self._soon else patience
+            )
             self._woken.clear()
 
     def _renew(self):
@@ -260,8 +291,14 @@ class Conductor:
 
         :raises: Stopping
         """
+        self._soon = False
         bulks = db.list_bulks_with_work()
         self._leases.forget_but([bulk.id for bulk in bulks])
+        self._noted = {
+            bulk.id: self._noted[bulk.id]
+            for bulk in bulks
+            if bulk.id in self._noted
+        }
         for bulk in bulks:
             self._go_on()
             epoch = self._leases.epoch(bulk, time.monotonic())
@@ -273,6 +310,13 @@ class Conductor:
                 raise
             except LostLease:
                 LOG.info('Bulk %s has passed to another conductor', bulk.uuid)
+            except volumes.Busy as error:
+                self._soon = True
+                LOG.info(
+                    'Bulk %(bulk)s has to wait until Cinder deletes '
+                    'volumes: %(error)s',
+                    {'bulk': bulk.uuid, 'error': error},
+                )
             except Exception:
                 # It stays as it is in the database and is tried again.
                 LOG.exception('Could not go on with bulk %s', bulk.uuid)
@@ -297,14 +341,62 @@ class Conductor:
     def _build(self, bulk, epoch):
         self._take_back(bulk, epoch)
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
-        for start in range(0, len(queued), CONF.zun_bulk.claim_batch):
+        homeless = [member for member in queued if member.host is None]
+        if homeless:
+            self._claim(bulk, epoch, homeless)
+            queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
+        claimed = [member for member in queued if member.host]
+        claimed, missing = self._with_volumes(bulk, epoch, claimed)
+        if claimed:
+            self._place_all(bulk, epoch, claimed)
+        self._make_volumes(bulk, missing)
+
+    def _place_all(self, bulk, epoch, claimed):
+        """Place members, or as many as there are addresses for."""
+        making = maker.Maker(self._ports_api(), bulk, claimed, db.hostnames)
+        self._port_batch.begin(FIRST_PORTS)
+        for start in range(0, len(claimed), CONF.zun_bulk.claim_batch):
             self._go_on()
             self._place(
                 bulk,
                 epoch,
-                queued[start : start + CONF.zun_bulk.claim_batch],
-                first_ports=FIRST_PORTS if start == 0 else None,
+                claimed[start : start + CONF.zun_bulk.claim_batch],
+                making,
             )
+        why = making.why_short()
+        if why:
+            pausing.pause(bulk, why, epoch)
+
+    def _with_volumes(self, bulk, epoch, members):
+        """See which members have their own volumes, if they are to have any.
+
+        :returns: (those that have, what is to be made for others); all that
+            are not among the first come again at the next look.
+        """
+        if not mounts.made_for_any(bulk) or not members:
+            return members, []
+        members = self._with_container(bulk, members)
+        found = self._volumes_api().look(bulk, members)
+        self._fail_each(bulk, found.failed, 'volume')
+        if found.ready and (
+            db.note_volumes(bulk.id, epoch, found.ready) is None
+        ):
+            raise LostLease()
+        self._soon = self._soon or bool(found.waiting)
+        return [member for member, _wanted in found.ready], found.missing
+
+    def _make_volumes(self, bulk, missing):
+        """Make volumes, not so many that others have to wait for long."""
+        missing = missing[: CONF.zun_bulk.claim_batch]
+        if not missing:
+            return
+        self._go_on()
+        try:
+            self._fail_each(
+                bulk, self._volumes_api().make(bulk, missing), 'volume'
+            )
+        finally:
+            self._release_unwanted(bulk, [member for member, *_ in missing])
 
     def _take_back(self, bulk, epoch):
         """Queue what waits at hosts that are down, if others have room.
@@ -330,8 +422,10 @@ class Conductor:
             members = self._with_container(bulk, members)
             if not members:
                 continue
-            passing = self._passing_hosts(bulk, members[0])
-            room = sum(other.room for other in passing.values())
+            survey = self._survey(bulk, members[0])
+            room = sum(other.room for other in survey.hosts.values())
+            if forced:
+                self._detach_given(bulk, members[:room])
             taken = db.move_members(
                 members[:room],
                 MemberState.QUEUED,
@@ -339,13 +433,20 @@ class Conductor:
                 told={'host': host, 'reason': HOST_DOWN},
                 host=None,
             )
-            db.reset_containers([member.container_uuid for member in taken])
+            uuids = [member.container_uuid for member in taken]
+            db.reset_containers(uuids)
+            db.delete_mounts(uuids)
             if taken:
                 LOG.warning(
                     '%(host)s is down: %(number)d members of bulk %(bulk)s '
                     'go to other hosts',
                     {'host': host, 'number': len(taken), 'bulk': bulk.uuid},
                 )
+
+    def _detach_given(self, bulk, members):
+        members = [member for member in members if member.host]
+        if any(mounts.given(bulk, member) for member in members):
+            self._volumes_api().detach(bulk, members)
 
     def _down(self):
         """Hosts whose zun-compute is down, as Zun's scheduler sees it.
@@ -365,46 +466,68 @@ class Conductor:
             }
         return self._down_hosts
 
-    def _place(self, bulk, epoch, members, first_ports=None):
-        """Choose hosts for queued members, claim, make ports, hand over.
-
-        :param first_ports: for how many members the first ports are made, if
-            not for ``port_batch``.
-        """
+    def _place(self, bulk, epoch, members, making):
+        """Make ports for claimed members, and hand them to their hosts."""
         members = self._with_container(bulk, members)
         if not members:
             return
         try:
-            self._place_some(bulk, epoch, members, first_ports)
+            self._make_ports(bulk, epoch, members, making)
         finally:
             self._release_unwanted(bulk, members)
 
-    def _place_some(self, bulk, epoch, members, first_ports):
-        chosen, left = self._claim(bulk, members)
-        if left:
-            self._fail(bulk, left, NO_ROOM, 'capacity')
-        known = self._ports_api().find(
-            [member.container_uuid for member, _host in chosen]
-        )
-        defaults = self._ports_api().defaults(bulk)
-        parts = _parts(chosen, CONF.zun_bulk.port_batch, first_ports)
+    def _make_ports(self, bulk, epoch, members, making):
+        making.prepare(members)
+        waiting = collections.deque(members)
         with futures.ThreadPoolExecutor(CONF.zun_bulk.port_calls) as pool:
-            calls = set()
-            for part in parts:
-                while len(calls) >= _port_calls(bulk):
-                    calls = _some_ended(calls)
-                calls.add(
-                    pool.submit(
-                        self._hand_over, bulk, epoch, part, known, defaults
+            calls = {}
+            while waiting or calls:
+                while waiting and len(calls) < _port_calls(bulk):
+                    part = [
+                        waiting.popleft()
+                        for _ in range(min(self._port_batch.now, len(waiting)))
+                    ]
+                    call = pool.submit(
+                        self._hand_over, bulk, epoch, part, making
                     )
-                )
-            while calls:
-                calls = _some_ended(calls)
+                    calls[call] = part, time.monotonic()
+                for call in _ended(calls):
+                    waiting.extendleft(
+                        reversed(self._again(call, *calls.pop(call), making))
+                    )
+
+    def _again(self, call, part, began, making):
+        """Adapt the next calls to what became of one.
+
+        :param began: when it was made, in monotonic seconds.
+        :returns: the members that it has to be done again for.
+        :raises: what the call has raised, unless a smaller one may do.
+        """
+        try:
+            call.result()
+        except ports.Busy as error:
+            self._port_batch.overloaded(len(part))
+            if len(part) == 1:
+                raise
+            LOG.warning(
+                'Ports are made for %(number)d members at a time from here '
+                'on: %(error)s',
+                {'number': self._port_batch.now, 'error': error},
+            )
+            # It may make them without saying so, and may need as long again
+            # as a proxy has waited for it.
+            self._stopping.wait(max(BUSY_WAIT, time.monotonic() - began))
+            self._go_on()
+            making.look(part)
+            return part
+        self._port_batch.succeeded(len(part))
+        return []
 
     def _release_unwanted(self, bulk, members):
         """Clear what was made for members that are on their way out.
 
         Who took the bulk meanwhile may have cleared them before it was made.
+        What cannot go yet goes with the bulk.
         """
         states = {
             member.container_uuid: member.state
@@ -412,15 +535,16 @@ class Conductor:
                 [member.container_uuid for member in members]
             )
         }
-        self._release(
-            bulk,
-            [
-                member.container_uuid
-                for member in members
-                if states.get(member.container_uuid, MemberState.DELETED)
-                in UNWANTED
-            ],
-        )
+        with contextlib.suppress(volumes.Busy):
+            self._release(
+                bulk,
+                [
+                    member.container_uuid
+                    for member in members
+                    if states.get(member.container_uuid, MemberState.DELETED)
+                    in MemberState.UNWANTED
+                ],
+            )
 
     def _with_container(self, bulk, members):
         """Fail the members whose container was deleted outside the bulk.
@@ -433,62 +557,99 @@ class Conductor:
             self._fail(bulk, gone, CONTAINER_GONE, 'deleted')
         return [m for m in members if m.container_uuid in rows]
 
-    def _hand_over(self, bulk, epoch, chosen, known, defaults):
+    def _hand_over(self, bulk, epoch, members, making):
         """Make the ports of claimed members and give them to their hosts."""
         self._go_on()
-        placements = [(member, host.name) for member, host in chosen]
-        try:
-            with self._port_calls.slot(placements[0][0].container_uuid):
-                networks = self._ports_api().ensure(
-                    bulk, placements, known, defaults
-                )
-        except ports.Refused as error:
-            self._fail(
-                bulk,
-                [member for member, _host in chosen],
-                str(error),
-                'network',
-            )
+        with self._port_calls.slot(members[0].container_uuid):
+            networks, refused = making.make(members)
+        self._fail_each(bulk, refused, 'network')
+        with_ports = [member for member in members if member.id in networks]
+        if not with_ports:
             return
         placed = db.place_members(
             bulk.id,
             epoch,
-            [
-                (member, host.name, networks[member.id], host.limits)
-                for member, host in chosen
-            ],
+            [(member, networks[member.id]) for member in with_ports],
         )
         if placed is None:
             raise LostLease()
-        self._wake_hosts({host.name for _member, host in chosen})
+        self._wake_hosts({member.host for member in with_ports})
 
-    def _claim(self, bulk, members):
-        """Claim in Placement for as many members as there is room for.
+    # ---------------------------------------------------------- claiming
 
-        :returns: [(member, Host)], [members without room].
+    def _claim(self, bulk, epoch, members):
+        """Find hosts for members that have none, and claim there.
+
+        For all of them or for none, unless the bulk may be had in part. Only
+        once all have a claim it is noted where, and only then they are handed
+        over. Members that nobody but a held host has room for wait.
         """
-        taken = {
-            host: sum(states.values())
-            for host, states in db.count_by_host(bulk.id).items()
-        }
+        try:
+            self._claim_or_fail(bulk, epoch, members)
+        finally:
+            self._release_unwanted(bulk, members)
+
+    def _claim_or_fail(self, bulk, epoch, members):
+        policy = bulk.placement['policy']
+        claimed = []
+        reason = TOO_SLOW
         for _attempt in range(PLAN_ATTEMPTS):
-            found = self._passing_hosts(bulk, members[0])
-            names = planner.spread(
-                len(members),
-                {name: host.room for name, host in found.items()},
-                taken,
-            )
-            chosen = [
-                (member, found[name])
-                for member, name in zip(members, names, strict=False)
-            ]
-            if not chosen:
+            members = self._with_container(bulk, members)
+            if not members:
                 break
+            survey = self._survey(bulk, members[0], claimed)
+            plan = planner.plan(len(members), survey.rooms, policy)
+            later = (
+                planner.plan(len(members), survey.rooms_later, policy)
+                if survey.held
+                else plan
+            )
+            if later.missing:
+                if self._release_unnoted(bulk, epoch, members):
+                    continue
+                reason = later.explain()
+                if not bulk.placement.get('allow_partial'):
+                    break
+            waiting = plan.missing - later.missing
+            if waiting:
+                _tell_of_waiting(bulk, survey.held)
+                if policy == 'affinity':
+                    return
+            number = len(plan.hosts)
+            rest = self._claim_planned(
+                bulk, members[:number], plan.hosts, survey.hosts, claimed
+            )
+            members = rest + members[number:]
+            if not rest:
+                members = members[waiting:]
+                break
+        if members and not bulk.placement.get('allow_partial'):
+            members += [member for member, *_where in claimed]
+            claimed = []
+        if claimed and db.claim_members(bulk.id, epoch, claimed) is None:
+            raise LostLease()
+        if members:
+            self._fail(bulk, members, NO_ROOM % reason, 'capacity')
+        self._noted[bulk.id] = epoch
+
+    def _claim_planned(self, bulk, members, names, found, claimed):
+        """Claim in batches, each all or none.
+
+        :param names: a host's name for each member.
+        :param found: {host name: Host}.
+        :param claimed: [(member, host name, limits)], to be added to.
+        :returns: the members that others were faster than.
+        """
+        planned = list(zip(members, names, strict=True))
+        for start in range(0, len(planned), CONF.zun_bulk.claim_batch):
+            self._go_on()
+            part = planned[start : start + CONF.zun_bulk.claim_batch]
+            self._noted[bulk.id] = None
             try:
                 self._placement_api().claim(
                     {
-                        member.container_uuid: host.allocations
-                        for member, host in chosen
+                        member.container_uuid: found[name].allocations
+                        for member, name in part
                     },
                     bulk.project_id,
                     bulk.user_id,
@@ -499,29 +660,66 @@ class Conductor:
                     'first: %(error)s',
                     {'bulk': bulk.uuid, 'error': error},
                 )
-                continue
-            return chosen, members[len(chosen) :]
-        return [], members
+                return members[start:]
+            claimed += [
+                (member, name, found[name].limits) for member, name in part
+            ]
+        return []
 
-    def _passing_hosts(self, bulk, member):
+    def _release_unnoted(self, bulk, epoch, members):
+        """Release what was claimed for members and not noted.
+
+        By an earlier owner of the bulk, or before something went wrong. It
+        would take the room from the very members that it is for.
+
+        :returns: whether there was any.
+        """
+        if self._noted.get(bulk.id, FIRST_EPOCH) == epoch:
+            return False
+        freed = self._release_claims([m.container_uuid for m in members])
+        self._noted[bulk.id] = epoch
+        return freed
+
+    def _survey(self, bulk, member, claimed=()):
+        """Look at all hosts for a bulk.
+
+        :param claimed: what has a claim that is not noted yet.
+        """
         container = objects.Container.get_by_uuid(
             self._context, member.container_uuid
         )
-        return hosts.passing(
-            self._context, container, bulk.spec, self._placement_api()
+        taken = collections.Counter(host for _member, host, _ in claimed)
+        for host, states in db.count_by_host(bulk.id).items():
+            taken[host] += sum(
+                number
+                for state, number in states.items()
+                if state not in (MemberState.CANCELLED, MemberState.DELETED)
+            )
+        return hosts.survey(
+            self._context, container, bulk.spec, self._placement_api(), taken
         )
 
     def _fail(self, bulk, members, reason, reason_class):
-        failed = db.move_members(
-            members,
-            MemberState.FAILED,
-            reason=reason,
-            reason_class=reason_class,
-            finished_at=timeutils.utcnow(),
-        )
-        gone = [member.container_uuid for member in failed]
-        db.fail_containers(gone, reason)
-        self._release(bulk, gone)
+        self._fail_each(bulk, {reason: members}, reason_class)
+
+    def _fail_each(self, bulk, failures, reason_class):
+        """:param failures: {reason: [Member]}."""
+        gone = []
+        for reason, members in failures.items():
+            failed = db.move_members(
+                members,
+                MemberState.FAILED,
+                reason=reason,
+                reason_class=reason_class,
+                # Its claim goes, so that a retry looks for a host again.
+                host=None,
+                finished_at=timeutils.utcnow(),
+            )
+            uuids = [member.container_uuid for member in failed]
+            db.fail_containers(uuids, reason)
+            gone += uuids
+        with contextlib.suppress(volumes.Busy):
+            self._release(bulk, gone)
 
     def _finish(self, bulk, epoch):
         counts = db.count_members([bulk.id])[bulk.id]
@@ -530,18 +728,22 @@ class Conductor:
             < bulk.count
         ):
             return
+        unbound = self._floating_ips.settle(bulk, epoch)
+        if unbound is None:
+            return
         failed = counts.get(MemberState.FAILED, 0)
         cancelled = counts.get(MemberState.CANCELLED, 0)
         status = BulkStatus.READY
         if cancelled or bulk.status == BulkStatus.CANCELLING:
             status = BulkStatus.CANCELLED
-        elif failed:
+        elif failed or unbound:
             status = BulkStatus.ERROR
         reasons = [
             '%d of %d members %s' % (number, bulk.count, what)
             for number, what in (
                 (failed, 'failed'),
                 (cancelled, 'were cancelled'),
+                (unbound, 'have no floating IP'),
             )
             if number
         ]
@@ -589,12 +791,7 @@ class Conductor:
 
     def _cancel_tried(self, bulk):
         """Cancel what was tried before, once its host has cleared it."""
-        for host in self._without_agent():
-            members = db.list_members_in(
-                MemberState.DELETING, bulk_id=bulk.id, host=host
-            )
-            if members:
-                self._delete_rows(bulk, members)
+        self._delete_without_agent(bulk)
         cleared = [
             member
             for member in db.list_members_in(
@@ -627,6 +824,7 @@ class Conductor:
         for host in self._without_agent():
             for members in self._removed(bulk, MemberState.DELETING, host):
                 self._delete_rows(bulk, members)
+        # Those that have a floating IP still come later.
         for members in self._removed(bulk, MemberState.DELETED):
             self._release(bulk, [member.container_uuid for member in members])
             if not db.forget_members(bulk.id, epoch, members):
@@ -638,7 +836,11 @@ class Conductor:
         while True:
             self._go_on()
             members = db.list_removed(
-                bulk.id, (state,), CONF.zun_bulk.claim_batch, host
+                bulk.id,
+                (state,),
+                CONF.zun_bulk.claim_batch,
+                host,
+                with_floating_ip=state != MemberState.DELETED,
             )
             if not members:
                 return
@@ -653,20 +855,25 @@ class Conductor:
         """
         return '', *[host for host, forced in self._down().items() if forced]
 
-    def _delete_rows(self, bulk, members):
-        uuids = [member.container_uuid for member in members]
-        self._release(bulk, uuids)
-        db.delete_containers(uuids)
-        db.move_members(members, MemberState.DELETED)
-
-    def _delete(self, bulk, epoch):
-        """Remove what no host has; once the hosts are done, the rest."""
+    def _delete_without_agent(self, bulk):
+        """Delete the members of a bulk that no host deletes."""
         for host in self._without_agent():
             members = db.list_members_in(
                 MemberState.DELETING, bulk_id=bulk.id, host=host
             )
             if members:
                 self._delete_rows(bulk, members)
+
+    def _delete_rows(self, bulk, members):
+        uuids = [member.container_uuid for member in members]
+        self._detach_given(bulk, members)
+        self._release(bulk, uuids)
+        db.delete_containers(uuids)
+        db.move_members(members, MemberState.DELETED)
+
+    def _delete(self, bulk, epoch):
+        """Remove what no host has; once the hosts are done, the rest."""
+        self._delete_without_agent(bulk)
         waiting = db.count_by_host(bulk.id, with_removed=True)
         busy = {
             host
@@ -676,13 +883,19 @@ class Conductor:
         if busy:
             self._wake_hosts(busy)
             return
-        self._release(
+        if db.count_floating_ips(bulk.id, with_removed=True):
+            return
+        self._release_room(
             bulk,
             [
                 member.container_uuid
                 for member in db.list_members(bulk.id, with_removed=True)
             ],
         )
+        # Also of members that are forgotten: nobody looks for them any more.
+        self._sweep_volumes(bulk, None)
+        if bulk.spec.get('trust_id'):
+            trusts.delete(bulk.spec['trust_id'])
         # Before the last transaction, which should not be a large one.
         db.trim_events(bulk.id, 0)
         if db.destroy_bulk(bulk.id, epoch):
@@ -690,22 +903,43 @@ class Conductor:
             notifications.send('deleted', bulk)
 
     def _release(self, bulk, uuids):
-        """Delete the ports and claims that containers may have left."""
+        """Delete what ports, claims and volumes containers may have left.
+
+        :raises: volumes.Busy if volumes have to be tried again.
+        """
         if not uuids:
             return
-        providers = [
-            node.rp_uuid
-            for node in objects.ComputeNode.list(self._context)
-            if node.rp_uuid
-        ]
+        self._release_room(bulk, uuids)
+        self._sweep_volumes(bulk, set(uuids))
+
+    def _release_room(self, bulk, uuids):
+        """Delete what ports and claims containers may have left."""
         for start in range(0, len(uuids), CONF.zun_bulk.claim_batch):
             part = uuids[start : start + CONF.zun_bulk.claim_batch]
             swept = self._ports_api().sweep(bulk, part)
             if swept:
                 LOG.info('Deleted %d ports that were left over', swept)
-        freed = self._placement_api().release(uuids, providers)
+        self._release_claims(uuids)
+
+    def _sweep_volumes(self, bulk, uuids):
+        if mounts.made_for_any(bulk):
+            swept = self._volumes_api().sweep(bulk, uuids)
+            if swept:
+                LOG.info('Deleted %d volumes that were left over', swept)
+
+    def _release_claims(self, uuids):
+        """:returns: whether there were any."""
+        freed = self._placement_api().release(
+            uuids,
+            [
+                node.rp_uuid
+                for node in objects.ComputeNode.list(self._context)
+                if node.rp_uuid
+            ],
+        )
         if freed:
             LOG.info('Released %d claims that were left over', freed)
+        return bool(freed)
 
     # ------------------------------------------------------- connections
 
@@ -732,6 +966,23 @@ class Conductor:
             self._ports = ports.Ports()
         return self._ports
 
+    def _volumes_api(self):
+        if self._volumes is None:
+            self._volumes = volumes.Volumes()
+        return self._volumes
+
+
+def _tell_of_waiting(bulk, held):
+    LOG.info(
+        'Members of bulk %(bulk)s wait for %(hosts)s',
+        {
+            'bulk': bulk.uuid,
+            'hosts': ', '.join(
+                '%s (%s)' % pair for pair in sorted(held.items())
+            ),
+        },
+    )
+
 
 def _port_calls(bulk):
     """How many calls may make ports at a time.
@@ -747,25 +998,9 @@ def _port_calls(bulk):
     return most
 
 
-def _some_ended(calls):
-    """Wait until a call has ended, or for a second; return the others.
-
-    :raises: what the calls that ended have raised.
-    """
-    ended, others = futures.wait(
+def _ended(calls):
+    """Wait until a call has ended, or for a second; return what has."""
+    ended, _others = futures.wait(
         calls, LOOK_AGAIN, return_when=futures.FIRST_COMPLETED
     )
-    for call in ended:
-        call.result()
-    return others
-
-
-def _parts(items, size, first=None):
-    """Cut a list into parts of ``size``, or from ``first`` on up to it."""
-    part = min(first or size, size)
-    parts = []
-    while items:
-        parts.append(items[:part])
-        items = items[part:]
-        part = min(2 * part, size)
-    return parts
+    return ended

@@ -16,9 +16,11 @@ import zun.conf
 
 from zun_bulk.conf import bulk
 from zun_bulk.conf import pacing
+from zun_bulk.conf import scheduler
 
 
 CONF = zun.conf.CONF
 
 bulk.register_opts(CONF)
 pacing.register_opts(CONF)
+scheduler.register_opts(CONF)

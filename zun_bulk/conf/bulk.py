@@ -82,7 +82,7 @@ Percentage of a bulk's containers that may fail to start before it is paused.
 
 It is paused when both this and ``max_failed`` are exceeded, and its
 ``status_reason`` says of what. What its user then resumes bears as many again.
-A bulk with ``on_failure = continue`` never pauses by itself.
+A bulk with ``on_failure = continue`` does not pause for what fails.
 """,
     ),
     cfg.IntOpt(
@@ -153,7 +153,10 @@ than 200 holds its rows for seconds.
 For how many members ports are made in Neutron by one call.
 
 The members of a batch are handed to their hosts once it is made, so a small
-batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port.
+batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port. It
+is halved by itself when Neutron, or a proxy before it, answers 413, 429, 502,
+503, 504 or not at all, and grows again with success. Lower it where calls for
+ports take longer than the proxy's time-out.
 """,
     ),
     cfg.IntOpt(
@@ -170,6 +173,40 @@ and as many as this while the hosts run dry.
 Raise it where Neutron has many API workers and ports are what a bulk waits
 for; lower it where bulks make Neutron slow for others. After five answers of
 503, 429 or none at all in a row a conductor makes none for 5 to 60 seconds.
+""",
+    ),
+    cfg.IntOpt(
+        'floating_ip_calls',
+        default=4,
+        min=1,
+        max=16,
+        help="""
+How many calls that bind or release floating IPs a conductor has under way in
+Neutron at most.
+
+Neutron takes one floating IP in a call, and 0.2 to 1 second for it. Starts do
+not wait for them, and while a bulk has containers to start there is one call
+at a time, which leaves Neutron to those who attach them. Raise it where
+Neutron has many API workers and bulks wait for their floating IPs; lower it
+where they make Neutron slow for others. After five answers of 503, 429 or none
+at all in a row a conductor makes no such call
+for 5 to 60 seconds.
+""",
+    ),
+    cfg.IntOpt(
+        'volume_calls',
+        default=4,
+        min=1,
+        max=32,
+        help="""
+How many calls that make or delete volumes a conductor has under way in Cinder
+at most.
+
+Cinder makes one volume by a call, which takes 0.1 to 0.5 seconds, and a bulk
+asks for one for each container of a template with ``size``. Raise it where
+Cinder has many API workers and volumes are what a bulk waits for; lower it
+where bulks make Cinder slow for others. After five answers of 503, 429 or none
+at all in a row a conductor makes none for 5 to 60 seconds.
 """,
     ),
     cfg.StrOpt(

@@ -14,11 +14,12 @@
 
 from zun_bulk.conf import bulk
 from zun_bulk.conf import pacing
+from zun_bulk.conf import scheduler
 
 
 def list_opts():
     return [
         (group.name, options)
-        for module in (bulk, pacing)
+        for module in (bulk, pacing, scheduler)
         for group, options in module.list_opts().items()
     ]

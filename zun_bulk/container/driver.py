@@ -36,6 +36,8 @@ from zun_bulk.db import api as db
 from zun_bulk.host import agent
 from zun_bulk.host import probes
 from zun_bulk.network import ports
+from zun_bulk.scheduler.filters import overcommit
+from zun_bulk.volume import attaching
 
 
 LOG = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ BULK_LABEL = 'org.openstack.zun_bulk.bulk'
 PULLS_KNOWN = 100
 
 
-class ThrottledDockerDriver(docker_driver.DockerDriver):
+class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
     """Zun makes two of it, one for containers and one for capsules."""
 
     #: The host has one, whatever asks its engine for work.
@@ -66,12 +68,23 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
                 self.probe,
                 self.list_states,
                 self.watch,
+                self.forget_volumes,
             )
         self._serving = False
         #: Capsules that are being deleted, each of which has its place.
         self._capsules = set()
         #: (request id, repo, tag) of the last pulls.
         self._pulled = collections.deque(maxlen=PULLS_KNOWN)
+
+    # Zun asks for these to limit what a container may be enlarged to.
+
+    def get_cpu_allocation_ratio(self):
+        ratio = overcommit.configured_ratio('cpu', CONF.host)
+        return super().get_cpu_allocation_ratio() if ratio is None else ratio
+
+    def get_ram_allocation_ratio(self):
+        ratio = overcommit.configured_ratio('ram', CONF.host)
+        return super().get_ram_allocation_ratio() if ratio is None else ratio
 
     def get_available_resources(self):
         """Zun's first call of it comes once it has looked at its containers.
@@ -95,7 +108,8 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             except errors.NotFound:
                 return None
 
-    def list_states(self):
+    @staticmethod
+    def list_states():
         """:returns: {uuid: Docker's state} of the containers of bulks."""
         with docker_utils.docker_client() as docker:
             return {
@@ -208,7 +222,15 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
         found = None
         if not self._agent.is_new(container.uuid):
             found = self.inspect(container.uuid)
-        if found is not None and self._is_of_this_bulk(container, found):
+        if (
+            found is not None
+            and self._is_of_this_bulk(container, found)
+            # Its mounts are where the start before had them.
+            and (
+                found['State']['Running']
+                or not requested_volumes.get(container.uuid)
+            )
+        ):
             container = self._adopt(
                 context, container, found, requested_networks
             )
@@ -319,7 +341,8 @@ class ThrottledDockerDriver(docker_driver.DockerDriver):
             finally:
                 self._capsules.discard(capsule.uuid)
 
-    def remove(self, container_uuid):
+    @staticmethod
+    def remove(container_uuid):
         """Remove a container by its name, whether or not it is there."""
         with docker_utils.docker_client() as docker:
             try:

@@ -36,6 +36,7 @@ from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Event
 from zun_bulk.db.models import EventName
+from zun_bulk.db.models import FloatingIpState
 from zun_bulk.db.models import Host
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
@@ -99,6 +100,11 @@ def writer():
 
 def get_engine():
     return CONTEXT_MANAGER.writer.get_engine()
+
+
+def _update(model):
+    # No session has objects that it would have to bring up to date.
+    return sa.update(model).execution_options(synchronize_session=False)
 
 
 def _parts(items):
@@ -174,10 +180,9 @@ def _lock_project(session, project_id, now):
     """
     return bool(
         session.execute(
-            sa.update(Project)
+            _update(Project)
             .where(Project.project_id == project_id)
             .values(accepted=Project.accepted + 1, updated_at=now)
-            .execution_options(synchronize_session=False)
         ).rowcount
     )
 
@@ -279,8 +284,7 @@ def list_bulks(
     query = sa.select(Bulk)
     if project_id is not None:
         query = query.where(Bulk.project_id == project_id)
-    for name, value in (filters or {}).items():
-        query = query.where(getattr(Bulk, name) == value)
+    query = query.filter_by(**(filters or {}))
     marker = get_bulk(marker, project_id) if marker else None
     query = db_utils.paginate_query(
         query, Bulk, limit, [sort_key, 'id'], marker=marker, sort_dir=sort_dir
@@ -369,21 +373,11 @@ def list_members(
     :param marker: index of the last member of the page before.
     :param with_removed: list those too that were scaled away.
     """
-    order = Member.member_index
     query = sa.select(Member).where(Member.bulk_id == bulk_id)
     if not with_removed:
         query = query.where(Member.removed.is_(False))
-    for name, value in (filters or {}).items():
-        query = query.where(getattr(Member, name) == value)
-    if marker is not None:
-        query = query.where(
-            order > marker if sort_dir == 'asc' else order < marker
-        )
-    query = query.order_by(order.asc() if sort_dir == 'asc' else order.desc())
-    if limit is not None:
-        query = query.limit(limit)
-    with reader() as session:
-        return session.scalars(query).all()
+    query = query.filter_by(**(filters or {}))
+    return _page(query, Member.member_index, limit, marker, sort_dir)
 
 
 def list_events(
@@ -395,19 +389,21 @@ def list_events(
     :param marker: id of the last event of the page before.
     """
     query = sa.select(Event).where(Event.bulk_id == bulk_id)
-    for name, value in (filters or {}).items():
-        query = query.where(getattr(Event, name) == value)
+    query = query.filter_by(**(filters or {}))
+    return _page(query, Event.id, limit, marker, sort_dir)
+
+
+def _page(query, key, limit, marker, sort_dir='asc'):
+    """So many rows of a query in the order of a key that each has alone.
+
+    :param marker: the key of the last row of the page before.
+    """
+    ascending = sort_dir == 'asc'
     if marker is not None:
-        query = query.where(
-            Event.id > marker if sort_dir == 'asc' else Event.id < marker
-        )
-    query = query.order_by(
-        Event.id.asc() if sort_dir == 'asc' else Event.id.desc()
-    )
-    if limit is not None:
-        query = query.limit(limit)
+        query = query.where(key > marker if ascending else key < marker)
+    query = query.order_by(key.asc() if ascending else key.desc())
     with reader() as session:
-        return session.scalars(query).all()
+        return session.scalars(query.limit(limit)).all()
 
 
 def existing_container_names(names, project_id=None):
@@ -567,7 +563,7 @@ def take_lease(bulk, owner):
     """
     with writer() as session:
         taken = session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(
                 Bulk.id == bulk.id,
                 Bulk.epoch == bulk.epoch,
@@ -579,7 +575,6 @@ def take_lease(bulk, owner):
                 heartbeat=Bulk.heartbeat + 1,
                 updated_at=Bulk.updated_at,
             )
-            .execution_options(synchronize_session=False)
         ).rowcount
     return bulk.epoch + 1 if taken else None
 
@@ -591,34 +586,26 @@ def renew_lease(bulk_id, epoch):
         return _fence(session, bulk_id, epoch)
 
 
-@retry
 def release_lease(bulk_id, epoch):
-    with writer() as session:
-        session.execute(
-            sa.update(Bulk)
-            .where(Bulk.id == bulk_id, Bulk.epoch == epoch)
-            .values(
-                lease_owner=None,
-                heartbeat=Bulk.heartbeat + 1,
-                updated_at=Bulk.updated_at,
-            )
-            .execution_options(synchronize_session=False)
-        )
+    _release_leases(Bulk.id == bulk_id, Bulk.epoch == epoch)
 
 
-@retry
 def release_leases(owner):
     """Give up all that a conductor has, which has nothing under way."""
+    _release_leases(Bulk.lease_owner == owner)
+
+
+@retry
+def _release_leases(*which):
     with writer() as session:
         session.execute(
-            sa.update(Bulk)
-            .where(Bulk.lease_owner == owner)
+            _update(Bulk)
+            .where(*which)
             .values(
                 lease_owner=None,
                 heartbeat=Bulk.heartbeat + 1,
                 updated_at=Bulk.updated_at,
             )
-            .execution_options(synchronize_session=False)
         )
 
 
@@ -636,10 +623,9 @@ def _fence(session, bulk_id, epoch):
     """Lock the bulk's row for this transaction if the epoch still holds."""
     return bool(
         session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(Bulk.id == bulk_id, Bulk.epoch == epoch)
             .values(heartbeat=Bulk.heartbeat + 1, updated_at=Bulk.updated_at)
-            .execution_options(synchronize_session=False)
         ).rowcount
     )
 
@@ -654,7 +640,7 @@ def set_bulk_status(
     """Change a bulk's status as its conductor. Returns whether it did."""
     with writer() as session:
         changed = session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(
                 Bulk.id == bulk_id, Bulk.epoch == epoch, Bulk.status == before
             )
@@ -664,7 +650,6 @@ def set_bulk_status(
                 updated_at=timeutils.utcnow(),
                 finished_at=timeutils.utcnow() if finished else None,
             )
-            .execution_options(synchronize_session=False)
         ).rowcount
         if changed:
             _tell(session, bulk_id, after, reason)
@@ -676,7 +661,16 @@ def review_bulk(bulk_id):
     failed = (
         sa.select(sa.func.count())
         .select_from(Member)
-        .where(Member.bulk_id == bulk_id, Member.state == MemberState.FAILED)
+        .where(
+            Member.bulk_id == bulk_id,
+            sa.or_(
+                Member.state == MemberState.FAILED,
+                sa.and_(
+                    Member.state.in_(MemberState.WITH_PORTS),
+                    Member.floating_ip_state == FloatingIpState.FAILED,
+                ),
+            ),
+        )
         .scalar_subquery()
     )
     for before, after, reason, changed in (
@@ -695,14 +689,13 @@ def review_bulk(bulk_id):
 def _review(bulk_id, before, after, reason, changed):
     with writer() as session:
         if session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(Bulk.id == bulk_id, Bulk.status == before, changed)
             .values(
                 status=after,
                 status_reason=reason,
                 updated_at=timeutils.utcnow(),
             )
-            .execution_options(synchronize_session=False)
         ).rowcount:
             _tell(session, bulk_id, after, reason)
 
@@ -720,7 +713,7 @@ def mark_bulk_deleting(bulk_id):
     now = timeutils.utcnow()
     with writer() as session:
         changed = session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(Bulk.id == bulk_id, Bulk.status != BulkStatus.DELETING)
             .values(
                 status=BulkStatus.DELETING,
@@ -728,11 +721,10 @@ def mark_bulk_deleting(bulk_id):
                 epoch=Bulk.epoch + 1,
                 updated_at=now,
             )
-            .execution_options(synchronize_session=False)
         ).rowcount
         if changed:
             session.execute(
-                sa.update(Member)
+                _update(Member)
                 .where(
                     Member.bulk_id == bulk_id,
                     Member.state.not_in(
@@ -741,26 +733,35 @@ def mark_bulk_deleting(bulk_id):
                 )
                 .values(
                     state=MemberState.DELETING,
+                    host=_host_of_deleted(),
                     epoch=Member.epoch + 1,
                     updated_at=now,
                 )
-                .execution_options(synchronize_session=False)
             )
             _tell(session, bulk_id, BulkStatus.DELETING)
         return bool(changed)
 
 
-def pause_bulk(bulk_id, reason):
+def _host_of_deleted():
+    """None for members that are claimed only: no host has to delete them."""
+    return sa.case((Member.placed_at.is_(None), None), else_=Member.host)
+
+
+def pause_bulk(bulk_id, reason, epoch=None):
     """Start no more of a bulk that is being built. Returns whether it is.
 
     The rise of the epoch stops the conductor that is planning it; hosts look
     at the status as they turn a member to starting.
+
+    :param epoch: of a conductor that wants it to pause; nothing happens if
+        it has lost the bulk.
     """
     return _turn_bulk(
         bulk_id,
         [BulkStatus.BUILDING],
         BulkStatus.PAUSED,
         reason,
+        epoch,
         status=BulkStatus.PAUSED,
         status_reason=reason,
     )
@@ -815,7 +816,8 @@ def retry_bulk(bulk_id):
 
     Those that have a host stay there with their ports and claims; the others
     are planned anew. A container that was deleted outside its bulk cannot
-    come back.
+    come back. Floating IPs that could not be bound are tried again too, also
+    of members that run.
 
     :returns: how many there are.
     """
@@ -829,13 +831,7 @@ def retry_bulk(bulk_id):
         if not _turn_bulk_in(
             session,
             bulk_id,
-            [
-                BulkStatus.BUILDING,
-                BulkStatus.PAUSED,
-                BulkStatus.READY,
-                BulkStatus.ERROR,
-                BulkStatus.CANCELLED,
-            ],
+            BulkStatus.RETRIABLE,
             status=BulkStatus.BUILDING,
             status_reason=None,
             tolerated=0,
@@ -845,13 +841,33 @@ def retry_bulk(bulk_id):
         uuids = session.scalars(
             sa.select(Member.container_uuid).where(failed)
         ).all()
-        if not uuids:
+        unbound = session.scalars(
+            sa.select(Member.container_uuid).where(
+                Member.bulk_id == bulk_id,
+                Member.floating_ip_state == FloatingIpState.FAILED,
+                Member.state.not_in(MemberState.UNWANTED),
+            )
+        ).all()
+        if not uuids and not unbound:
             session.rollback()
             return 0
+        for part in _parts(unbound):
+            session.execute(
+                _update(Member)
+                .where(
+                    Member.container_uuid.in_(part),
+                    Member.floating_ip_state == FloatingIpState.FAILED,
+                )
+                .values(
+                    floating_ip_state=FloatingIpState.WANTED,
+                    floating_ip_reason=None,
+                    updated_at=now,
+                )
+            )
         for part in _parts(uuids):
             session.execute(_reset(part))
-        number = session.execute(
-            sa.update(Member)
+        session.execute(
+            _update(Member)
             .where(failed)
             .values(
                 state=sa.case(
@@ -863,35 +879,40 @@ def retry_bulk(bulk_id):
                 finished_at=None,
                 updated_at=now,
             )
-            .execution_options(synchronize_session=False)
-        ).rowcount
+        )
+        number = len({*uuids, *unbound})
         _tell(session, bulk_id, EventName.RETRIED, _members(number))
         return number
 
 
 @retry
-def _turn_bulk(bulk_id, before, event, reason=None, **values):
+def _turn_bulk(bulk_id, before, event, reason=None, seen=None, **values):
     with writer() as session:
-        turned = _turn_bulk_in(session, bulk_id, before, **values)
+        turned = _turn_bulk_in(session, bulk_id, before, seen, **values)
         if turned:
             _tell(session, bulk_id, event, reason)
         return turned
 
 
-def _turn_bulk_in(session, bulk_id, before, **values):
+def _turn_bulk_in(session, bulk_id, before, seen=None, **values):
     """Change a bulk as its user, so that its conductor has to look again.
 
     The lease stays with that one: what it has under way, at Neutron say, may
     still take effect, and others wait until it has shown no life for as long.
+
+    :param seen: the epoch that it has to have, if any.
     """
     return bool(
         session.execute(
-            sa.update(Bulk)
-            .where(Bulk.id == bulk_id, Bulk.status.in_(before))
+            _update(Bulk)
+            .where(
+                Bulk.id == bulk_id,
+                Bulk.status.in_(before),
+                sa.true() if seen is None else Bulk.epoch == seen,
+            )
             .values(
                 epoch=Bulk.epoch + 1, updated_at=timeutils.utcnow(), **values
             )
-            .execution_options(synchronize_session=False)
         ).rowcount
     )
 
@@ -956,15 +977,15 @@ def shrink_bulk(bulk, members):
             return False
         for part in _parts(ids):
             session.execute(
-                sa.update(Member)
+                _update(Member)
                 .where(Member.id.in_(part))
                 .values(
                     state=MemberState.DELETING,
+                    host=_host_of_deleted(),
                     removed=True,
                     epoch=Member.epoch + 1,
                     updated_at=now,
                 )
-                .execution_options(synchronize_session=False)
             )
         _bear_failures(session, bulk.id)
         _tell_scaled(session, bulk, -len(ids))
@@ -994,7 +1015,7 @@ def _resize(session, bulk, difference, last_index, now):
     """
     return bool(
         session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(
                 Bulk.id == bulk.id,
                 Bulk.status.in_(BulkStatus.SCALABLE),
@@ -1018,17 +1039,15 @@ def _resize(session, bulk, difference, last_index, now):
                 epoch=Bulk.epoch + 1,
                 updated_at=now,
             )
-            .execution_options(synchronize_session=False)
         ).rowcount
     )
 
 
 def _bear_failures(session, bulk_id):
     session.execute(
-        sa.update(Bulk)
+        _update(Bulk)
         .where(Bulk.id == bulk_id)
         .values(tolerated=_failed_starts(bulk_id), updated_at=Bulk.updated_at)
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -1057,27 +1076,21 @@ def list_removed(
     states=(MemberState.DELETING, MemberState.DELETED),
     limit=None,
     host=None,
+    with_floating_ip=True,
 ):
     """Members that were scaled away, the oldest first.
 
     :param host: only this host's; '' means those that have no host.
+    :param with_floating_ip: list those too whose floating IP is not released.
     """
-    query = (
-        sa.select(Member)
-        .where(
-            Member.bulk_id == bulk_id,
-            Member.state.in_(states),
-            Member.removed.is_(True),
-        )
-        .order_by(Member.id)
-        .limit(limit)
+    query = sa.select(Member).where(
+        Member.bulk_id == bulk_id,
+        Member.state.in_(states),
+        Member.removed.is_(True),
     )
-    if host is not None:
-        query = query.where(
-            Member.host.is_(None) if host == '' else Member.host == host
-        )
-    with reader() as session:
-        return session.scalars(query).all()
+    if not with_floating_ip:
+        query = query.where(Member.floating_ip_state.is_(None))
+    return _oldest_members(query, host, limit)
 
 
 @retry
@@ -1094,6 +1107,7 @@ def forget_members(bulk_id, epoch, members):
                 Member.id.in_([member.id for member in members]),
                 Member.state == MemberState.DELETED,
                 Member.removed.is_(True),
+                Member.floating_ip_state.is_(None),
             )
         )
         return True
@@ -1124,7 +1138,7 @@ def cancel_members(bulk_id, epoch):
         ).all()
         for part in _parts(waiting):
             session.execute(
-                sa.update(Member)
+                _update(Member)
                 .where(Member.id.in_(part))
                 .values(
                     state=sa.case(
@@ -1144,60 +1158,108 @@ def cancel_members(bulk_id, epoch):
                     finished_at=now,
                     updated_at=now,
                 )
-                .execution_options(synchronize_session=False)
             )
             _tell_of_members(session, part, now)
         return True
 
 
-@retry
-def place_members(bulk_id, epoch, placements):
-    """Turn queued members to placed, all or none of them, as conductor.
+def claim_members(bulk_id, epoch, claims):
+    """Note where queued members have a claim, as conductor, all at once.
 
-    :param placements: [(Member, host, networks, limits)].
+    :param claims: [(Member, host, limits)].
+    :returns: as ``place_members``.
+    """
+    return _set_members(
+        bulk_id,
+        epoch,
+        MemberState.QUEUED,
+        [
+            (member, {'host': host, 'limits': limits})
+            for member, host, limits in claims
+        ],
+        placed_at=None,
+    )
+
+
+def note_volumes(bulk_id, epoch, wanted):
+    """Note what volumes queued members have, as conductor.
+
+    :param wanted: [(Member, its ``wanted`` with them)].
+    :returns: as ``place_members``; the Members are brought up to date.
+    """
+    noted = _set_members(
+        bulk_id,
+        epoch,
+        MemberState.QUEUED,
+        [(member, {'wanted': value}) for member, value in wanted],
+    )
+    for member, value in wanted:
+        if noted and member.id in noted:
+            member.wanted = value
+            member.epoch += 1
+    return noted
+
+
+def place_members(bulk_id, epoch, placements):
+    """Turn members with a claim to placed, all or none, as conductor.
+
+    :param placements: [(Member, networks)].
     :returns: the ids of those that were still as the Member says; None if
-        the conductor has lost the bulk, and then none is placed.
+        the conductor has lost the bulk, and then none is changed.
+    """
+    return _set_members(
+        bulk_id,
+        epoch,
+        MemberState.PLACED,
+        [(member, {'networks': networks}) for member, networks in placements],
+        placed_at=timeutils.utcnow(),
+    )
+
+
+@retry
+def _set_members(bulk_id, epoch, state, changes, **values):
+    """Change each member in its own way.
+
+    :param changes: [(Member, {column: value})], the same columns for all.
+    :param values: further columns, the same for all.
     """
     now = timeutils.utcnow()
     with writer() as session:
         if not _fence(session, bulk_id, epoch):
             return None
-        if not placements or _place(session, placements, now) == len(
-            placements
-        ):
-            return [member.id for member, *_rest in placements]
+        if sum(
+            _set(session, state, part, now, values) for part in _parts(changes)
+        ) == len(changes):
+            return [member.id for member, _columns in changes]
         # The number does not tell which: once more, one by one.
         session.rollback()
         if not _fence(session, bulk_id, epoch):
             return None
         return [
-            placement[0].id
-            for placement in placements
-            if _place(session, [placement], now)
+            change[0].id
+            for change in changes
+            if _set(session, state, [change], now, values)
         ]
 
 
-def _place(session, placements, now):
-    members, hosts, networks, limits = zip(*placements, strict=True)
-
-    def by_member(values, type_):
-        return sa.case(
-            {
-                member.id: sa.literal(value, type_)
-                for member, value in zip(members, values, strict=True)
-            },
-            value=Member.__table__.c.id,
-        )
-
+def _set(session, state, changes, now, values):
+    table = Member.__table__.c
     return _move(
         session,
-        members,
-        MemberState.PLACED,
+        [member for member, _columns in changes],
+        state,
         now,
-        placed_at=now,
-        host=by_member(hosts, sa.String()),
-        networks=by_member(networks, models.Json()),
-        limits=by_member(limits, models.Json()),
+        **values,
+        **{
+            name: sa.case(
+                {
+                    member.id: sa.literal(columns[name], table[name].type)
+                    for member, columns in changes
+                },
+                value=table.id,
+            )
+            for name in changes[0][1]
+        },
     )
 
 
@@ -1315,15 +1377,16 @@ def list_members_in(
         )
     if bulk_id is not None:
         query = query.where(Member.bulk_id == bulk_id)
+    return _oldest_members(query, host, limit)
+
+
+def _oldest_members(query, host, limit):
     if host is not None:
         query = query.where(
             Member.host.is_(None) if host == '' else Member.host == host
         )
-    query = query.order_by(Member.id)
-    if limit is not None:
-        query = query.limit(limit)
     with reader() as session:
-        return session.scalars(query).all()
+        return session.scalars(query.order_by(Member.id).limit(limit)).all()
 
 
 def list_members_of(container_uuids):
@@ -1368,6 +1431,253 @@ def get_bulks_by_id(ids):
         }
 
 
+# ------------------------------------------------------------- floating IPs
+
+# floating_ip_state is None of a member that Neutron has no floating IP for.
+# It changes apart from the member's state, whose epoch is not touched: hosts
+# move members all the while.
+
+
+def count_floating_ips(bulk_id, with_removed=False, states=MemberState.ALL):
+    """Count members by the state of their floating IPs.
+
+    :param with_removed: count those too that were scaled away.
+    :param states: of the members to count.
+    :returns: {FloatingIpState: number} of states that have members.
+    """
+    query = (
+        sa.select(Member.floating_ip_state, sa.func.count())
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.floating_ip_state.is_not(None),
+            Member.state.in_(states),
+            sa.true() if with_removed else Member.removed.is_(False),
+        )
+        .group_by(Member.floating_ip_state)
+    )
+    with reader() as session:
+        return {state: number for state, number in session.execute(query)}
+
+
+def list_given(bulk_id):
+    """:returns: {address} of floating IPs that users gave to its members."""
+    query = sa.select(Member.wanted).where(
+        Member.bulk_id == bulk_id,
+        Member.wanted.is_not(None),
+        Member.floating_ip_state.is_not(None),
+    )
+    with reader() as session:
+        return {
+            wanted['floating_ip']
+            for wanted in session.scalars(query)
+            if wanted.get('floating_ip')
+        }
+
+
+def bulks_with_floating_ips(bulk_ids):
+    """:returns: [Bulk] of those that have members with a floating IP."""
+    query = (
+        sa.select(Bulk)
+        .where(
+            Bulk.id.in_(bulk_ids),
+            sa.exists().where(
+                Member.bulk_id == Bulk.id,
+                Member.floating_ip_state.is_not(None),
+            ),
+        )
+        .order_by(Bulk.id)
+    )
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+def _waits_for_floating_ip(bulk_id, states=MemberState.WITH_PORTS):
+    return sa.and_(
+        Member.bulk_id == bulk_id,
+        Member.floating_ip_state == FloatingIpState.WANTED,
+        Member.state.in_(states),
+    )
+
+
+def _has_floating_ip_to_release(bulk_id):
+    """What is on its way out, or has never come to run.
+
+    What has run may run again, and keeps its floating IP as it does its port.
+    """
+    return sa.and_(
+        Member.bulk_id == bulk_id,
+        sa.or_(
+            sa.and_(
+                Member.state.in_(MemberState.UNWANTED),
+                Member.floating_ip_state.is_not(None),
+            ),
+            sa.and_(
+                Member.state == MemberState.FAILED,
+                sa.func.coalesce(Member.reason_class, '') != 'application',
+                Member.floating_ip.is_not(None),
+            ),
+        ),
+    )
+
+
+def list_floating_ips_to_bind(bulk_id, limit):
+    """Members that have ports, and a floating IP to come, the oldest first."""
+    query = sa.select(Member).where(_waits_for_floating_ip(bulk_id))
+    return _oldest_members(query, None, limit)
+
+
+def list_floating_ips_to_release(bulk_id, limit):
+    """Members that are not to have their floating IPs any more."""
+    query = sa.select(Member).where(_has_floating_ip_to_release(bulk_id))
+    return _oldest_members(query, None, limit)
+
+
+def has_floating_ips_to_come_or_go(bulk_id):
+    """Whether a bulk is not finished for the sake of floating IPs."""
+    query = sa.select(Member.id).where(
+        sa.or_(
+            _waits_for_floating_ip(bulk_id),
+            _has_floating_ip_to_release(bulk_id),
+        )
+    )
+    with reader() as session:
+        return session.scalar(query.limit(1)) is not None
+
+
+def wants_floating_ip(member, epoch):
+    """Whether a conductor is still to bind a floating IP to a member.
+
+    :param epoch: of the conductor's lease.
+    """
+    query = sa.select(Member.id).where(
+        Member.id == member.id,
+        _waits_for_floating_ip(member.bulk_id),
+        sa.exists().where(
+            Bulk.id == member.bulk_id,
+            Bulk.epoch == epoch,
+            Bulk.status == BulkStatus.BUILDING,
+        ),
+    )
+    with reader() as session:
+        return session.scalar(query) is not None
+
+
+def is_rid_of_floating_ip(member):
+    """Whether nobody will look for a floating IP of a member any more."""
+    query = sa.select(Member.id).where(
+        Member.id == member.id, Member.floating_ip_state.is_not(None)
+    )
+    with reader() as session:
+        return session.scalar(query) is None
+
+
+@retry
+def set_floating_ip(member, epoch, state, address=None, reason=None):
+    """Write what came of the floating IP that a member wanted, as conductor.
+
+    Also of one that is on its way out meanwhile, so that it is released.
+
+    :returns: whether it did.
+    """
+    with writer() as session:
+        return _fence(session, member.bulk_id, epoch) and bool(
+            session.execute(
+                _update(Member)
+                .where(
+                    Member.id == member.id,
+                    Member.floating_ip_state == FloatingIpState.WANTED,
+                )
+                .values(
+                    floating_ip_state=state,
+                    floating_ip=address,
+                    floating_ip_reason=reason,
+                    updated_at=timeutils.utcnow(),
+                )
+            ).rowcount
+        )
+
+
+@retry
+def want_floating_ips_again(bulk_id, epoch, members):
+    """Have failed members want floating IPs once they are retried.
+
+    It comes before the release, so that one that is retried meanwhile is
+    looked at anew. Their addresses stay until they are released.
+
+    :param members: Members, some hundred at most.
+    :returns: the members that are failed still.
+    """
+    with writer() as session:
+        if not _fence(session, bulk_id, epoch):
+            return []
+        failed = sa.and_(
+            Member.id.in_([member.id for member in members]),
+            Member.state == MemberState.FAILED,
+        )
+        # It locks them, so that what is read is what was changed.
+        session.execute(
+            _update(Member)
+            .where(failed)
+            .values(
+                floating_ip_state=FloatingIpState.WANTED,
+                updated_at=timeutils.utcnow(),
+            )
+        )
+        still = set(session.scalars(sa.select(Member.id).where(failed)))
+        return [member for member in members if member.id in still]
+
+
+@retry
+def clear_floating_ips(bulk_id, epoch, members):
+    """Note that members have no floating IPs any more, as conductor.
+
+    :param members: Members, some hundred at most.
+    """
+    with writer() as session:
+        if not _fence(session, bulk_id, epoch):
+            return
+        session.execute(
+            _update(Member)
+            .where(
+                Member.id.in_([member.id for member in members]),
+                Member.state.in_((*MemberState.UNWANTED, MemberState.FAILED)),
+            )
+            .values(
+                floating_ip_state=sa.case(
+                    (
+                        Member.state == MemberState.FAILED,
+                        FloatingIpState.WANTED,
+                    ),
+                    else_=None,
+                ),
+                floating_ip=None,
+                floating_ip_reason=None,
+                updated_at=timeutils.utcnow(),
+            )
+        )
+
+
+@retry
+def give_up_floating_ips(
+    bulk_id, epoch, reason, states=MemberState.WITH_PORTS
+):
+    """Fail the floating IPs that members have not got, as conductor.
+
+    :param states: of the members.
+    """
+    with writer() as session:
+        if _fence(session, bulk_id, epoch):
+            session.execute(
+                _update(Member)
+                .where(_waits_for_floating_ip(bulk_id, states))
+                .values(
+                    floating_ip_state=FloatingIpState.FAILED,
+                    floating_ip_reason=reason,
+                    updated_at=timeutils.utcnow(),
+                )
+            )
+
+
 # ------------------------------------------------------------ Zun's own rows
 
 
@@ -1386,6 +1696,20 @@ def container_states(uuids):
             row[0]: tuple(row[1:])
             for part in _parts(uuids)
             for row in session.execute(query.where(table.c.uuid.in_(part)))
+        }
+
+
+def hostnames(uuids):
+    """:returns: {container uuid: hostname, or None}."""
+    table = zun_models.Container.__table__
+    query = sa.select(table.c.uuid, table.c.hostname)
+    with reader() as session:
+        return {
+            uuid: hostname
+            for part in _parts(uuids)
+            for uuid, hostname in session.execute(
+                query.where(table.c.uuid.in_(part))
+            )
         }
 
 
@@ -1448,28 +1772,60 @@ def delete_containers(uuids):
 def _delete_containers(uuids):
     actions = zun_models.ContainerAction.__table__
     containers = zun_models.Container.__table__
-    mappings = zun_models.VolumeMapping.__table__
-    volumes = zun_models.Volume.__table__
     with writer() as session:
-        # Of bind mounts, each with a row of its own; the rest cascades.
-        of_mounts = session.scalars(
-            sa.select(mappings.c.volume_id).where(
-                mappings.c.container_uuid.in_(uuids)
-            )
-        ).all()
-        if of_mounts:
-            session.execute(
-                sa.delete(mappings).where(mappings.c.container_uuid.in_(uuids))
-            )
-            session.execute(
-                sa.delete(volumes).where(volumes.c.id.in_(of_mounts))
-            )
+        # The rest cascades.
+        _delete_mounts(session, uuids)
         session.execute(
             sa.delete(actions).where(actions.c.container_uuid.in_(uuids))
         )
         session.execute(
             sa.delete(containers).where(containers.c.uuid.in_(uuids))
         )
+
+
+def delete_mounts(uuids):
+    """Delete Zun's rows of what containers had mounted on hosts that died."""
+    for part in _parts(uuids):
+        _delete_mounts_of(part)
+
+
+@retry
+def _delete_mounts_of(uuids):
+    with writer() as session:
+        _delete_mounts(session, uuids)
+
+
+def _delete_mounts(session, uuids):
+    """Of mounts of bulks, each of which has a row of its own in volume."""
+    mappings = zun_models.VolumeMapping.__table__
+    volumes = zun_models.Volume.__table__
+    of_mounts = session.scalars(
+        sa.select(mappings.c.volume_id).where(
+            mappings.c.container_uuid.in_(uuids)
+        )
+    ).all()
+    if of_mounts:
+        session.execute(
+            sa.delete(mappings).where(mappings.c.container_uuid.in_(uuids))
+        )
+        session.execute(sa.delete(volumes).where(volumes.c.id.in_(of_mounts)))
+
+
+def attached_volumes(volume_ids):
+    """:returns: those of the Cinder volumes that Zun knows as attached."""
+    mappings = zun_models.VolumeMapping.__table__
+    volumes = zun_models.Volume.__table__
+    found = set()
+    with reader() as session:
+        for part in _parts(volume_ids):
+            found.update(
+                session.scalars(
+                    sa.select(volumes.c.cinder_volume_id)
+                    .join(mappings, mappings.c.volume_id == volumes.c.id)
+                    .where(volumes.c.cinder_volume_id.in_(part))
+                )
+            )
+    return found
 
 
 @retry
@@ -1482,14 +1838,16 @@ def destroy_bulk(bulk_id, epoch):
             sa.select(sa.func.count())
             .select_from(Member)
             .where(
-                Member.bulk_id == bulk_id, Member.state != MemberState.DELETED
+                Member.bulk_id == bulk_id,
+                sa.or_(
+                    Member.state != MemberState.DELETED,
+                    Member.floating_ip_state.is_not(None),
+                ),
             )
         )
         if left:
             return False
-        session.execute(sa.delete(Event).where(Event.bulk_id == bulk_id))
-        session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
-        session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
+        _delete_bulk(session, bulk_id)
         return True
 
 
@@ -1505,20 +1863,23 @@ def dissolve_bulk(bulk_id):
     with writer() as session:
         # A lock on the bulk's row first: who starts it anew waits for it.
         if not session.execute(
-            sa.update(Bulk)
+            _update(Bulk)
             .where(
                 Bulk.id == bulk_id,
                 Bulk.status.in_(BulkStatus.FINISHED),
                 sa.not_(under_way),
             )
             .values(epoch=Bulk.epoch + 1, updated_at=Bulk.updated_at)
-            .execution_options(synchronize_session=False)
         ).rowcount:
             return False
-        session.execute(sa.delete(Event).where(Event.bulk_id == bulk_id))
-        session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
-        session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
+        _delete_bulk(session, bulk_id)
         return True
+
+
+def _delete_bulk(session, bulk_id):
+    session.execute(sa.delete(Event).where(Event.bulk_id == bulk_id))
+    session.execute(sa.delete(Member).where(Member.bulk_id == bulk_id))
+    session.execute(sa.delete(Bulk).where(Bulk.id == bulk_id))
 
 
 # -------------------------------------------------------------------- hosts
@@ -1555,13 +1916,7 @@ def list_hosts(limit=None, marker=None):
 
     :param marker: name of the last host of the page before.
     """
-    query = sa.select(Host).order_by(Host.host)
-    if marker is not None:
-        query = query.where(Host.host > marker)
-    if limit is not None:
-        query = query.limit(limit)
-    with reader() as session:
-        return session.scalars(query).all()
+    return _page(sa.select(Host), Host.host, limit, marker)
 
 
 @retry
@@ -1574,14 +1929,13 @@ def change_host(row, **wishes):
     with writer() as session:
         return bool(
             session.execute(
-                sa.update(Host)
+                _update(Host)
                 .where(Host.id == row.id, Host.epoch == row.epoch)
                 .values(
                     epoch=Host.epoch + 1,
                     updated_at=timeutils.utcnow(),
                     **wishes,
                 )
-                .execution_options(synchronize_session=False)
             ).rowcount
         )
 
@@ -1591,7 +1945,7 @@ def report_host(host, report):
     """Write how a host does, as its agent. No wish is touched."""
     with writer() as session:
         session.execute(
-            sa.update(Host)
+            _update(Host)
             .where(Host.host == host)
             .values(
                 report=report,
@@ -1599,7 +1953,6 @@ def report_host(host, report):
                 # When the wishes changed.
                 updated_at=Host.updated_at,
             )
-            .execution_options(synchronize_session=False)
         )
 
 
@@ -1628,6 +1981,91 @@ def count_members_on(host):
     )
     with reader() as session:
         return {state: number for state, number in session.execute(query)}
+
+
+#: Member states in which a host has its container, or is to have it.
+_AT_A_HOST = (
+    # From its claim on.
+    MemberState.QUEUED,
+    MemberState.PLACED,
+    MemberState.STARTING,
+    MemberState.RUNNING,
+    MemberState.STOPPED,
+)
+
+
+def list_use():
+    """What hosts have of Zun's containers, and what is on its way to them.
+
+    zun-compute writes the host of a container when it begins with it; until
+    then a member of a bulk knows it, and of a single container nobody does.
+
+    :returns: rows of (host, container_type, cpu, memory, disk, number), alike
+        containers in one; host None of those that are being created and have
+        none yet. What a capsule is made of is where the capsule is.
+    """
+    container = zun_models.Container.__table__
+    capsule = container.alias()
+    host = sa.func.coalesce(container.c.host, Member.host, capsule.c.host)
+    of = (
+        container.c.container_type,
+        container.c.cpu,
+        container.c.memory,
+        container.c.disk,
+    )
+    query = (
+        sa.select(host, *of, sa.func.count())
+        .select_from(container)
+        .outerjoin(
+            Member,
+            sa.and_(
+                Member.container_uuid == container.c.uuid,
+                Member.state.in_(_AT_A_HOST),
+            ),
+        )
+        .outerjoin(capsule, capsule.c.id == container.c.capsule_id)
+        .where(
+            sa.or_(host.is_not(None), container.c.status == consts.CREATING)
+        )
+        .group_by(host, *of)
+    )
+    with reader() as session:
+        return [tuple(row) for row in session.execute(query)]
+
+
+def list_shared_hosts():
+    """:returns: the names of hosts that use a provider of Nova's."""
+    node = zun_models.ComputeNode
+    query = sa.select(node.hostname).where(node.rp_uuid != node.uuid)
+    with reader() as session:
+        return session.scalars(query).all()
+
+
+def hosts_of_bulks(uuids, project_id):
+    """Which hosts have members of bulks, or are to have.
+
+    :param project_id: of whom the bulks have to be.
+    :returns: {bulk uuid: {host}}, without the bulks that are not there.
+    """
+    query = (
+        sa.select(Bulk.uuid, Member.host)
+        .outerjoin(
+            Member,
+            sa.and_(
+                Member.bulk_id == Bulk.id,
+                Member.state.in_(_AT_A_HOST),
+                Member.host.is_not(None),
+            ),
+        )
+        .where(Bulk.uuid.in_(uuids), Bulk.project_id == project_id)
+        .distinct()
+    )
+    found = collections.defaultdict(set)
+    with reader() as session:
+        for uuid, host in session.execute(query):
+            # None of a bulk that has members nowhere.
+            found[uuid].update([host] if host else [])
+    return dict(found)
 
 
 def create_tables(engine=None):

@@ -53,6 +53,10 @@ class MemberState:
     FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
     #: What has not been given to the engine yet.
     WAITING = (QUEUED, PLACED)
+    #: What has ports, or may have them.
+    WITH_PORTS = (PLACED, STARTING, RUNNING, STOPPED)
+    #: What will never want a host again.
+    UNWANTED = (CANCELLED, DELETING, DELETED)
 
 
 #: Reason classes of members that failed by being started.
@@ -75,6 +79,8 @@ class BulkStatus:
     FINISHED = (READY, ERROR, CANCELLED)
     #: What can be made larger or smaller.
     SCALABLE = (BUILDING, PAUSED, READY, ERROR)
+    #: What may have members that are tried again.
+    RETRIABLE = (BUILDING, PAUSED, READY, ERROR, CANCELLED)
 
 
 class EventName:
@@ -95,10 +101,10 @@ class EventName:
         BulkStatus.CANCELLING,
         RETRIED,
         SCALED,
-        BulkStatus.DELETING,
         BulkStatus.READY,
         BulkStatus.ERROR,
         # Of members too.
+        BulkStatus.DELETING,
         BulkStatus.CANCELLED,
         MemberState.QUEUED,
         MemberState.PLACED,
@@ -107,6 +113,17 @@ class EventName:
         MemberState.STOPPED,
         MemberState.FAILED,
     )
+
+
+class FloatingIpState:
+    """Where the floating IP of a member stands."""
+
+    WANTED = 'wanted'
+    BOUND = 'bound'
+    #: Not to be had, whatever is tried; floating_ip_reason says why.
+    FAILED = 'failed'
+
+    ALL = (WANTED, BOUND, FAILED)
 
 
 class OnFailure:
@@ -137,7 +154,7 @@ class Json(sa.types.TypeDecorator):
 
 
 #: What utf8mb3 (MySQL), PostgreSQL or UTF-8 itself does not have.
-_UNSTORABLE = re.compile('[\0\ud800-\udfff\U00010000-\U0010ffff]')
+UNSTORABLE = re.compile('[\0\ud800-\udfff\U00010000-\U0010ffff]')
 _REASON_LENGTH = 4000
 
 
@@ -146,7 +163,7 @@ def storable(text):
 
     Refused, the text of an error would keep its member from ever failing.
     """
-    return _UNSTORABLE.sub('?', text)[:_REASON_LENGTH]
+    return UNSTORABLE.sub('?', text)[:_REASON_LENGTH]
 
 
 class Reason(sa.types.TypeDecorator):
@@ -253,6 +270,9 @@ class Member(Base):
         ),
         sa.Index('zun_bulk_member_state_idx', 'bulk_id', 'state'),
         sa.Index('zun_bulk_member_host_idx', 'host', 'state'),
+        sa.Index(
+            'zun_bulk_member_floating_ip_idx', 'bulk_id', 'floating_ip_state'
+        ),
         TABLE_OPTIONS,
     )
 
@@ -272,6 +292,7 @@ class Member(Base):
     removed = sa.Column(
         sa.Boolean, nullable=False, default=False, server_default=sa.false()
     )
+    #: Of a queued one, where it has its claim.
     host = sa.Column(sa.String(255))
     #: Rises with each change of state, so that no writer acts on an old one.
     epoch = sa.Column(sa.Integer, nullable=False, default=0)
@@ -280,11 +301,20 @@ class Member(Base):
     #: Why it failed, or why the last attempt did.
     reason = sa.Column(Reason)
     reason_class = sa.Column(sa.String(30))
+    #: What it has of its own, where that is not in its container's row:
+    #: addresses (one of each requested network, or None), floating_ip, mounts.
+    wanted = sa.Column(Json)
+    #: The address of its floating IP, once that is bound to its port.
+    floating_ip = sa.Column(sa.String(64))
+    #: A FloatingIpState; None of a member that is to have none.
+    floating_ip_state = sa.Column(sa.String(20))
+    floating_ip_reason = sa.Column(Reason)
     #: Requested networks with the ports that the conductor made, as Zun's
     #: container_create takes them.
     networks = sa.Column(Json)
     #: Limits that the filters set for the host, for the claim on it.
     limits = sa.Column(Json)
+    #: When it was handed to its host; None of one that is only claimed there.
     placed_at = sa.Column(sa.DateTime)
     started_at = sa.Column(sa.DateTime)
     #: When it reached running or failed.

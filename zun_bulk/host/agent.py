@@ -28,6 +28,7 @@ import random
 import threading
 import time
 
+from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 from zun import objects
@@ -35,7 +36,7 @@ from zun.common import consts
 from zun.common import context as zun_context
 from zun.common import exception
 
-from zun_bulk import notifications
+from zun_bulk import pausing
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
@@ -49,6 +50,7 @@ from zun_bulk.host import pacer
 from zun_bulk.host import seldom
 from zun_bulk.host import throttle
 from zun_bulk.host import verification
+from zun_bulk.volume import mounts
 
 
 LOG = logging.getLogger(__name__)
@@ -60,8 +62,12 @@ CHECK_INTERVAL = 1.0
 #: Seconds without any work of the driver after which a start or a delete is
 #: lost and asked for again. Zun claims in between and saves its row.
 LOST = 45.0
+#: Seconds after which Zun is done with a claim that zun-compute refused.
+CLAIM_GOES = 5.0
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
+#: Seconds until volumes that could not be detached are tried again.
+VOLUMES_AGAIN = 10.0
 #: Images that are pulled at the same time: as many as Docker downloads layers
 #: at a time, unless told otherwise.
 PULLS = 3
@@ -78,12 +84,14 @@ class Cast:
     :ivar looked: when it was looked into, as it took long.
     :ivar working: whether the driver is at it just now.
     :ivar seen: when the driver was last at it.
+    :ivar refused: when it was seen that its claim was refused.
     """
 
     def __init__(self, member, now):
         self.member = member
         self.since = self.looked = self.seen = now
         self.working = False
+        self.refused = None
 
 
 class Settling(collections.namedtuple('Settling', 'member since due')):
@@ -100,7 +108,14 @@ HAVE_RUN = (MemberState.RUNNING, MemberState.STOPPED, MemberState.FAILED)
 
 class HostAgent:
     def __init__(
-        self, host, inspect, remove, probe=UNREAD, list_states=dict, watch=None
+        self,
+        host,
+        inspect,
+        remove,
+        probe=UNREAD,
+        list_states=dict,
+        watch=None,
+        forget_volumes=lambda container_uuid: None,
     ):
         """:param host: this host's name.
 
@@ -113,6 +128,8 @@ class HostAgent:
             state} of the containers of bulks.
         :param watch: function of a time that yields Docker's events; see
             ``events.follow``.
+        :param forget_volumes: function of a container's uuid that detaches
+            what an earlier start of it has left attached to this host.
         """
         self._host = host
         self._inspect = inspect
@@ -120,6 +137,7 @@ class HostAgent:
         self._read_host = probe
         self._list_states = list_states
         self._watch = watch
+        self._forget_volumes = forget_volumes
         #: What holds the host: {gate: text}.
         self._held = {}
         #: Why the operator holds it, None if he does not.
@@ -150,13 +168,7 @@ class HostAgent:
             'starts', self._settings.start_interval
         )
         self.deletes = self._new_throttle('deletes')
-        self.pulls = throttle.Throttle(
-            'pulls',
-            throttle.new_pacer(
-                'pulls', host, throttle.Settings('fixed', PULLS, 0.0)
-            ),
-            elsewhere=True,
-        )
+        self.pulls = throttle.of_calls('pulls', host, PULLS)
         # Whether the database may hold more than has been read.
         self._more_to_start = self._more_to_delete = True
         self._checked = self._looked = 0.0
@@ -320,7 +332,9 @@ class HostAgent:
                 patience, min(item.due for item in self._settling) - now
             )
         if self._delayed:
-            patience = min(patience, min(self._delayed)[0] - now)
+            patience = min(
+                patience, min(when for when, _member in self._delayed) - now
+            )
         if self._looks:
             patience = min(patience, min(self._looks.values()) - now)
         for throttled, more in (
@@ -450,8 +464,20 @@ class HostAgent:
         )
 
     def _start_batch(self, batch, now):
+        began = time.monotonic()
         self._know_bulks(batch)
-        members = db.start_members(batch)
+        ready, up = self._with_volumes(batch, now)
+        members = db.start_members(ready)
+        # Volumes may take long, and a start is lost when it is old.
+        now += time.monotonic() - began
+        for member in members:
+            if member.container_uuid in up:
+                self._settling.append(
+                    Settling(member, now, now + CONF.zun_bulk.settle_time)
+                )
+        members = [
+            member for member in members if member.container_uuid not in up
+        ]
         # Zun's rows may still say how the last attempt ended.
         again = [
             member.container_uuid for member in members if member.attempt > 1
@@ -473,6 +499,64 @@ class HostAgent:
             self.starts.started(member.container_uuid, now)
             self._cast_create(member, container)
 
+    def _with_volumes(self, batch, now):
+        """Clear the volumes of earlier starts.
+
+        Zun deletes the new ones of a start that fails, so a conductor looks
+        after those before the next.
+
+        :returns: the members that can start now, and the uuids of those that
+            run already: an earlier start of theirs has come late.
+        """
+        ready, up, bare = [], set(), []
+        for member in batch:
+            if member.bulk_id not in self._bulks:
+                # It was deleted after the member had been read.
+                continue
+            bulk, _api = self._bulks[member.bulk_id]
+            if not mounts.of(bulk, member):
+                ready.append(member)
+                continue
+            if member.attempt or member.reason:
+                runs = self._clear_volumes(member, now)
+                if runs is None:
+                    continue
+                if runs:
+                    up.add(member.container_uuid)
+                    ready.append(member)
+                    continue
+            if mounts.lacks(bulk, member):
+                bare.append(member)
+            else:
+                ready.append(member)
+        if db.move_members(bare, MemberState.QUEUED):
+            self._wake_conductor()
+        return ready, up
+
+    def _clear_volumes(self, member, now):
+        """Detach what earlier starts have left, unless its container runs.
+
+        :returns: whether it runs, or None if this has to be tried again.
+        """
+        uuid = member.container_uuid
+        try:
+            # Else they would be taken from a start that goes on.
+            with _zun_done(uuid):
+                state = (self._inspect(uuid) or {}).get('State') or {}
+                if not state.get('Running'):
+                    self._forget_volumes(uuid)
+                return bool(state.get('Running'))
+        except lockutils.AcquireLockFailedException:
+            LOG.info('Zun is still at container %s, which waits for it', uuid)
+        except Exception as error:
+            LOG.warning(
+                'Could not clear the volumes of container %(uuid)s, which is '
+                'tried again: %(error)s',
+                {'uuid': uuid, 'error': error},
+            )
+        self._delayed.append((now + VOLUMES_AGAIN, member))
+        return None
+
     def _cast_create(self, member, container):
         bulk, api = self._bulks[member.bulk_id]
         api.container_create(
@@ -481,30 +565,36 @@ class HostAgent:
             container,
             member.limits or {},
             [dict(network) for network in member.networks],
-            {container.uuid: self._volumes(api._context, bulk, container)},
+            {container.uuid: self._volumes(api._context, bulk, member)},
             bulk.run,
             None,
         )
 
     @staticmethod
-    def _volumes(context, bulk, container):
-        """Zun's volume mappings for the bind mounts of a bulk."""
+    def _volumes(context, bulk, member):
+        """Zun's volume mappings for the mounts of a member."""
         mappings = []
-        for mount in bulk.spec.get('mounts') or ():
+        new = mounts.volume_ids(member)
+        for number, mount in enumerate(mounts.of(bulk, member)):
+            is_file = mount.get('type') == 'bind'
             values = {
-                'cinder_volume_id': None,
-                'auto_remove': False,
-                'volume_provider': 'local',
-                'contents': mount.get('source', ''),
+                'cinder_volume_id': new.get(str(number)),
+                # Zun deletes it with the container.
+                'auto_remove': str(number) in new,
+                'volume_provider': 'local' if is_file else 'cinder',
+                'contents': mount.get('source', '') if is_file else None,
                 'user_id': bulk.user_id,
                 'project_id': bulk.project_id,
             }
+            if not is_file and not values['cinder_volume_id']:
+                values['cinder_volume_id'] = mount['source']
             volume = objects.Volume(context, **values)
             volume.create(context)
             mappings.append(
                 objects.VolumeMapping(
                     context,
                     volume_id=volume.id,
+                    container_uuid=member.container_uuid,
                     container_path=mount['destination'],
                     **values,
                 )
@@ -779,7 +869,14 @@ class HostAgent:
                 continue
             status, reason, task_state, _host = row
             if status == consts.ERROR and task_state is None:
-                self._ended(uuid, now, failures.classify(reason).outcome)
+                failure = failures.classify(reason)
+                if failure is failures.FailureClass.CLAIM:
+                    # Zun takes its claim away once it has written that down,
+                    # and it must not be the next one.
+                    start.refused = start.refused or now
+                    if now - start.refused < CLAIM_GOES:
+                        continue
+                self._ended(uuid, now, failure.outcome)
                 self._retry_or_fail(start.member, reason, now)
             elif now - start.looked > min(
                 self.starts.deadline(), LOST, CONF.zun_bulk.create_timeout
@@ -800,10 +897,16 @@ class HostAgent:
         )
         if row.hint:
             reason = '%s (%s)' % (reason, row.hint)
+        refused = row.failure is failures.FailureClass.CLAIM
+        # Without a claim it is no longer this host's.
+        values = {'host': None} if refused else {}
         if not row.failure.retried:
             self._fail(member, reason, 'permanent')
         elif member.attempt >= bulk.max_attempts:
-            self._fail(member, reason, 'transient')
+            self._fail(member, reason, 'transient', **values)
+        elif refused:
+            self._again(member, reason, MemberState.QUEUED, **values)
+            self._wake_conductor()
         else:
             delay = min(RETRY_MAX, RETRY_BASE * 2 ** (member.attempt - 1))
             LOG.info(
@@ -818,20 +921,22 @@ class HostAgent:
                 },
             )
             if row.failure is failures.FailureClass.BUSY:
-                self._leaves_docker(member.container_uuid)
+                self._remove_from_docker(member.container_uuid)
             if self._again(member, reason):
                 self._delayed.append((now + random.uniform(0, delay), member))
 
-    def _again(self, member, reason):
-        """Turn a member back to placed, to be started anew.
+    def _again(self, member, reason, state=MemberState.PLACED, **values):
+        """Turn a member back to placed or queued, to be started anew.
 
         :returns: whether it was.
         """
         moved = db.move_members(
             [member],
-            MemberState.PLACED,
+            state,
+            told={'host': self._host},
             reason=reason,
             reason_class='transient',
+            **values,
         )
         if moved:
             db.reset_containers([member.container_uuid])
@@ -842,9 +947,9 @@ class HostAgent:
         state = (self._inspect(uuid) or {}).get('State')
         if state and state.get('Running'):
             self.started(uuid)
-        elif self._is_lost(start, task_state, now):
+        elif self._is_lost(uuid, start, now):
             # The message never arrived, or Zun's thread has ended of an error
-            # that it could not write down. Should it live after all, Zun does
+            # that it could not write down. Should it come after all, Zun does
             # one after the other, and the driver finds what is there.
             LOG.warning(
                 'Nothing is done about container %(uuid)s, in %(task)s on '
@@ -870,26 +975,27 @@ class HostAgent:
                 },
             )
 
-    def _is_lost(self, start, task_state, now):
+    @staticmethod
+    def _is_lost(uuid, start, now):
         """Whether nobody does anything about a start any more."""
-        if start.working:
-            return False
-        if task_state == consts.IMAGE_PULLING and self._is_pulling(now):
-            return False
         patience = min(LOST, CONF.zun_bulk.create_timeout)
-        return now - start.seen > patience
+        if start.working or now - start.seen <= patience:
+            return False
+        try:
+            with _zun_done(uuid):
+                return True
+        except lockutils.AcquireLockFailedException:
+            # It pulls the image, for one, or waits for who does.
+            return False
 
-    def _is_pulling(self, now):
-        pulls = self.pulls.show(now)
-        return bool(pulls['in_flight'] or pulls['waiting'])
-
-    def _fail(self, member, reason, reason_class):
+    def _fail(self, member, reason, reason_class, **values):
         if db.move_members(
             [member],
             MemberState.FAILED,
             reason=reason,
             reason_class=reason_class,
             finished_at=timeutils.utcnow(),
+            **values,
         ):
             LOG.warning(
                 'Container %(uuid)s of bulk %(bulk)s failed: %(reason)s',
@@ -910,14 +1016,8 @@ class HostAgent:
         why = failures.why_pause(
             bulk, db.count_outcomes(bulk_id), reason, CONF.zun_bulk
         )
-        if why and db.pause_bulk(bulk_id, why):
-            LOG.warning(
-                'Bulk %(bulk)s is paused: %(why)s',
-                {'bulk': bulk.uuid, 'why': why},
-            )
-            notifications.send(
-                'pause', bulk, status=BulkStatus.PAUSED, status_reason=why
-            )
+        if why:
+            pausing.pause(bulk, why)
 
     # ---------------------------------------------------------- deleting
 
@@ -955,7 +1055,7 @@ class HostAgent:
         gone = [
             delete.member
             for uuid, delete in self._deletes.items()
-            if uuid not in rows and self._leaves_docker(uuid)
+            if uuid not in rows and self._remove_from_docker(uuid)
         ]
         for member in gone:
             del self._deletes[member.container_uuid]
@@ -981,8 +1081,8 @@ class HostAgent:
                 self.deletes.finished(uuid, now, pacer.Outcome.NEUTRAL)
                 self._more_to_delete = True
 
-    def _leaves_docker(self, uuid):
-        """Whether Docker has a container no more, which it may be told now.
+    def _remove_from_docker(self, uuid):
+        """Remove what Docker still has. Returns whether it has nothing.
 
         Zun deletes the row of a container that Docker would not remove.
         """
@@ -1132,3 +1232,11 @@ class HostAgent:
                 MemberState.PLACED, 0
             )
         return self._queued
+
+
+def _zun_done(container_uuid):
+    """Have a container for oneself, as Zun's threads have it one by one.
+
+    :raises: AcquireLockFailedException if one of them has it now.
+    """
+    return lockutils.lock(container_uuid, do_log=False, blocking=False)

@@ -48,6 +48,9 @@ class FailureClass(enum.Enum):
     DEPENDENCY = 'dependency', True, pacer.Outcome.NEUTRAL
     #: The host has no more of something.
     HOST_CAPACITY = 'host capacity', True, pacer.Outcome.SOFT
+    #: zun-compute has refused the claim, as others were faster; it is claimed
+    #: elsewhere.
+    CLAIM = 'claim', True, pacer.Outcome.NEUTRAL
     #: None of the above.
     OTHER = 'other', True, pacer.Outcome.NEUTRAL
 
@@ -80,6 +83,7 @@ TABLE = (
     Row('executable file not found', FailureClass.PERMANENT),
     Row('disk quota feature', FailureClass.PERMANENT),
     Row('disk size cannot be smaller', FailureClass.PERMANENT),
+    Row('belongs to another project now', FailureClass.PERMANENT),
     # The host is full. Before "no such file", which may follow.
     Row(
         'exchange full',
@@ -97,6 +101,7 @@ TABLE = (
         'see the disk of Docker, /dev/shm, and sysctl '
         'fs.inotify.max_user_instances',
     ),
+    Row('insufficient compute resources', FailureClass.CLAIM),
     # The engine has more to do than it can.
     Row('context deadline exceeded', FailureClass.OVERLOAD),
     Row('did not start before', FailureClass.OVERLOAD),
@@ -109,6 +114,8 @@ TABLE = (
     Row('toomanyrequests', FailureClass.DEPENDENCY),
     Row('too many requests', FailureClass.DEPENDENCY),
     Row('service unavailable', FailureClass.DEPENDENCY),
+    Row('bad gateway', FailureClass.DEPENDENCY),
+    Row('gateway timeout', FailureClass.DEPENDENCY),
     # It was busy.
     Row('xtables lock', FailureClass.BUSY),
     Row('device or resource busy', FailureClass.BUSY),

@@ -61,16 +61,13 @@ class Collector:
             for kind in KINDS:
                 metric.add_metric([kind], shown[kind][name])
             yield metric
-        yield core.GaugeMetricFamily(
-            PREFIX + 'queued',
-            'Members of bulks that wait to be started here.',
-            value=shown['queued'],
-        )
-        yield core.GaugeMetricFamily(
-            PREFIX + 'deleting',
-            'Members of bulks that are to be deleted here.',
-            value=shown['deleting'],
-        )
+        for name, text in (
+            ('queued', 'Members of bulks that wait to be started here.'),
+            ('deleting', 'Members of bulks that are to be deleted here.'),
+        ):
+            yield core.GaugeMetricFamily(
+                PREFIX + name, text, value=shown[name]
+            )
         yield self._held(shown)
         yield self._breaker(shown)
         yield self._ended(shown)

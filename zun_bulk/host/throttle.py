@@ -215,3 +215,14 @@ class Throttle:
             finally:
                 self._waiting.remove(key)
                 self._condition.notify_all()
+
+
+def of_calls(kind, where, number):
+    """A Throttle of calls to who says himself when he is overloaded.
+
+    :param kind: what is called, for people.
+    :param where: who is called, Neutron say, or where the calls come from.
+    :param number: how many calls may be under way.
+    """
+    settings = Settings('fixed', number, 0.0)
+    return Throttle(kind, new_pacer(kind, where, settings), elsewhere=True)

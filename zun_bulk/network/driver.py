@@ -21,9 +21,8 @@ bound as they are.
 import functools
 
 from stevedore import driver as stevedore_driver
-from zun.common import clients
-from zun.common import context as zun_context
 
+from zun_bulk import connections
 from zun_bulk.conf import CONF
 from zun_bulk.network import ports
 
@@ -37,7 +36,7 @@ def _driver_class():
 
 @functools.cache
 def _admin_client():
-    return clients.OpenStackClients(zun_context.get_admin_context()).neutron()
+    return connections.neutron()
 
 
 class NeutronAPI:

@@ -17,34 +17,100 @@ does with it later, deleting it above all, stays right.
 """
 
 import collections
+import contextlib
+import enum
+import http.client
 import ipaddress
+import re
 
+from keystoneauth1 import exceptions as ks_exc
 from neutronclient.common import exceptions as neutron_exceptions
-from zun.common import clients
 from zun.common import consts
-from zun.common import context as zun_context
 from zun.network import kuryr_network
+
+from zun_bulk import connections
 
 
 #: Under this key a requested network carries what BulkNetwork needs.
 PORT = 'zun_bulk_port'
+#: Under this key it has the first and the last of the addresses to choose of.
+RANGE = 'v4_range'
 
 
 #: The description of each port that is made here.
 MARK = 'zun_bulk'
+#: Of how many containers one call lists the ports: they go into its URL.
+LIST_BATCH = 100
+
+#: Answers of a Neutron, or of a proxy before it, that has too much to do, and
+#: of one that finds the request too large.
+_BUSY = (408, 413, 429, 502, 503, 504)
+#: What may stand for an address in a text.
+_ADDRESS = re.compile(r'[0-9A-Fa-f:.]*[0-9A-Fa-f]')
+
+
+class Kind(enum.Enum):
+    """Of what Neutron refuses.
+
+    :cvar TAKEN: an address that another port has.
+    :cvar ADDRESSES: there is no address left.
+    :cvar QUOTA: the project may have no more ports.
+    :cvar WHOLE: what all ports of a bulk have in common.
+    """
+
+    TAKEN = 'taken'
+    ADDRESSES = 'addresses'
+    QUOTA = 'quota'
+    WHOLE = 'whole'
+    OTHER = 'other'
 
 
 class Refused(Exception):
-    """Neutron will not make these ports, however often it is asked."""
+    """Neutron will not make these ports, however often it is asked.
+
+    :ivar kind: a Kind.
+    :ivar addresses: the IP addresses that its words name.
+    """
+
+    def __init__(self, text, kind=Kind.OTHER):
+        super().__init__(text)
+        self.kind = kind
+        self.addresses = _addresses_in(text)
+
+
+class Busy(Exception):
+    """Neutron cannot now, or has not answered: it may have taken effect."""
 
 
 class Ports:
     """A connection that keeps its Keystone token between calls."""
 
     def __init__(self):
-        self._client = clients.OpenStackClients(
-            zun_context.get_admin_context()
-        ).neutron()
+        self._client = connections.neutron()
+        self._extensions = None
+
+    def has_extension(self, alias):
+        """Whether Neutron has an extension. It is asked once."""
+        if self._extensions is None:
+            self._extensions = {
+                extension['alias']
+                for extension in self._client.list_extensions()['extensions']
+            }
+        return alias in self._extensions
+
+    def taken(self, network_id):
+        """:returns: {IP address} that nobody can have on a network."""
+        subnets = self._client.list_subnets(
+            network_id=[network_id], fields=['gateway_ip']
+        )['subnets']
+        ports = self._client.list_ports(
+            network_id=network_id, fields=['fixed_ips']
+        )['ports']
+        return {subnet['gateway_ip'] for subnet in subnets} | {
+            fixed['ip_address']
+            for port in ports
+            for fixed in port['fixed_ips']
+        }
 
     def find(self, container_uuids):
         """Ports that the containers have already.
@@ -57,10 +123,13 @@ class Ports:
         }
 
     def _list(self, container_uuids):
-        if not container_uuids:
-            return []
-        return self._client.list_ports(device_id=list(container_uuids))[
-            'ports'
+        uuids = list(container_uuids)
+        return [
+            port
+            for start in range(0, len(uuids), LIST_BATCH)
+            for port in self._client.list_ports(
+                device_id=uuids[start : start + LIST_BATCH]
+            )['ports']
         ]
 
     def marked(self):
@@ -74,10 +143,8 @@ class Ports:
 
     def delete(self, port_id):
         """Delete a port, which may be gone already."""
-        try:
+        with contextlib.suppress(neutron_exceptions.PortNotFoundClient):
             self._client.delete_port(port_id)
-        except neutron_exceptions.PortNotFoundClient:
-            return
 
     def defaults(self, bulk):
         """What Neutron would look up anew for each port, looked up once.
@@ -119,56 +186,70 @@ class Ports:
             return []
         return [group['id'] for group in groups]
 
-    def ensure(self, bulk, placements, known, defaults):
+    def ensure(self, bulk, placements, known, defaults, own):
         """Make the ports that members lack, by one call.
 
         :param bulk: the Bulk.
         :param placements: [(Member, host name)].
         :param known: what ``find`` said of these members.
         :param defaults: what ``defaults`` said of the bulk.
+        :param own: {(member id, index of a requested network): what the body
+            of this port says in addition}.
         :returns: {member id: requested networks as Zun's container_create
             takes them}.
-        :raises: Refused, with Neutron's own words.
+        :raises: Refused, with Neutron's own words; Busy.
         """
+        networks = bulk.spec['requested_networks']
         missing = [
             _port_body(
                 bulk,
-                network,
+                networks[index],
                 member,
                 host,
-                first=index == 0,
-                default=defaults[network['network']],
+                first=place == 0,
+                default=defaults[networks[index]['network']],
+                own=own.get((member.id, index), {}),
             )
             for member, host in placements
-            for index, network in _in_zuns_order(bulk)
-            if _wants_port(network)
-            and (member.container_uuid, network['network']) not in known
+            for place, index in enumerate(attached(networks))
+            if wants_port(networks[index])
+            and (member.container_uuid, networks[index]['network'])
+            not in known
         ]
         if missing:
-            try:
-                made = self._client.create_port({'ports': missing})['ports']
-            except neutron_exceptions.NeutronClientException as error:
-                if 400 <= error.status_code < 500:
-                    raise Refused('Neutron: %s' % error) from error
-                raise
             known = {
                 **known,
                 **{
                     (port['device_id'], port['network_id']): port
-                    for port in made
+                    for port in self._create(missing)
                 },
             }
         return {
-            member.id: [
-                _with_port(
-                    network, known[member.container_uuid, network['network']]
-                )
-                if _wants_port(network)
-                else network
-                for network in bulk.spec['requested_networks']
-            ]
+            member.id: _with_ports(networks, member, known)
             for member, _host in placements
         }
+
+    def _create(self, bodies):
+        try:
+            return self._client.create_port({'ports': bodies})['ports']
+        except ks_exc.ConnectionError as error:
+            raise Busy('Neutron: %s' % error) from error
+        except neutron_exceptions.NeutronClientException as error:
+            text = 'Neutron: %s' % _words(error)
+            if error.status_code in _BUSY or isinstance(
+                error, neutron_exceptions.ConnectionFailed
+            ):
+                # In known words too, as a proxy's may be any.
+                said = http.client.responses.get(error.status_code)
+                raise Busy(
+                    '%s (%s)' % (text, said) if said else text
+                ) from error
+            # That its own token is no good is not the members' fault.
+            if error.status_code == 401 or not (
+                400 <= error.status_code < 500
+            ):
+                raise
+            raise Refused(text, _kind(error)) from error
 
     def sweep(self, bulk, container_uuids):
         """Delete what ports are left of containers that are gone.
@@ -183,23 +264,24 @@ class Ports:
         # Not what find says: there may be two of one container and network.
         ports = self._list(container_uuids)
         for port in ports:
-            try:
-                if port['id'] in given:
-                    self._client.update_port(
-                        port['id'],
-                        {
-                            'port': {
-                                'device_id': '',
-                                'device_owner': '',
-                                consts.BINDING_HOST_ID: None,
-                            }
-                        },
-                    )
-                else:
-                    self._client.delete_port(port['id'])
-            except neutron_exceptions.PortNotFoundClient:
-                continue
+            if port['id'] in given:
+                self._free(port['id'])
+            else:
+                self.delete(port['id'])
         return len(ports)
+
+    def _free(self, port_id):
+        with contextlib.suppress(neutron_exceptions.PortNotFoundClient):
+            self._client.update_port(
+                port_id,
+                {
+                    'port': {
+                        'device_id': '',
+                        'device_owner': '',
+                        consts.BINDING_HOST_ID: None,
+                    }
+                },
+            )
 
 
 def addresses(networks):
@@ -213,17 +295,25 @@ def addresses(networks):
     ]
 
 
-def _wants_port(network):
+def wants_port(network):
     """The user's own port is his, and Zun binds it itself."""
     return not network.get('port')
 
 
-def _in_zuns_order(bulk):
-    """Zun attaches the last network first, as Docker's create does it."""
-    return enumerate(reversed(bulk.spec['requested_networks']))
+def attached(networks):
+    """Indexes of the requested networks that Zun attaches, in its order.
+
+    The last one as Docker creates the container, then the others. A network
+    that is there again it leaves out.
+    """
+    indexes = list(range(len(networks)))
+    found = {}
+    for index in indexes[-1:] + indexes[:-1]:
+        found.setdefault(networks[index]['network'], index)
+    return list(found.values())
 
 
-def _port_body(bulk, network, member, host, first, default):
+def _port_body(bulk, network, member, host, first, default, own):
     body = {
         **default,
         'network_id': network['network'],
@@ -234,11 +324,21 @@ def _port_body(bulk, network, member, host, first, default):
     if first:
         body['device_owner'] = kuryr_network.DEVICE_OWNER
         body[consts.BINDING_HOST_ID] = host
-    if network.get('fixed_ip'):
-        body['fixed_ips'] = [{'ip_address': network['fixed_ip']}]
     if bulk.spec.get('security_groups'):
         body['security_groups'] = bulk.spec['security_groups']
-    return body
+    return {**body, **own}
+
+
+def _with_ports(networks, member, known):
+    with_port = {
+        index for index in attached(networks) if wants_port(networks[index])
+    }
+    return [
+        _with_port(network, known[member.container_uuid, network['network']])
+        if index in with_port
+        else network
+        for index, network in enumerate(networks)
+    ]
 
 
 def _with_port(network, port):
@@ -265,3 +365,38 @@ def _with_port(network, port):
             }
         },
     )
+
+
+def _words(error):
+    """What Neutron says, without the ids of requests.
+
+    So that one cause is one reason, however many members have it.
+    """
+    return str(error).partition('\nNeutron server returns request_ids')[0]
+
+
+def _kind(error):
+    if isinstance(
+        error,
+        (
+            neutron_exceptions.IpAddressInUseClient,
+            neutron_exceptions.IpAddressAlreadyAllocatedClient,
+        ),
+    ):
+        return Kind.TAKEN
+    if isinstance(error, neutron_exceptions.IpAddressGenerationFailureClient):
+        return Kind.ADDRESSES
+    if isinstance(error, neutron_exceptions.OverQuotaClient):
+        return Kind.QUOTA
+    # A policy; a network or a security group that is not there.
+    if error.status_code in (403, 404):
+        return Kind.WHOLE
+    return Kind.OTHER
+
+
+def _addresses_in(text):
+    found = set()
+    for word in _ADDRESS.findall(text):
+        with contextlib.suppress(ValueError):
+            found.add(str(ipaddress.ip_address(word)))
+    return found

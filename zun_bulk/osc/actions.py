@@ -29,9 +29,7 @@ class _ActOnBulk(common.WaitForBulk, command.ShowOne):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
-        )
+        common.add_bulk(parser)
         if self.end:
             common.add_wait_options(
                 parser, 'Wait until nothing more is done about it.'

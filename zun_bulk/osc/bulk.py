@@ -13,6 +13,7 @@
 """The commands ``openstack appcontainer bulk ...``."""
 
 import argparse
+import contextlib
 import math
 import time
 import types
@@ -27,6 +28,9 @@ from zunclient.osc.v1 import containers as zun_commands
 from zunclient.v1 import containers as zun_containers
 
 from zun_bulk.osc import client
+from zun_bulk.osc import floating_ips
+from zun_bulk.osc import members_file
+from zun_bulk.osc import nets
 from zun_bulk.osc import progress
 from zun_bulk.osc import waiter
 
@@ -34,6 +38,25 @@ from zun_bulk.osc import waiter
 #: A template is the body of a container create of this microversion,
 #: whichever one the client has agreed on with the container API.
 TEMPLATE_VERSION = '1.40'
+
+#: How hosts can be chosen.
+PLACEMENTS = (
+    'spread',
+    'pack',
+    'zone-spread',
+    'affinity',
+    'soft-affinity',
+    'anti-affinity',
+    'soft-anti-affinity',
+)
+#: What a dry run tells of a host, and its title.
+PLAN_COLUMNS = {
+    'host': 'Host',
+    'zone': 'Zone',
+    'members': 'Containers',
+    'room': 'Room',
+    'bound_by': 'Bound by',
+}
 
 #: A member in one of these needs nothing more.
 FINAL_STATES = ('running', 'stopped', 'failed', 'cancelled')
@@ -49,6 +72,15 @@ class CountsColumn(cliff_columns.FormattableColumn):
             f'{name}={number}'
             for name, number in self._value.items()
             if number
+        )
+
+
+class FieldsColumn(cliff_columns.FormattableColumn):
+    """Values by name; people see those that are not empty."""
+
+    def human_readable(self):
+        return ', '.join(
+            f'{name}={value}' for name, value in self._value.items() if value
         )
 
 
@@ -73,6 +105,24 @@ class HostsColumn(cliff_columns.FormattableColumn):
         )
 
 
+class PlanColumn(cliff_columns.FormattableColumn):
+    """The hosts of a dry run, a line each."""
+
+    def human_readable(self):
+        rows = [tuple(PLAN_COLUMNS.values())]
+        rows += [
+            tuple(
+                '-' if host[name] is None else str(host[name])
+                for name in PLAN_COLUMNS
+            )
+            for host in self._value
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return '\n'.join(
+            '  '.join(map(str.ljust, row, widths)).rstrip() for row in rows
+        )
+
+
 class FailuresColumn(cliff_columns.FormattableColumn):
     """Reasons of failures, a line each, the most common first."""
 
@@ -83,6 +133,7 @@ class FailuresColumn(cliff_columns.FormattableColumn):
 _COLUMN_TYPES = {
     'addresses': format_columns.ListColumn,
     'failures': FailuresColumn,
+    'floating_ips': FieldsColumn,
     'hosts': HostsColumn,
     'links': format_columns.ListDictColumn,
     'members': CountsColumn,
@@ -111,6 +162,16 @@ def _value(view, name):
 
 def _row(view, names):
     return tuple(_value(view, name) for name in names)
+
+
+def _show_plan(plan):
+    names = tuple(plan)
+    return names, tuple(
+        PlanColumn(plan[name])
+        if name == 'hosts' and plan[name] is not None
+        else plan[name]
+        for name in names
+    )
 
 
 def show(view):
@@ -144,6 +205,12 @@ def _positive(number):
 
 positive_int = _positive(int)
 _positive_float = _positive(float)
+
+
+def add_bulk(parser):
+    parser.add_argument(
+        'bulk', metavar='<bulk>', help='UUID or name of the bulk'
+    )
 
 
 def add_wait_options(parser, what):
@@ -199,8 +266,16 @@ def _template(parsed_args):
             container=types.SimpleNamespace(containers=manager)
         )
     )
-    options = argparse.Namespace(**{**vars(parsed_args), 'wait': False})
+    for_zun, ranges = nets.split(parsed_args.net)
+    options = argparse.Namespace(
+        **{**vars(parsed_args), 'wait': False, 'net': for_zun}
+    )
     zun_commands.CreateContainer(app, None).take_action(options)
+    for net, addresses in zip(
+        manager.body.get('nets', []), ranges, strict=False
+    ):
+        if addresses is not None:
+            net[nets.RANGE] = addresses
     return manager.body
 
 
@@ -285,6 +360,7 @@ class WaitForBulk:
         ):
             lines.append(bulk['status_reason'])
         lines += _failure_lines(failures)
+        lines += floating_ips.problems(bulk)
         rest = members['failed'] - sum(f['count'] for f in failures)
         if rest > 0:
             lines.append(
@@ -308,7 +384,7 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
     before the image.
     """
 
-    # So that our --name and --wait take the place of Zun's.
+    # So that our --name, --net and --wait take the place of Zun's.
     conflict_handler = 'resolve'
 
     def get_parser(self, prog_name):
@@ -317,8 +393,15 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
             '--count',
             metavar='<number>',
             type=positive_int,
-            required=True,
-            help='Number of containers',
+            help='Number of containers; with --members-from it need not be '
+            'said',
+        )
+        parser.add_argument(
+            '--members-from',
+            metavar='<file>',
+            help='CSV, JSON or YAML with what each container has of its own, '
+            'one a line or item: name, hostname, environment, labels, '
+            'addresses, floating_ip, mounts. The rest comes from the options',
         )
         parser.add_argument(
             '--bulk-name',
@@ -333,6 +416,7 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
             'in values of --environment (default: '
             '<bulk-name>-{index})',
         )
+        nets.add_option(parser)
         parser.add_argument(
             '--no-run',
             action='store_true',
@@ -351,12 +435,30 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
             'whatever fails (default: pause)',
         )
         parser.add_argument(
+            '--placement',
+            choices=PLACEMENTS,
+            help='How to choose hosts (default: spread)',
+        )
+        parser.add_argument(
+            '--allow-partial',
+            action='store_true',
+            help='Create what there is room for if there is not room for all '
+            '(default: all or none)',
+        )
+        parser.add_argument(
+            '--dry-run',
+            action='store_true',
+            help='Create nothing; show how many there is room for and, to '
+            'administrators, on which hosts. Exit non-zero if not for all',
+        )
+        parser.add_argument(
             '--client-token',
             metavar='<token>',
             help='Name of this request. Sent again with the same one, a '
             'request makes no second bulk but gets the first (default: '
             'random)',
         )
+        floating_ips.add_options(parser)
         add_wait_options(
             parser,
             'Wait until every container runs or has failed; exit non-zero if '
@@ -367,14 +469,48 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
     def take_action(self, parsed_args):
         check_wait_options(parsed_args)
         bulks = bulk_client(self)
-        bulk = self._create(bulks, self._body(parsed_args))
+        body = self._body(parsed_args)
+        with self._put_members(body, parsed_args):
+            if parsed_args.dry_run:
+                plan = bulks.create(body, self._note)
+                if plan['missing']:
+                    self._problem = plan['explanation']
+                return _show_plan(plan)
+            bulk = self._create(bulks, body)
         if parsed_args.wait:
             bulk = self._wait(bulks, bulk, parsed_args.wait_timeout)
         return show(bulk)
 
+    @staticmethod
+    def _put_members(body, parsed_args):
+        """Put the members of a file into a body, if there is one.
+
+        :returns: a context in which errors name the lines of the file
+        """
+        path, count = parsed_args.members_from, parsed_args.count
+        if path is None:
+            if count is None:
+                raise exceptions.CommandError(
+                    '--count is needed, or --members-from.'
+                )
+            return contextlib.nullcontext()
+        # Without --net Zun takes one.
+        nets = len(body['template'].get('nets') or ['any'])
+        file = members_file.read(path, nets)
+        body['members'] = file.members
+        body['count'] = len(file.members)
+        if count not in (None, body['count']):
+            raise exceptions.CommandError(
+                f'--count is {count}, but {path} has {body["count"]} members.'
+            )
+        return file.lines_told()
+
+    def _note(self, text):
+        progress.Reporter(self.app.stderr).note(text)
+
     def _create(self, bulks, body):
         try:
-            return bulks.create(body, progress.Reporter(self.app.stderr).note)
+            return bulks.create(body, self._note)
         except client.ApiError as e:
             if not e.unanswered:
                 raise
@@ -390,16 +526,29 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
             'count': parsed_args.count,
             'template': _template(parsed_args),
             'run': not parsed_args.no_run,
-            'client_token': parsed_args.client_token
-            if parsed_args.client_token is not None
-            else str(uuid.uuid4()),
         }
+        if parsed_args.client_token is not None:
+            body['client_token'] = parsed_args.client_token
+        elif not parsed_args.dry_run:
+            body['client_token'] = str(uuid.uuid4())
+        if parsed_args.dry_run:
+            body['dry_run'] = True
+        placement = {}
+        if parsed_args.placement is not None:
+            placement['policy'] = parsed_args.placement
+        if parsed_args.allow_partial:
+            placement['allow_partial'] = True
+        if placement:
+            body['placement'] = placement
         if parsed_args.bulk_name is not None:
             body['name'] = parsed_args.bulk_name
         if parsed_args.max_attempts is not None:
             body['max_attempts'] = parsed_args.max_attempts
         if parsed_args.on_failure is not None:
             body['on_failure'] = parsed_args.on_failure
+        wanted = floating_ips.body(parsed_args)
+        if wanted:
+            body['floating_ips'] = wanted
         return body
 
 
@@ -408,39 +557,64 @@ class ShowBulk(command.ShowOne):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
-        )
+        add_bulk(parser)
         return parser
 
     def take_action(self, parsed_args):
         return show(bulk_client(self).get(parsed_args.bulk))
 
 
-def _add_list_options(parser, marker):
-    parser.add_argument(
-        '--long', action='store_true', help='Show more columns'
-    )
-    parser.add_argument(
-        '--marker',
-        metavar='<marker>',
-        help=f'{marker} of the last entry of the previous page; list what '
-        'comes after it',
-    )
-    parser.add_argument(
-        '--limit',
-        metavar='<number>',
-        type=positive_int,
-        help='List no more than these (default: all)',
-    )
-    parser.add_argument(
-        '--sort-dir', choices=('asc', 'desc'), help='Direction to sort'
-    )
+class _Lister(command.Lister):
+    """List what the API tells in pages.
+
+    ``_list`` of a subclass asks for it: a function of the client, the parsed
+    arguments and, as keywords, the parameters of the page.
+
+    :cvar marker: what of an entry --marker takes
+    :cvar columns: names of what is shown
+    :cvar long_columns: names of what is shown besides with --long
+    """
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--long', action='store_true', help='Show more columns'
+        )
+        parser.add_argument(
+            '--marker',
+            metavar='<marker>',
+            help=f'{self.marker} of the last entry of the previous page; list '
+            'what comes after it',
+        )
+        parser.add_argument(
+            '--limit',
+            metavar='<number>',
+            type=positive_int,
+            help='List no more than these (default: all)',
+        )
+        parser.add_argument(
+            '--sort-dir', choices=('asc', 'desc'), help='Direction to sort'
+        )
+        return parser
+
+    def take_action(self, parsed_args):
+        columns = self.columns
+        if parsed_args.long:
+            columns += self.long_columns
+        entries = self._list(
+            bulk_client(self),
+            parsed_args,
+            limit=parsed_args.limit,
+            marker=parsed_args.marker,
+            sort_dir=parsed_args.sort_dir,
+        )
+        return columns, [_row(entry, columns) for entry in entries]
 
 
-class ListBulk(command.Lister):
+class ListBulk(_Lister):
     """List bulks"""
 
+    marker = 'UUID'
     columns = (
         'uuid',
         'name',
@@ -461,7 +635,6 @@ class ListBulk(command.Lister):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        _add_list_options(parser, 'UUID')
         parser.add_argument(
             '--sort-key', metavar='<field>', help='Field to sort by'
         )
@@ -481,47 +654,40 @@ class ListBulk(command.Lister):
         )
         return parser
 
-    def take_action(self, parsed_args):
-        columns = self.columns
-        if parsed_args.long:
-            columns += self.long_columns
-        bulks = bulk_client(self).list(
-            limit=parsed_args.limit,
-            marker=parsed_args.marker,
+    def _list(self, bulks, parsed_args, **page):
+        for bulk in bulks.list(
             sort_key=parsed_args.sort_key,
-            sort_dir=parsed_args.sort_dir,
             status=parsed_args.status,
             name=parsed_args.name,
             all_projects=1 if parsed_args.all_projects else None,
-        )
-        return columns, [
-            _row(
-                {
-                    **bulk,
-                    'running': bulk['members']['running'],
-                    'failed': bulk['members']['failed'],
-                },
-                columns,
-            )
-            for bulk in bulks
-        ]
+            **page,
+        ):
+            yield {
+                **bulk,
+                'running': bulk['members']['running'],
+                'failed': bulk['members']['failed'],
+            }
 
 
-class ListBulkMember(command.Lister):
+class ListBulkMember(_Lister):
     """List the containers of a bulk"""
 
+    marker = 'Index'
     columns = (
         'index',
         'name',
         'container_uuid',
         'state',
         'host',
+        'floating_ip',
         'attempt',
         'reason',
     )
     long_columns = (
         'reason_class',
         'addresses',
+        'floating_ip_state',
+        'floating_ip_reason',
         'created_at',
         'updated_at',
         'started_at',
@@ -530,10 +696,7 @@ class ListBulkMember(command.Lister):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
-        )
-        _add_list_options(parser, 'Index')
+        add_bulk(parser)
         parser.add_argument(
             '--state',
             metavar='<state>',
@@ -545,33 +708,25 @@ class ListBulkMember(command.Lister):
         )
         return parser
 
-    def take_action(self, parsed_args):
-        columns = self.columns
-        if parsed_args.long:
-            columns += self.long_columns
-        members = bulk_client(self).list_members(
+    def _list(self, bulks, parsed_args, **page):
+        return bulks.list_members(
             parsed_args.bulk,
-            limit=parsed_args.limit,
-            marker=parsed_args.marker,
-            sort_dir=parsed_args.sort_dir,
             state=parsed_args.state,
             host=parsed_args.host,
+            **page,
         )
-        return columns, [_row(member, columns) for member in members]
 
 
-class ListBulkEvent(command.Lister):
+class ListBulkEvent(_Lister):
     """List what happened to a bulk and its containers, the oldest first"""
 
+    marker = 'ID'
     columns = ('created_at', 'index', 'event', 'host', 'attempt', 'reason')
     long_columns = ('id', 'container_uuid')
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            'bulk', metavar='<bulk>', help='UUID or name of the bulk'
-        )
-        _add_list_options(parser, 'ID')
+        add_bulk(parser)
         parser.add_argument(
             '--index',
             metavar='<index>',
@@ -584,23 +739,17 @@ class ListBulkEvent(command.Lister):
             help='Only events of this name (of a bulk: accepted, paused, '
             'resumed, cancelling, retried, scaled, deleting, ready, error, '
             'cancelled; of a container: starting, running, placed, queued, '
-            'stopped, failed, cancelled)',
+            'stopped, failed, deleting, cancelled)',
         )
         return parser
 
-    def take_action(self, parsed_args):
-        columns = self.columns
-        if parsed_args.long:
-            columns += self.long_columns
-        events = bulk_client(self).list_events(
+    def _list(self, bulks, parsed_args, **page):
+        return bulks.list_events(
             parsed_args.bulk,
-            limit=parsed_args.limit,
-            marker=parsed_args.marker,
-            sort_dir=parsed_args.sort_dir,
             index=parsed_args.index,
             event=parsed_args.event,
+            **page,
         )
-        return columns, [_row(event, columns) for event in events]
 
 
 class DeleteBulk(command.Command):
@@ -632,13 +781,16 @@ class DeleteBulk(command.Command):
         failed = 0
         for ident in idents:
             try:
-                if parsed_args.wait:
-                    # A name may be in use again before the wait is over.
-                    bulk = bulks.get(ident)
-                    bulks.delete(bulk['uuid'], keep)
-                    doomed.append(bulk)
-                else:
-                    bulks.delete(ident, keep)
+                # A name may be in use again before the wait is over.
+                bulk = bulks.get(ident)
+                kept = [] if keep else floating_ips.kept(bulks, bulk)
+                bulks.delete(bulk['uuid'], keep)
+                doomed.append(bulk)
+                if kept:
+                    self._note(
+                        f'Floating IPs of {_title(bulk)} that stay, unbound: '
+                        f'{", ".join(kept)}'
+                    )
             except client.ApiError as e:
                 failed += 1
                 self.log.error("Failed to delete bulk '%s': %s", ident, e)
@@ -648,6 +800,9 @@ class DeleteBulk(command.Command):
             raise exceptions.CommandError(
                 f'{failed} of {len(idents)} bulks failed to delete.'
             )
+
+    def _note(self, text):
+        progress.Reporter(self.app.stderr).note(text)
 
     def _wait(self, bulks, doomed, timeout):
         """Wait until bulks are gone.

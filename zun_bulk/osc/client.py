@@ -12,13 +12,17 @@
 
 """The bulk API as the commands see it, on top of Zun's own client."""
 
+import codecs
+import contextlib
 import copy
+import re
 import time
 from urllib import parse
 
 from keystoneauth1 import exceptions as ksa_exceptions
 from osc_lib import exceptions
 from oslo_serialization import jsonutils
+import requests
 from zunclient import api_versions
 from zunclient import exceptions as zun_exceptions
 
@@ -33,6 +37,24 @@ READ_TIMEOUT = 60
 
 #: Seconds before each repetition of the creating POST.
 CREATE_DELAYS = (1, 2, 4, 8)
+
+#: As with READ_TIMEOUT, for the log of a container: longer than the container
+#: API waits for the host that has it.
+LOG_TIMEOUT = 120
+
+#: Bytes of a log to take from the network at a time.
+CHUNK = 64 * 1024
+
+#: As much of a JSON string as does not end within an escape, or between the
+#: two that make one character. Nothing follows, so that it never backtracks
+#: (Python 3.11.2 makes something else of possessive quantifiers).
+_WHOLE = re.compile(
+    r'(?:[^"\\]+'
+    r'|\\[^u]'
+    r'|\\u(?![dD][89abAB])[0-9a-fA-F]{4}'
+    r'|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}'
+    r')*'
+)
 
 #: What a proxy answers for a server that it cannot reach.
 _OF_PROXIES = (502, 503, 504)
@@ -108,7 +130,8 @@ class BulkClient:
             the token lets no repetition make another bulk
         :param note: function of a line of text, told of each failure that is
             borne
-        :returns: the bulk, accepted but not built yet
+        :returns: the bulk, accepted but not built yet; what would become of
+            it if the request has dry_run
         """
         for delay in CREATE_DELAYS:
             try:
@@ -221,3 +244,65 @@ class BulkClient:
             ) from e
         except _NO_ANSWER as e:
             raise ApiError(str(e), unanswered=True) from e
+
+
+def json_text(chunks):
+    """Yield the text of a JSON string piece by piece, as it comes.
+
+    :param chunks: bytes
+    :raises: ValueError if it is anything else
+    """
+    decoder = codecs.getincrementaldecoder('utf-8')()
+    rest, begun, ended = '', False, False
+    for chunk in chunks:
+        rest += decoder.decode(chunk)
+        if not begun and rest:
+            if rest[0] != '"':
+                raise ValueError('it is not a text')
+            begun, rest = True, rest[1:]
+        whole = _WHOLE.match(rest).group()
+        yield jsonutils.loads(f'"{whole}"', strict=False)
+        rest = rest[len(whole) :]
+        # Read to its end, so that the connection can be used again.
+        ended = ended or rest.startswith('"')
+    if not ended:
+        raise ValueError('it ends too early')
+
+
+class ContainerClient:
+    """Speaks with Zun's own API of containers.
+
+    :param container_client: a zunclient.v1.client.Client
+    """
+
+    def __init__(self, container_client):
+        self._http = container_client.http_client
+
+    def logs(self, uuid, **query):
+        """Yield the log of a container, piece by piece.
+
+        Zun's client would hold all of it, and more than once.
+
+        :param query: stdout, stderr, timestamps, tail and since, as the API
+            takes them
+        :raises: ApiError
+        """
+        url = f'/v1/containers/{uuid}/logs?{parse.urlencode(query)}'
+        try:
+            response = self._http.raw_request(
+                'GET',
+                url,
+                headers={'Accept': 'application/json'},
+                timeout=LOG_TIMEOUT,
+                stream=True,
+                # It would read the whole answer.
+                log=False,
+            )
+            with contextlib.closing(response):
+                yield from json_text(response.iter_content(CHUNK))
+        except zun_exceptions.HttpError as e:
+            raise ApiError(_explain(e), e.http_status) from e
+        except (*_NO_ANSWER, requests.RequestException) as e:
+            raise ApiError(str(e), unanswered=True) from e
+        except ValueError as e:
+            raise ApiError(f'The answer is no log: {e}') from e

@@ -67,17 +67,20 @@ class Progress:
     def __init__(self, total, done_states, now):
         self.total = total
         self.counts = {}
+        self.missing = 0
         self._done_states = done_states
         self._started = self._now = now
         # Pairs of time and containers done, over the last RATE_WINDOW.
         self._samples = collections.deque()
 
-    def update(self, counts, now):
+    def update(self, counts, now, missing=0):
         """Take over what the API has just said.
 
         :param counts: members by state
+        :param missing: floating IPs that are not bound yet
         """
         self.counts = dict(counts)
+        self.missing = missing
         self._now = now
         self._samples.append((now, self.done))
         while (
@@ -108,7 +111,7 @@ class Progress:
     def eta(self):
         """Seconds left, None as long as that cannot be said."""
         if self.done >= self.total:
-            return 0.0
+            return None if self.missing else 0.0
         if not self.rate:
             return None
         return (self.total - self.done) / self.rate
@@ -124,11 +127,15 @@ class Progress:
         return min(MAX_POLL, max(MIN_POLL, min(self.elapsed, left) / 10))
 
     def _states(self):
-        return ', '.join(
+        states = [
             f'{state} {self.counts[state]}'
             for state in STATES
             if self.counts.get(state)
-        )
+        ]
+        # While there are others to come, that is what is waited for.
+        if self.missing and self.done >= self.total:
+            states.append(f'floating IPs missing {self.missing}')
+        return ', '.join(states)
 
     def _rate_text(self):
         return '' if self.rate is None else f'{self.rate:.1f}/s'
@@ -198,15 +205,16 @@ class Reporter:
             self._write('\r' + bar.ljust(self._open))
             self._open = len(bar)
             return
-        if progress.counts == self._last_counts:
+        counts = progress.counts, progress.missing
+        if counts == self._last_counts:
             return
         if (
             self._last_time is not None
             and now - self._last_time < LINE_INTERVAL
-            and progress.done < progress.total
+            and (progress.done < progress.total or progress.missing)
         ):
             return
-        self._last_counts = progress.counts
+        self._last_counts = counts
         self._last_time = now
         self._write(progress.line() + '\n')
 

@@ -58,7 +58,8 @@ def poll(fetch, progress, reporter, timeout=None):
         else:
             now = time.monotonic()
             silent_since = None
-            progress.update(bulk['members'], now)
+            wanted = (bulk.get('floating_ips') or {}).get('wanted', 0)
+            progress.update(bulk['members'], now, wanted)
             reporter.show(progress, now)
             yield bulk
         interval = progress.poll_interval

@@ -25,6 +25,26 @@ rules = [
         operations=[{'path': '/v1/bulks', 'method': 'POST'}],
     ),
     policy.DocumentedRuleDefault(
+        name=BULK % 'create:dry_run',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Ask where the containers of a bulk would go, without '
+        'creating it, which tells how much room the cloud has for them. Needs '
+        'bulk:create as well; hosts are told to those who pass '
+        'container:get_one:host.',
+        operations=[{'path': '/v1/bulks', 'method': 'POST'}],
+    ),
+    policy.DocumentedRuleDefault(
+        name=BULK % 'create:floating_ips',
+        check_str=base.RULE_ADMIN_OR_OWNER,
+        description='Create or enlarge a bulk whose containers have floating '
+        'IPs. They are made and bound with the credentials of Zun: forbid it '
+        'to those whom Neutron forbids to do so.',
+        operations=[
+            {'path': '/v1/bulks', 'method': 'POST'},
+            {'path': '/v1/bulks/{bulk_ident}/scale', 'method': 'POST'},
+        ],
+    ),
+    policy.DocumentedRuleDefault(
         name=BULK % 'get',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Retrieve the details of a bulk.',

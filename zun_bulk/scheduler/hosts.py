@@ -19,35 +19,127 @@ instead of once for each container.
 
 import collections
 
-from oslo_log import log as logging
 from zun import objects
 from zun.common import exception
 from zun.scheduler import filter_scheduler
 from zun.scheduler import request_filter
 from zun.scheduler import utils
 
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.scheduler import planner
+from zun_bulk.scheduler import pressure
+from zun_bulk.scheduler import usage
+from zun_bulk.scheduler.filters import host_pressure
+from zun_bulk.scheduler.filters import limit
 
-LOG = logging.getLogger(__name__)
+
+#: Why a host gets none, where neither a resource nor a filter is the cause.
+NOT_UP = 'its zun-compute is down or disabled'
+OTHER_REQUESTED = 'another host is requested'
+TRAITS = 'its traits, or those resources together'
+#: Starts that must have ended well before a host's pace counts.
+KNOWN = 20
 
 
-class Host(collections.namedtuple('Host', 'name room limits allocations')):
+class Host(
+    collections.namedtuple(
+        'Host',
+        'name room limits allocations bound_by zone',
+        defaults=(None, None),
+    )
+):
     """A host that passed.
 
-    room: how many more such containers Placement has room for; limits: what
-    the filters set for the claim on the host; allocations: the claim for one
-    container.
+    room: how many more such containers Placement and the filters have room
+    for; limits: what the filters set for the claim on the host; allocations:
+    the claim for one container; bound_by: of what there is room for no more,
+    a resource class or ``containers``; zone: its availability zone.
     """
 
 
-def passing(context, container, spec, placement):
-    """Hosts that may take a container, with the room that they have.
+class Survey(collections.namedtuple('Survey', 'hosts rooms')):
+    """All hosts, seen from one bulk.
+
+    hosts: {name: Host} of those that pass; rooms: a planner.Room of each host
+    that is up or has members of the bulk.
+    """
+
+    @property
+    def held(self):
+        """:returns: {name: why} of hosts that would pass, but wait."""
+        return {
+            room.host: room.bound_by
+            for room in self.rooms
+            if room.host in self.hosts and not room.room
+        }
+
+    @property
+    def rooms_later(self):
+        """:returns: the Rooms as they are once no host is held."""
+        held = self.held
+        return [
+            room._replace(
+                room=self.hosts[room.host].room,
+                bound_by=self.hosts[room.host].bound_by,
+            )
+            if room.host in held
+            else room
+            for room in self.rooms
+        ]
+
+
+def survey(context, container, spec, placement, taken=None):
+    """Look which hosts may take a bulk's containers, and how many.
+
+    Hosts that start nothing for the moment (see ``pressure``) pass, but have
+    no room: a bulk may wait for them.
 
     :param container: any container of the bulk: they are all alike in what
         filters look at.
     :param spec: the bulk's spec.
     :param placement: a Placement.
-    :returns: {host name: Host}.
+    :param taken: {host name: members that the bulk has there}.
+    :returns: a Survey.
     """
+    taken = taken or {}
+    rows = db.list_hosts()
+    held = pressure.find(rows)
+    paces = {row.host: _pace(row.report or {}) for row in rows}
+    passed, refused = _passing(context, container, spec, placement)
+    found = dict(refused)
+    for name, host in passed.items():
+        found[name] = (
+            (host.zone, host.room, host.bound_by)
+            if name not in held
+            else (host.zone, 0, held[name])
+        )
+    rooms = [
+        planner.Room(
+            name,
+            *found.get(name, (None, 0, NOT_UP)),
+            pace=paces.get(name),
+            taken=taken.get(name, 0),
+        )
+        for name in found.keys() | taken.keys()
+    ]
+    return Survey(passed, rooms)
+
+
+def _pace(report):
+    """Starts a second that a host can do; None while that is not known."""
+    starts = report.get('starts', {})
+    ended = starts.get('ended', {}).get('done', 0)
+    if ended < KNOWN or not starts.get('median'):
+        return None
+    pace = starts['limit'] / starts['median']
+    if starts.get('interval'):
+        pace = min(pace, 1 / starts['interval'])
+    return pace
+
+
+def _passing(context, container, spec, placement):
+    """:returns: {name: Host}, and {name: (zone, 0, why)} of all others."""
     extra_spec = {
         'hints': spec.get('hints'),
         'pci_requests': objects.ContainerPCIRequests(requests=[]),
@@ -55,32 +147,102 @@ def passing(context, container, spec, placement):
         'requested_host': spec.get('requested_host'),
     }
     request_filter.process_reqspec(context, extra_spec)
-    try:
-        resources = utils.resources_from_request_spec(
-            context, container, extra_spec
-        )
-    except exception.NoValidHost:
-        return {}
-    candidates = placement.candidates(resources)
-    if not candidates:
-        return {}
     scheduler = filter_scheduler.FilterScheduler()
     services = scheduler._get_services_by_host(context)
     nodes = [
         node
-        for node in objects.ComputeNode.list(
-            context, filters={'rp_uuid': list(candidates)}
-        )
+        for node in objects.ComputeNode.list(context)
         if node.hostname in services
     ]
-    states = scheduler.get_all_host_state(nodes, services)
-    passed = scheduler._get_filtered_hosts(states, container, extra_spec)
-    return {
-        state.hostname: Host(
-            state.hostname,
-            candidates[state.uuid].room,
-            state.limits,
-            candidates[state.uuid].allocations,
+    refused = {}
+
+    def refuse(name, why):
+        refused[name] = (_zone(services[name]), 0, why)
+
+    if extra_spec['requested_host']:
+        for node in nodes:
+            if node.hostname != extra_spec['requested_host']:
+                refuse(node.hostname, OTHER_REQUESTED)
+        nodes = [node for node in nodes if node.hostname not in refused]
+    try:
+        resources = utils.resources_from_request_spec(
+            context, container, extra_spec
         )
-        for state in passed or ()
-    }
+    except exception.NoValidHost as error:
+        for node in nodes:
+            refuse(node.hostname, str(error))
+        return {}, refused
+    # Zun cuts the list, as it needs one host only.
+    resources._limit = None
+    candidates = placement.candidates(resources)
+    full = [node for node in nodes if node.rp_uuid not in candidates]
+    if full:
+        short_of = placement.short_of(resources)
+        for node in full:
+            refuse(node.hostname, short_of(node.rp_uuid) or TRAITS)
+    enabled, states = _filter(
+        scheduler,
+        scheduler.get_all_host_state(
+            [node for node in nodes if node.rp_uuid in candidates], services
+        ),
+        container,
+        extra_spec,
+        refuse,
+    )
+    found = {}
+    for state in states:
+        candidate = candidates[state.uuid]
+        room, bound_by = _room(enabled, state, container, candidate)
+        found[state.hostname] = Host(
+            state.hostname,
+            room,
+            state.limits,
+            candidate.allocations,
+            bound_by,
+            _zone(state.service),
+        )
+    return found, refused
+
+
+def _filter(scheduler, states, container, extra_spec, refuse):
+    """Run Zun's filters, but for the one that a bulk waits for.
+
+    One by one, to tell which of them refuses a host.
+
+    :param refuse: function of the name of a host and why it does not pass.
+    :returns: the filters, and the HostStates that pass.
+    """
+    # What was placed a moment ago counts.
+    usage.forget()
+    enabled = [
+        one
+        for one in scheduler.enabled_filters
+        if not isinstance(one, host_pressure.HostPressureFilter)
+    ]
+    states = list(states)
+    for one in enabled:
+        scheduler.enabled_filters = [one]
+        passed = list(
+            scheduler._get_filtered_hosts(states, container, extra_spec) or ()
+        )
+        names = {state.hostname for state in passed}
+        for state in states:
+            if state.hostname not in names:
+                refuse(state.hostname, type(one).__name__)
+        states = passed
+    return enabled, states
+
+
+def _zone(service):
+    return service.availability_zone or CONF.default_availability_zone
+
+
+def _room(filters, state, container, candidate):
+    """How many more there is room for, and what bounds it."""
+    rooms = [(candidate.room, candidate.bound_by)]
+    rooms += [
+        (one.room(state, container), one.bound_by)
+        for one in filters
+        if isinstance(one, limit.LimitFilter)
+    ]
+    return min(rooms, key=lambda pair: pair[0])

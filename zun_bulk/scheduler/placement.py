@@ -19,12 +19,13 @@ conflicts never run; these calls look at the answer.
 import collections
 import random
 import time
+import urllib.parse
 
 from oslo_log import log as logging
-from zun.common import clients
 from zun.common import consts
-from zun.common import context as zun_context
 from zun.common import exception
+
+from zun_bulk import connections
 
 
 LOG = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ LOG = logging.getLogger(__name__)
 #: are checked.
 MICROVERSION = '1.28'
 CONFLICT_RETRIES = 8
+
+
+class BadAnswer(exception.ZunException):
+    """Placement does not do what it was asked for."""
 
 
 class Full(Exception):
@@ -44,9 +49,7 @@ class Placement:
 
     def __init__(self, sleep=time.sleep):
         self._sleep = sleep
-        self._adapter, self._endpoint = clients.OpenStackClients(
-            zun_context.get_admin_context()
-        ).placement()
+        self._adapter, self._endpoint = connections.placement()
         self._has_traits = False
 
     def _call(self, method, url, **kwargs):
@@ -81,6 +84,54 @@ class Placement:
                     ),
                 )
         return found
+
+    def short_of(self, resources):
+        """Ask what providers have too little of for one container.
+
+        One call for each resource that the container wants.
+
+        :param resources: as for ``candidates``.
+        :returns: function of a provider's uuid that returns a resource class;
+            None if it has enough of each, or is none.
+        """
+        query = urllib.parse.parse_qs(resources.to_querystring())
+        having = {}
+        for wanted in query['resources'][0].split(','):
+            answer = self._call(
+                'GET',
+                '/allocation_candidates?'
+                + urllib.parse.urlencode({'resources': wanted}),
+            )
+            _expect(answer, 200)
+            resource = wanted.partition(':')[0]
+            having[resource] = set(answer.json()['provider_summaries'])
+
+        def find(provider):
+            for resource, providers in having.items():
+                if provider not in providers:
+                    return resource
+            return None
+
+        return find
+
+    def inventories(self):
+        """Ask what providers have and what is claimed of it, in one call.
+
+        :returns: {provider uuid: {resource class: (capacity, used)}} of those
+            that have a VCPU left; the ratio and what is reserved are in the
+            capacity.
+        """
+        answer = self._call('GET', '/allocation_candidates?resources=VCPU:1')
+        _expect(answer, 200)
+        return {
+            provider: {
+                resource: (found['capacity'], found['used'])
+                for resource, found in summary['resources'].items()
+            }
+            for provider, summary in answer.json()[
+                'provider_summaries'
+            ].items()
+        }
 
     def _ensure_traits(self):
         """Make the traits that a request may forbid.
@@ -128,9 +179,12 @@ class Placement:
         _expect(answer, 204)
 
     def _generation(self, uuid):
+        return self._claim_of(uuid).get('consumer_generation')
+
+    def _claim_of(self, uuid):
         answer = self._call('GET', '/allocations/' + uuid)
         _expect(answer, 200)
-        return answer.json().get('consumer_generation')
+        return answer.json()
 
     def release(self, uuids, providers):
         """Delete what is left of claims.
@@ -139,7 +193,16 @@ class Placement:
         :param providers: uuids of the providers that may have them.
         :returns: how many there were.
         """
-        found = self.claimed(uuids, providers)
+        # Whatever takes fewer calls.
+        if len(uuids) < len(providers):
+            known = set(providers)
+            found = {
+                uuid
+                for uuid in uuids
+                if known.intersection(self._claim_of(uuid)['allocations'])
+            }
+        else:
+            found = self.claimed(uuids, providers)
         for uuid in found:
             _expect(self._call('DELETE', '/allocations/' + uuid), 204, 404)
         return len(found)
@@ -167,8 +230,17 @@ class Candidate(collections.namedtuple('Candidate', 'allocations summaries')):
     @property
     def room(self):
         """How many such containers fit, by what Placement knows."""
+        return self._bound[0]
+
+    @property
+    def bound_by(self):
+        """The resource class of which there is room for no more."""
+        return self._bound[1]
+
+    @property
+    def _bound(self):
         return min(
-            (summary['capacity'] - summary['used']) // amount
+            ((summary['capacity'] - summary['used']) // amount, resource)
             for provider, claim in self.allocations.items()
             for resource, amount in claim['resources'].items()
             for summary in [self.summaries[provider]['resources'][resource]]
@@ -186,6 +258,4 @@ def _expect(answer, *codes):
                 'text': answer.text[:500],
             },
         )
-        raise exception.ZunException(
-            'Placement answered %d' % answer.status_code
-        )
+        raise BadAnswer('Placement answered %d' % answer.status_code)

@@ -26,6 +26,7 @@ import fixtures
 from oslo_db import exception as db_exc
 from oslotest import base
 import sqlalchemy as sa
+from zun.common import consts
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
@@ -72,6 +73,18 @@ class DatabaseTests:
             return connection.scalar(
                 sa.select(sa.func.count()).select_from(model.__table__)
             )
+
+    def counts(self, engine):
+        """The rows of all that a bulk is written to."""
+        return [
+            self.count(engine, model)
+            for model in (
+                models.Bulk,
+                Member,
+                zun_models.Container,
+                zun_models.ContainerAction,
+            )
+        ]
 
     # ------------------------------------------------------------ migration
 
@@ -152,9 +165,7 @@ class DatabaseTests:
         self.assertEqual(template, bulk.template)
         epoch = api.take_lease(bulk, 'host-1')
         networks = [{'network': 'net-%d' % number} for number in range(5000)]
-        api.place_members(
-            bulk.id, epoch, [(members[0], 'host-1', networks, {})]
-        )
+        database.place(bulk.id, epoch, [(members[0], 'host-1', networks, {})])
         self.assertEqual(networks, api.list_members(bulk.id)[0].networks)
 
     def test_keeps_any_reason(self):
@@ -212,35 +223,14 @@ class DatabaseTests:
         self.assertEqual(
             list(range(1, 1001)), [member.member_index for member in members]
         )
-        self.assertEqual(
-            [1000, 1000, 1000],
-            [
-                self.count(engine, model)
-                for model in (
-                    Member,
-                    zun_models.Container,
-                    zun_models.ContainerAction,
-                )
-            ],
-        )
+        self.assertEqual([1, 1000, 1000, 1000], self.counts(engine))
 
     def test_leaves_nothing_when_the_last_row_fails(self):
         engine = self.use_database()
         rows = database.rows(1000)
         rows[1][-1]['member_index'] = 1
         self.assertRaises(db_exc.DBDuplicateEntry, api.accept_bulk, *rows)
-        self.assertEqual(
-            [0, 0, 0, 0],
-            [
-                self.count(engine, model)
-                for model in (
-                    models.Bulk,
-                    Member,
-                    zun_models.Container,
-                    zun_models.ContainerAction,
-                )
-            ],
-        )
+        self.assertEqual([0, 0, 0, 0], self.counts(engine))
 
     def test_one_of_many_takes_a_token(self):
         engine = self.use_database()
@@ -258,13 +248,7 @@ class DatabaseTests:
         self.assertEqual(
             made[0], api.get_bulk_of_token('project-1', 'once').uuid
         )
-        self.assertEqual(
-            [1, 20, 20],
-            [
-                self.count(engine, model)
-                for model in (models.Bulk, Member, zun_models.Container)
-            ],
-        )
+        self.assertEqual([1, 20, 20, 20], self.counts(engine))
 
     def test_many_at_the_edge_of_a_quota(self):
         engine = self.use_database()
@@ -288,18 +272,7 @@ class DatabaseTests:
         accepted = at_once([contender] * 50)
         self.assertEqual(3, accepted.count(True))
         self.assertEqual([0, 3, 6] + [9] * 47, sorted(seen))
-        self.assertEqual(
-            [3, 9, 9, 9],
-            [
-                self.count(engine, model)
-                for model in (
-                    models.Bulk,
-                    Member,
-                    zun_models.Container,
-                    zun_models.ContainerAction,
-                )
-            ],
-        )
+        self.assertEqual([3, 9, 9, 9], self.counts(engine))
         used = []
         api.accept_bulk(*database.rows(1), used.append)
         self.assertAlmostEqual(0.9, used[0].pop('cpu'), 5)
@@ -458,18 +431,57 @@ class DatabaseTests:
             )
             for member in members
         ]
-        placed = api.place_members(bulk.id, epoch, placements)
-        self.assertLess(len(statements), 5)
+        placed = database.place(bulk.id, epoch, placements)
+        # For their claims, and for their ports.
+        self.assertLess(len(statements), 9)
         self.assertEqual([member.id for member in members], placed)
         self.assertEqual(
             [
-                (host, networks, limits, MemberState.PLACED, 1)
+                (host, networks, limits, MemberState.PLACED, 2)
                 for _member, host, networks, limits in placements
             ],
             [
                 (m.host, m.networks, m.limits, m.state, m.epoch)
                 for m in api.list_members(bulk.id)
             ],
+        )
+
+    def test_use_of_hosts(self):
+        engine = self.use_database()
+        bulk, members = database.accept(3)
+        container = zun_models.Container.__table__
+        with engine.begin() as connection:
+            connection.execute(
+                sa.update(container).values(cpu=0.1, memory='64')
+            )
+            connection.execute(
+                sa.update(container)
+                .where(container.c.uuid == members[0].container_uuid)
+                .values(host='host-1')
+            )
+            connection.execute(
+                sa.insert(zun_models.ComputeNode.__table__),
+                [
+                    {'uuid': 'own', 'rp_uuid': 'own', 'hostname': 'host-1'},
+                    {'uuid': 'two', 'rp_uuid': 'nova', 'hostname': 'host-2'},
+                ],
+            )
+        database.place(
+            bulk.id,
+            api.take_lease(bulk, 'conductor'),
+            [(member, 'host-1', [], {}) for member in members[:2]],
+        )
+        self.assertCountEqual(
+            [
+                ('host-1', consts.TYPE_CONTAINER, 0.1, '64', 0, 2),
+                (None, consts.TYPE_CONTAINER, 0.1, '64', 0, 1),
+            ],
+            api.list_use(),
+        )
+        self.assertEqual(['host-2'], api.list_shared_hosts())
+        self.assertEqual(
+            {bulk.uuid: {'host-1'}},
+            api.hosts_of_bulks([bulk.uuid, 'none'], bulk.project_id),
         )
 
     # -------------------------------------------------------------- history
@@ -484,7 +496,7 @@ class DatabaseTests:
         engine = self.use_database()
         bulk, members = database.accept(3)
         epoch = api.take_lease(bulk, 'host-1')
-        api.place_members(
+        database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
         members = api.list_members(bulk.id)
@@ -548,7 +560,7 @@ class DatabaseTests:
         self.use_database()
         bulk, members = database.accept(60)
         epoch = api.take_lease(bulk, 'host-1')
-        api.place_members(
+        database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
         placed = api.list_members_in(MemberState.PLACED)
@@ -611,7 +623,7 @@ class DatabaseTests:
         self.use_database()
         bulk, members = database.accept(60)
         epoch = api.take_lease(bulk, 'host-1')
-        api.place_members(
+        database.place(
             bulk.id,
             epoch,
             [(member, 'host-1', [], {}) for member in members[:40]],
@@ -626,7 +638,7 @@ class DatabaseTests:
                 agent(placed[:20]),
                 agent(placed[19::-1]),
                 agent(placed[20:]),
-                lambda: api.place_members(
+                lambda: database.place(
                     bulk.id,
                     epoch,
                     [(member, 'host-2', [], {}) for member in members[40:]],
@@ -672,7 +684,7 @@ class DatabaseTests:
         engine = self.use_database()
         bulk, members = database.accept(40)
         epoch = api.take_lease(bulk, 'host-1')
-        api.place_members(
+        database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
         placed = api.list_members_in(MemberState.PLACED)

@@ -13,8 +13,9 @@
 """The embedded lab: the main job on one machine, without root.
 
 Real: zun-api with its paste pipeline, zun-compute's code with our driver,
-Placement with its keystonemiddleware; on SQLite. Emulated: Keystone, Neutron
-and, where no Docker Engine is given, the engine. ``fake://`` messages do not
+Placement with its keystonemiddleware; on SQLite. Emulated: Keystone, Neutron,
+Cinder and os-brick where volumes are wanted, and, where no Docker Engine is
+given, the engine. ``fake://`` messages do not
 leave a process and Zun has one host name a process, so it is one host.
 """
 
@@ -34,6 +35,7 @@ import time
 import docker
 from docker import errors
 
+from tests.emulators import keystone
 from tests.emulators import server
 
 
@@ -101,6 +103,8 @@ class Lab:
     :param capacity: containers that the host has to have room for.
     :param scale: factor on the emulated engine's service times.
     :param detached: whether the processes go on when this one ends.
+    :param volumes: whether there is a Cinder, emulated, as is what attaches
+        and mounts its volumes.
     """
 
     def __init__(
@@ -111,17 +115,19 @@ class Lab:
         capacity=1000,
         scale=1.0,
         detached=False,
+        volumes=False,
     ):
         self.root = pathlib.Path(root)
         self.conf = conf or {}
         self.capacity = capacity
         self.scale = scale
         self.detached = detached
+        self.volumes = volumes
         self.emulated = engine_url is None
         self.engine_url = engine_url
         self.processes = {}
         self.auth_url = self.zun_url = None
-        self.neutron_url = self.placement_url = None
+        self.neutron_url = self.placement_url = self.cinder_url = None
         self._tokens = {}
 
     # ------------------------------------------------------------- starting
@@ -132,13 +138,14 @@ class Lab:
         :param say: called with a line of text at each step.
         :raises: LabError.
         """
-        for folder in ('etc', 'data', 'log', 'run', 'bin'):
-            (self.root / folder).mkdir(parents=True, exist_ok=True)
-        keystone, neutron, placement, zun = free_ports(4)
+        self._make_folders()
+        keystone, neutron, placement, zun, cinder = free_ports(5)
         self.auth_url = 'http://127.0.0.1:%d/v3' % keystone
         self.neutron_url = 'http://127.0.0.1:%d' % neutron
         self.placement_url = 'http://127.0.0.1:%d' % placement
         self.zun_url = 'http://127.0.0.1:%d/v1' % zun
+        if self.volumes:
+            self.cinder_url = 'http://127.0.0.1:%d' % cinder
         self._start_emulators()
         say('%s, emulated Keystone, emulated Neutron' % self.engine_name())
         self._start_placement(placement)
@@ -146,6 +153,25 @@ class Lab:
         self._write_zun_conf(zun)
         self.start_zun()
         say('zun-api, zun-compute')
+
+    def start_placement(self):
+        """Bring up Placement alone, with a Keystone, and Zun's login to them.
+
+        :returns: the path of a zun.conf that has the login.
+        :raises: LabError.
+        """
+        self._make_folders()
+        keystone, placement = free_ports(2)
+        self.auth_url = 'http://127.0.0.1:%d/v3' % keystone
+        self.placement_url = 'http://127.0.0.1:%d' % placement
+        self._start_keystone()
+        self._start_placement(placement)
+        self._write('zun.conf', {'keystone_auth': self._login('zun')})
+        return self.root / 'etc' / 'zun.conf'
+
+    def _make_folders(self):
+        for folder in ('etc', 'data', 'log', 'run', 'bin'):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     def _start_emulators(self):
         if self.emulated:
@@ -163,18 +189,7 @@ class Lab:
                 '--scale',
                 str(self.scale),
             )
-        services = {
-            'network': self.neutron_url,
-            'placement': self.placement_url,
-            'container': self.zun_url,
-        }
-        self._start(
-            'keystone',
-            'tests.emulators.keystone',
-            '--listen',
-            self.auth_url.removesuffix('/v3'),
-            *('--service=%s=%s' % pair for pair in services.items()),
-        )
+        self._start_keystone()
         self._start(
             'neutron',
             'tests.emulators.neutron',
@@ -185,10 +200,40 @@ class Lab:
             '--cidr',
             '10.77.0.0/16',
         )
-        self._wait_for_answer('keystone', self.auth_url, '')
+        if self.cinder_url:
+            self._start(
+                'cinder',
+                'tests.emulators.cinder',
+                '--listen',
+                self.cinder_url,
+                '--auth-url',
+                self.auth_url,
+            )
+            self._wait_for_answer('cinder', self.cinder_url)
         self._wait_for_answer('neutron', self.neutron_url)
         if self.emulated:
             self._wait_for_answer('docker-engine', self.engine_url, '/_ping')
+
+    def _start_keystone(self):
+        services = {
+            'network': self.neutron_url,
+            'placement': self.placement_url,
+            'container': self.zun_url,
+            'volumev3': self.cinder_url
+            and self.cinder_url + '/v3/%(project_id)s',
+        }
+        self._start(
+            'keystone',
+            'tests.emulators.keystone',
+            '--listen',
+            self.auth_url.removesuffix('/v3'),
+            *(
+                '--service=%s=%s' % (kind, url)
+                for kind, url in services.items()
+                if url
+            ),
+        )
+        self._wait_for_answer('keystone', self.auth_url, '')
 
     def _start_placement(self, port):
         self._write(
@@ -271,6 +316,10 @@ class Lab:
                 'connection': self._database('zun'),
                 'sqlite_synchronous': False,
             },
+            # The default, to which others are added.
+            'scheduler': {
+                'available_filters': 'zun.scheduler.filters.all_filters'
+            },
             # A container claims one VCPU at least.
             'compute': {
                 'cpu_allocation_ratio': max(
@@ -325,6 +374,7 @@ class Lab:
         self._start(
             'zun',
             'tests.lab.embedded.zun_service',
+            *(['--emulated-brick'] if self.volumes else []),
             '--config-file',
             str(self.root / 'etc' / 'zun.conf'),
             '--config-file',
@@ -354,9 +404,10 @@ class Lab:
         up = status == 200 and any(
             service['state'] == 'up' for service in body['services']
         )
-        return up and bool(self._inventory())
+        return up and bool(self.inventory())
 
-    def _inventory(self):
+    def inventory(self):
+        """:returns: the host's, as Placement has it; None if it has none."""
         headers = {
             'X-Auth-Token': self.token(),
             'OpenStack-API-Version': 'placement 1.28',
@@ -507,9 +558,12 @@ class Lab:
             self._tokens[user] = headers['X-Subject-Token']
         return self._tokens[user]
 
-    def request(self, method, path, body=None, user='admin', headers=None):
+    def request(
+        self, method, path, body=None, user='admin', headers=None, timeout=300
+    ):
         """Ask zun-api.
 
+        :param timeout: seconds.
         :returns: (status, answer).
         """
         status, answer, _headers = server.call(
@@ -522,7 +576,7 @@ class Lab:
                 'OpenStack-API-Version': 'container 1.40',
                 **(headers or {}),
             },
-            timeout=300,
+            timeout=timeout,
         )
         return status, answer
 
@@ -570,24 +624,61 @@ class Lab:
             found.update(body['allocations'])
         return found
 
+    def network(self, method, path, body=None):
+        """Ask Neutron as the administrator. Returns its answer's body."""
+        status, answer, _headers = server.call(
+            self.neutron_url,
+            method,
+            '/v2.0' + path,
+            body,
+            headers={'X-Auth-Token': self.token()},
+        )
+        if status >= 300:
+            raise LabError('%s %s: %d %s' % (method, path, status, answer))
+        return answer
+
     def ports(self):
         """:returns: {port id: device id} of all of Neutron's ports."""
-        _status, body, _headers = server.call(
-            self.neutron_url,
-            'GET',
-            '/v2.0/ports',
-            headers={'X-Auth-Token': self.token()},
+        ports = self.network('GET', '/ports')['ports']
+        return {port['id']: port['device_id'] for port in ports}
+
+    def floating_ips(self):
+        """:returns: {address: floating IP} of all of Neutron's."""
+        rows = self.network('GET', '/floatingips')['floatingips']
+        return {row['floating_ip_address']: row for row in rows}
+
+    def cinder(self, method, path, body=None, user='admin'):
+        """Ask the emulated Cinder.
+
+        :param path: below the user's project.
+        """
+        project = keystone.identifier('project', keystone.USERS[user][0])
+        status, answer, _headers = server.call(
+            self.cinder_url,
+            method,
+            '/v3/%s%s' % (project, path),
+            body,
+            {'X-Auth-Token': self.token(user)},
         )
-        return {port['id']: port['device_id'] for port in body['ports']}
+        if status >= 300:
+            raise LabError('%s %s: %d %s' % (method, path, status, answer))
+        return answer
+
+    def made_volumes(self):
+        """:returns: all of Cinder's volumes that were made for bulks."""
+        if not self.cinder_url:
+            return []
+        return [
+            volume
+            for volume in self.cinder('GET', '/volumes/detail?all_tenants=1')[
+                'volumes'
+            ]
+            if 'zun_bulk' in volume['metadata']
+        ]
 
     def network_id(self, name='lab'):
-        _status, body, _headers = server.call(
-            self.neutron_url,
-            'GET',
-            '/v2.0/networks?name=' + name,
-            headers={'X-Auth-Token': self.token()},
-        )
-        return body['networks'][0]['id']
+        found = self.network('GET', '/networks?name=' + name)
+        return found['networks'][0]['id']
 
     def zun_containers(self):
         """:returns: {name: id} of the engine's containers that are Zun's."""
@@ -611,7 +702,12 @@ class Lab:
         found = {
             'containers at the engine': len(names),
             'ports': len(self.ports()),
+            'floating IPs': sum(
+                row['description'].startswith('zun_bulk:')
+                for row in self.floating_ips().values()
+            ),
             'allocations': len(self.allocations()),
+            'volumes': len(self.made_volumes()),
         }
         for table in (CONTAINERS, 'zun_bulk_bulk', 'zun_bulk_member'):
             found['rows in ' + table.split()[0]] = self.rows(

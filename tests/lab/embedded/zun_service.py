@@ -13,7 +13,8 @@
 """zun-api and zun-compute in one process, so that ``fake://`` joins them.
 
 What runs here is what Zun's own two commands run; only the tables are made
-without Zun's migrations, which SQLite cannot take.
+without Zun's migrations, which SQLite cannot take, and with --emulated-brick
+nothing is really attached or mounted of Cinder's volumes.
 """
 
 # First of all, for it patches the standard library as Zun's commands do.
@@ -23,7 +24,9 @@ import shlex
 import sys
 
 from oslo_db.sqlalchemy import enginefacade
+from oslo_messaging._drivers import impl_fake
 from oslo_privsep import priv_context
+from oslo_serialization import jsonutils
 from oslo_service import service
 from zun.common import rpc_service
 from zun.common import service as zun_service
@@ -31,6 +34,7 @@ from zun.common import utils
 import zun.conf
 from zun.db.sqlalchemy import models
 
+from tests.lab.embedded import emulated_brick
 from zun_bulk.db import api as db_api
 
 
@@ -47,7 +51,25 @@ def create_tables():
     engine.dispose()
 
 
+def send_replies_as_json():
+    """Let replies arrive as they do from another host.
+
+    ``fake://`` hands over what was returned, and zun-api cannot tell users
+    the bytes that a log is.
+    """
+    reply_with = impl_fake.FakeIncomingMessage.reply
+
+    def reply_as_json(message, reply=None, failure=None):
+        reply_with(message, jsonutils.loads(jsonutils.dumps(reply)), failure)
+
+    impl_fake.FakeIncomingMessage.reply = reply_as_json
+
+
 def main():
+    send_replies_as_json()
+    if '--emulated-brick' in sys.argv:
+        sys.argv.remove('--emulated-brick')
+        emulated_brick.install()
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
     zun_service.prepare_service(sys.argv)
     CONF.import_opt('topic', 'zun.conf.compute', group='compute')

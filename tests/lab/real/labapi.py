@@ -484,6 +484,38 @@ def network(_args):
     print(found.id)
 
 
+def router(_args):
+    """Make the network "public", a router from it to "lab"; print its id.
+
+    The machine at the gateway's address is the lab's network namespace.
+    """
+    neutron = openstack.connect().network
+    outside = neutron.find_network('public') or neutron.create_network(
+        name='public',
+        is_router_external=True,
+        provider_network_type='flat',
+        provider_physical_network='physnet1',
+    )
+    if not neutron.find_subnet('public'):
+        neutron.create_subnet(
+            name='public',
+            network_id=outside.id,
+            ip_version=4,
+            cidr='198.18.0.0/16',
+            gateway_ip='198.18.0.1',
+            enable_dhcp=False,
+        )
+    found = neutron.find_router('lab')
+    if not found:
+        found = neutron.create_router(
+            name='lab', external_gateway_info={'network_id': outside.id}
+        )
+        neutron.add_interface_to_router(
+            found, subnet_id=neutron.find_subnet('lab').id
+        )
+    print(found.id)
+
+
 def ready(args):
     """Wait until each host has a zun-compute, a provider and an agent."""
     cloud, wanted = openstack.connect(), set(hosts().values())
@@ -720,7 +752,17 @@ def leaks(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(required=True)
-    for verb in (status, catalog, network, ready, warm, verify, clear, leaks):
+    for verb in (
+        status,
+        catalog,
+        network,
+        router,
+        ready,
+        warm,
+        verify,
+        clear,
+        leaks,
+    ):
         verbs.add_parser(verb.__name__, help=verb.__doc__).set_defaults(
             verb=verb
         )

@@ -16,6 +16,7 @@ import datetime
 from unittest import mock
 
 import ddt
+from oslo_utils import timeutils
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
@@ -45,6 +46,13 @@ class TestShow(base.ApiTestCase):
     def test_show(self, key):
         bulk = self.request('/v1/bulks/' + self.bulk[key], status=200).json
         self.assertEqual(self.bulk, bulk)
+
+    def test_placement_of_an_earlier_release(self):
+        update(models.Bulk, sa.true(), placement={'policy': 'spread'})
+        self.assertEqual(
+            {'policy': 'spread', 'allow_partial': False},
+            self.request('/v1/bulks/web').json['placement'],
+        )
 
     def test_progress(self):
         for index, values in enumerate(
@@ -282,6 +290,7 @@ class TestDelete(base.ApiTestCase):
                 models.Member.member_index == index,
                 state='running',
                 host=host,
+                placed_at=timeutils.utcnow(),
             )
         del self.woken[:]
         response = self.request('/v1/bulks/web', 'DELETE', status=202)

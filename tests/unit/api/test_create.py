@@ -132,7 +132,7 @@ class TestWritten(base.ApiTestCase):
             'max_attempts': 5,
             'on_failure': 'pause',
             'client_token': None,
-            'placement': {'policy': 'spread'},
+            'placement': {'policy': 'spread', 'allow_partial': False},
             'template': {'image': 'busybox', 'name': 'a-b'},
             'hosts': None,
             'failures': [],
@@ -157,7 +157,9 @@ class TestWritten(base.ApiTestCase):
     def test_defaults(self):
         bulk = self.create(template={'image': 'busybox'})
         self.assertEqual((True, 5), (bulk['run'], bulk['max_attempts']))
-        self.assertEqual({'policy': 'spread'}, bulk['placement'])
+        self.assertEqual(
+            {'policy': 'spread', 'allow_partial': False}, bulk['placement']
+        )
 
     def test_rows_point_at_each_other(self):
         bulk = self.create(count=3, template={'image': 'busybox'})
@@ -303,6 +305,30 @@ class TestWritten(base.ApiTestCase):
             ),
         )
         self.assertEqual([], row['spec']['mounts'])
+
+    def test_a_range(self):
+        net_a, _net_b = self.neutron.networks
+        self.neutron.subnets += [
+            zun_fixtures.subnet(net_a, '10.9.0.0/24'),
+            zun_fixtures.subnet(net_a, '10.0.0.0/24'),
+        ]
+        nets = [
+            {'network': 'net-b'},
+            {'network': 'net-a', 'v4-range': '10.0.0.1-10.0.0.4'},
+        ]
+        view = self.create(
+            count=3, template={'image': 'busybox', 'nets': nets}
+        )
+        self.assertEqual(nets, view['template']['nets'])
+        self.assertEqual(
+            [None, ['10.0.0.1', '10.0.0.4']],
+            [
+                network.get('v4_range')
+                for network in self.rows(models.Bulk)[0]['spec'][
+                    'requested_networks'
+                ]
+            ],
+        )
 
     def test_a_port_for_one(self):
         self.neutron.ports.append(zun_fixtures.port('port-1'))
@@ -555,6 +581,9 @@ class TestRefused(base.ApiTestCase):
         ({'max_attempts': 0}, 'max_attempts'),
         ({'max_attempts': 11}, 'max_attempts'),
         ({'placement': {'policy': 'heap'}}, 'placement.policy'),
+        ({'placement': {'policy': None}}, 'placement.policy'),
+        ({'placement': {'allow_partial': 1}}, 'placement.allow_partial'),
+        ({'placement': 'spread'}, 'placement'),
         ({'placement': {'other': 1}}, "'other'"),
         ({'client_token': ''}, 'client_token'),
         ({'client_token': 'x' * 65}, 'client_token'),
@@ -644,10 +673,10 @@ class TestRefused(base.ApiTestCase):
         ({'registry': 'none'}, 'template.registry'),
         (
             {'mounts': [{'source': 'vol', 'destination': '/a'}]},
-            'template.mounts[0].type',
+            'template.mounts[0]: there is no Cinder in this cloud',
         ),
         (
-            {'mounts': [{'type': 'volume', 'size': 1, 'destination': '/a'}]},
+            {'mounts': [{'type': 'tmpfs', 'size': 1, 'destination': '/a'}]},
             'template.mounts[0].type',
         ),
         (
@@ -710,6 +739,67 @@ class TestRefused(base.ApiTestCase):
         )
         (network,) = self.rows(models.Bulk)[0]['spec']['requested_networks']
         self.assertEqual('10.0.0.3', network['fixed_ip'])
+
+    @ddt.data(
+        ({'v4-range': '10.0.0.10'}, 'two IPv4 addresses'),
+        ({'v4-range': '10.0.0.10-10.0.0.20-10.0.0.30'}, 'two IPv4 addresses'),
+        ({'v4-range': '10.0.0.10-10.0.0.300'}, 'two IPv4 addresses'),
+        ({'v4-range': 'fd00::1-fd00::9'}, 'two IPv4 addresses'),
+        ({'v4-range': '10.0.0.20-10.0.0.10'}, 'comes after'),
+        ({'v4-range': '10.0.0.10-10.0.0.10'}, 'for 1 of 2'),
+        # The gateway is nobody's.
+        ({'v4-range': '10.0.0.1-10.0.0.2'}, 'for 1 of 2'),
+        ({'v4-range': '10.0.0.250-10.0.1.5'}, 'not inside a subnet'),
+        ({'v4-range': '10.0.0.0-10.0.0.20'}, 'not inside a subnet'),
+        ({'v4-range': '10.0.0.10-10.0.0.255'}, 'not inside a subnet'),
+        ({'v4-range': '10.5.0.10-10.5.0.20'}, 'not inside a subnet'),
+        (
+            {'v4-range': '10.0.0.10-10.0.0.20', 'v4-fixed-ip': '10.0.0.10'},
+            'v4-fixed-ip',
+        ),
+        ({'v4-range': ['10.0.0.10', '10.0.0.20']}, 'string'),
+        ({'v4-range': '1' * 36}, 'too long'),
+    )
+    @ddt.unpack
+    def test_range(self, net, text):
+        net_a, net_b = self.neutron.networks
+        self.neutron.subnets += [
+            zun_fixtures.subnet(net_a, 'fd00::/64'),
+            zun_fixtures.subnet(net_a, '10.0.0.0/24'),
+            # Of the other network.
+            zun_fixtures.subnet(net_b, '10.5.0.0/24'),
+        ]
+        self.refuse(
+            'template.nets[1].v4-range',
+            text,
+            template={
+                'image': 'busybox',
+                'nets': [{'network': 'net-b'}, {'network': 'net-a', **net}],
+            },
+        )
+
+    def test_range_of_a_port(self):
+        self.refuse(
+            'template.nets[0].v4-range',
+            template={
+                'image': 'busybox',
+                'nets': [{'port': 'port-1', 'v4-range': '10.0.0.1-10.0.0.9'}],
+            },
+        )
+
+    def test_range_of_a_network_that_is_left_out(self):
+        """Zun attaches the last one, and a network only once."""
+        self.refuse(
+            'template.nets[0].v4-range',
+            'twice',
+            template={
+                'image': 'busybox',
+                'nets': [
+                    {'network': 'net-a', 'v4-range': '10.0.0.1-10.0.0.9'},
+                    {'network': 'net-a'},
+                ],
+            },
+        )
 
     def test_sriov_port(self):
         self.neutron.networks.append(
@@ -854,6 +944,8 @@ class TestClientToken(base.ApiTestCase):
         {'on_failure': 'pause'},
         {'placement': {}},
         {'placement': {'policy': 'spread'}},
+        {'placement': {'allow_partial': False}},
+        {'dry_run': False},
         {'template': {'name': 'web', 'image': 'busybox'}},
         {'template': {'image': 'busybox', 'name': 'web', 'cpu': None}},
     )
@@ -869,6 +961,8 @@ class TestClientToken(base.ApiTestCase):
         {'run': False},
         {'max_attempts': 4},
         {'on_failure': 'continue'},
+        {'placement': {'policy': 'pack'}},
+        {'placement': {'allow_partial': True}},
         {'template': {'image': 'busybox', 'name': 'web', 'cpu': 1}},
         {'template': {'image': 'busybox', 'name': 'Web'}},
     )
@@ -1174,7 +1268,7 @@ class TestBody(base.ApiTestCase):
         )
 
     def test_too_large(self):
-        body = b' ' * (validation.MAX_BODY_SIZE + 1)
+        body = b' ' * (validation.MAX_LARGE_SIZE + 1)
         self.request('/v1/bulks', 'POST', body, status=413)
         self.request(
             '/v1/bulks',

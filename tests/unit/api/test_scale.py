@@ -108,6 +108,13 @@ class TestUp(ScaleTestCase):
         self.assertEqual([('wake_conductors',)], self.woken)
         self.assertEqual(7, self.request('/v1/bulks/web').json['count'])
 
+    def test_placement_stays(self):
+        placement = {'policy': 'zone-spread', 'allow_partial': True}
+        bulk = self.create(name='other', placement=placement)
+        self.assertEqual(placement, bulk['placement'])
+        self.scale(path='other', count=3)
+        self.assertEqual(placement, db_api.get_bulk('other').placement)
+
     def test_rows_are_as_those_of_the_create(self):
         self.scale(
             count=6,
@@ -236,7 +243,7 @@ class TestUp(ScaleTestCase):
         before = self.dump()
         error = self.scale(status=400, path=bulk['uuid'], count=2)
         self.assertIn(
-            'nets[0].v4-fixed-ip: one cannot serve 2',
+            'nets[0].v4-fixed-ip: one address cannot serve 2',
             error['errors'][0]['detail'],
         )
         self.assertEqual(before, self.dump())
@@ -285,6 +292,27 @@ class TestUp(ScaleTestCase):
         with mock.patch.object(accept, 'grow', be_late):
             error = self.scale(status=409, count=9)['errors'][0]
         self.assertIn('is deleting', error['detail'])
+
+    def test_within_its_range_of_addresses(self):
+        (network, *_others) = self.neutron.networks
+        self.neutron.subnets.append(
+            zun_fixtures.subnet(network, '10.0.0.0/24')
+        )
+        self.create(
+            name='ranged',
+            count=2,
+            template={
+                'image': 'busybox',
+                'nets': [
+                    {'network': 'net-a', 'v4-range': '10.0.0.10-10.0.0.12'}
+                ],
+            },
+        )
+        self.woken.clear()
+        self.refuse(
+            'template.nets[0].v4-range', 'for 3 of 4', path='ranged', count=4
+        )
+        self.scale(path='ranged', count=3)
 
 
 @ddt.ddt

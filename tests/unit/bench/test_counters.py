@@ -19,11 +19,12 @@ from tests.bench import counters
 
 LOG = """\
 *** uWSGI is running in multiple interpreter mode ***
-[pid: 20|app: 0|req: 25/25] 127.0.0.1 () {34 vars in 795 bytes} \
-[Fri Jan 30 10:00:00 2026] GET /allocations/1 => generated 19 bytes
+[pid: 20] GET /v2.0/ports/7d5ff8cc-9a2b-4e77-9d0c-5d2d4a1f3c10?fields=id => \
+200 in 19 ms for zun_bulk
 2026-01-30 10:00:00.000 20 INFO GET /allocations/1 of its own log
-[pid: 21|app: 0|req: 8/17] 127.0.0.1 () {30 vars in 643 bytes} \
-[Fri Jan 30 10:00:01 2026] POST /v2.0/ports => generated 701 bytes
+[pid: 21] POST /v2.0/ports => 201 in 219 ms for python-neutronclient
+[pid: 20] GET /v2.0/ports/ae0d54b4-6f1c-4d54-8f1e-0a4f8d9c2b11 => \
+404 in 9 ms for zun_bulk
 """
 
 OVERVIEW = """\
@@ -38,7 +39,16 @@ OVERVIEW = """\
 
 class TestCounters(base.BaseTestCase):
     def test_requests(self):
-        self.assertEqual(2, counters.requests(LOG))
+        self.assertEqual(3, counters.requests(LOG))
+
+    def test_requests_by_caller(self):
+        self.assertEqual(
+            {
+                ('zun_bulk', 'GET', '/v2.0/ports/{id}'): 2,
+                ('python-neutronclient', 'POST', '/v2.0/ports'): 1,
+            },
+            counters.requests_by_caller(LOG),
+        )
 
     def test_messages_of_all_protocols(self):
         self.assertEqual(95, counters.published(OVERVIEW))

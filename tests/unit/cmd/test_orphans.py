@@ -17,6 +17,7 @@ import fixtures
 from oslotest import base
 
 from zun_bulk.cmd import orphans
+from zun_bulk.container import driver
 from zun_bulk.db import api as db
 
 
@@ -25,14 +26,14 @@ class TestOrphans(base.BaseTestCase):
         super().setUp()
         self.docker = mock.Mock()
         self.docker.containers.return_value = [
-            {'Names': ['/zun-known']},
-            {'Names': ['/zun-lost']},
+            {'Names': ['/zun-known'], 'State': 'running'},
+            {'Names': ['/zun-lost'], 'State': 'exited'},
         ]
         client = mock.MagicMock()
         client.return_value.__enter__.return_value = self.docker
         self.useFixture(
             fixtures.MockPatchObject(
-                orphans.docker_utils, 'docker_client', client
+                driver.docker_utils, 'docker_client', client
             )
         )
         self.useFixture(
@@ -51,12 +52,24 @@ class TestOrphans(base.BaseTestCase):
             {'id': 'port-2', 'device_id': 'lost'},
             {'id': 'port-3', 'device_id': 'elsewhere'},
         ]
+        self.floating_ips = mock.Mock()
+        self.floating_ips.marked.return_value = [
+            {'id': 'fip-%d' % number, 'container_uuid': uuid, 'port_id': port}
+            for number, uuid, port in (
+                (1, 'known', 'port-1'),
+                (2, 'lost', 'port-2'),
+                (3, 'lost', None),
+                (4, 'lost', "another's"),
+                (5, 'away', None),
+            )
+        ]
+        self.apis = self.ports, self.floating_ips, self.placement
         self.placement.claimed.side_effect = lambda uuids, providers: (
             {'lost'} & set(uuids)
         )
 
     def find(self):
-        return orphans.find(self.ports, self.placement)
+        return orphans.find(*self.apis)
 
     def test_what_has_no_row_is_found(self):
         found = self.find()
@@ -64,19 +77,27 @@ class TestOrphans(base.BaseTestCase):
         self.assertEqual(
             ['port-2', 'port-3'], [port['id'] for port in found.ports]
         )
+        self.assertEqual(
+            ['fip-2', 'fip-3', 'fip-5'],
+            [row['id'] for row in found.floating_ips],
+        )
         self.assertEqual(['lost'], found.claims)
         self.assertIsNone(found.docker_error)
 
     def test_nothing_else_is_removed(self):
         # Somebody else was quicker with one of them.
         self.docker.remove_container.side_effect = errors.NotFound('gone')
-        orphans.remove(self.find(), self.ports, self.placement)
+        orphans.remove(self.find(), *self.apis)
         self.docker.remove_container.assert_called_once_with(
             'zun-lost', force=True
         )
         self.assertEqual(
             [mock.call('port-2'), mock.call('port-3')],
             self.ports.delete.mock_calls,
+        )
+        self.assertEqual(
+            [mock.call('fip-2'), mock.call('fip-3'), mock.call('fip-5')],
+            self.floating_ips.delete.mock_calls,
         )
         self.placement.release.assert_called_once_with(['lost'], ['provider'])
 

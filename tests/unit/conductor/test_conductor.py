@@ -17,22 +17,27 @@ import time
 from unittest import mock
 
 import fixtures
+from keystoneauth1 import exceptions as ks_exc
 from oslo_config import fixture as config_fixture
 from oslo_utils import timeutils
 from oslotest import base
 import sqlalchemy as sa
 from zun import objects
+from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import models
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.network import ports
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
+from zun_bulk.volume import mounts
+from zun_bulk.volume import volumes
 
 
 class TestLeases(base.BaseTestCase):
@@ -121,33 +126,77 @@ class FakePlacement:
 
     def release(self, uuids, providers):
         self.released.extend(uuids)
-        for uuid in uuids:
-            self.claimed.pop(uuid, None)
-        return 0
+        found = [uuid for uuid in uuids if uuid in self.claimed]
+        for uuid in found:
+            del self.claimed[uuid]
+        return len(found)
 
 
 class FakePorts:
+    """A Neutron with one network.
+
+    :ivar refusal: what is raised of all.
+    :ivar refused: {container uuid: reason} of those who get none.
+    :ivar room: how many addresses are left.
+    :ivar bears: for how many members a call may be.
+    :ivar silent: how many calls get no answer.
+    """
+
     def __init__(self):
         self.made = {}
         self.swept = []
         self.refusal = None
+        self.refused = {}
+        self.room = 10000
+        self.bears = 10000
+        self.silent = 0
+        self.sizes = []
 
     def find(self, uuids):
-        return {}
+        return {
+            (uuid, 'net'): {'id': 'port'}
+            for uuid in uuids
+            if uuid in self.made
+        }
+
+    def has_extension(self, alias):
+        return False
 
     def defaults(self, bulk):
         return {'net': {'fixed_ips': []}}
 
-    def ensure(self, bulk, placements, known, defaults):
+    def ensure(self, bulk, placements, known, defaults, own):
         assert defaults == self.defaults(bulk)
         if self.refusal:
             raise self.refusal
-        for member, host in placements:
-            self.made[member.container_uuid] = host
+        lacking = [
+            pair
+            for pair in placements
+            if (pair[0].container_uuid, 'net') not in known
+        ]
+        if lacking:
+            self._make(lacking)
         return {
             member.id: [{'network': 'net', 'port': 'port'}]
             for member, _host in placements
         }
+
+    def _make(self, placements):
+        self.sizes.append(len(placements))
+        if len(placements) > self.bears:
+            raise ports.Busy('Neutron: busy')
+        for member, _host in placements:
+            if member.container_uuid in self.refused:
+                raise ports.Refused(self.refused[member.container_uuid])
+        if len(placements) > self.room:
+            raise ports.Refused('Neutron: no more', ports.Kind.QUOTA)
+        self.room -= len(placements)
+        for member, host in placements:
+            assert member.container_uuid not in self.made
+            self.made[member.container_uuid] = host
+        if self.silent:
+            self.silent -= 1
+            raise ports.Busy('Neutron: no answer')
 
     def sweep(self, bulk, uuids):
         self.swept.extend(uuids)
@@ -165,10 +214,27 @@ class ConductorTestCase(base.BaseTestCase):
         self.placement = self.conductor._placement = FakePlacement()
         self.ports = self.conductor._ports = FakePorts()
         self.room = {'host-1': 100, 'host-2': 100}
-        self.conductor._passing_hosts = lambda bulk, member: {
-            name: hosts.Host(name, room, {'cpu': 4}, {name: {}})
-            for name, room in self.room.items()
-        }
+        self.passing = self.useFixture(
+            fixtures.MockPatchObject(
+                hosts,
+                '_passing',
+                side_effect=lambda *_args: (
+                    {
+                        name: hosts.Host(
+                            name, room, {'cpu': 4}, {name: {}}, 'VCPU'
+                        )
+                        for name, room in self.room.items()
+                    },
+                    {},
+                ),
+            )
+        ).mock
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.objects.Container.get_by_uuid',
+                side_effect=lambda _context, uuid: mock.Mock(uuid=uuid),
+            )
+        )
         self.useFixture(
             fixtures.MockPatch('zun.objects.ComputeNode.list', return_value=[])
         )
@@ -185,15 +251,169 @@ class ConductorTestCase(base.BaseTestCase):
         self.conductor.look_after_bulks()
         return db.get_bulk(self.bulk.uuid)
 
-    def accept(self, count):
-        self.bulk, members = database.accept(count)
+    def accept(self, count, **values):
+        self.bulk, members = database.accept(count, **values)
         return members
+
+    def grow(self, number):
+        bulk = db.get_bulk(self.bulk.uuid)
+        last = db.last_index_of(bulk) + number
+        _bulk, members, containers, actions = database.rows(number)
+        for index, member in enumerate(members, last - number + 1):
+            member['member_index'] = index
+        self.assertTrue(db.grow_bulk(bulk, last, members, containers, actions))
 
     def states(self):
         return db.count_members([self.bulk.id])[self.bulk.id]
 
     def members(self, **filters):
         return db.list_members(self.bulk.id, filters)
+
+
+class FakeVolumes:
+    """Volumes that are there two looks after they were made."""
+
+    def __init__(self):
+        self.made = {}
+        self.refused = set()
+        self.broken = set()
+        self.busy = False
+        self.swept = []
+        self.swept_all = False
+
+    def look(self, bulk, members):
+        found = volumes.Found([], [], [], {})
+        for member in members:
+            uuid = member.container_uuid
+            if uuid in self.broken:
+                found.failed.setdefault('broken', []).append(member)
+            elif uuid not in self.made:
+                found.missing.append((member, '0', 1))
+                found.waiting.append(member)
+            elif self.made[uuid]:
+                self.made[uuid] -= 1
+                found.waiting.append(member)
+            else:
+                found.ready.append(
+                    (member, mounts.noted(member, {'0': 'of-' + uuid}))
+                )
+        return found
+
+    def make(self, bulk, missing):
+        refused = {}
+        for member, _number, _size in missing:
+            if member.container_uuid in self.refused:
+                refused.setdefault('quota', []).append(member)
+            else:
+                self.made[member.container_uuid] = 1
+        return refused
+
+    def sweep(self, bulk, uuids):
+        if uuids is None:
+            self.swept_all = True
+        else:
+            self.swept += uuids
+        if self.busy:
+            raise volumes.Busy('volume (creating)')
+        return 0
+
+
+class TestVolumes(ConductorTestCase):
+    def setUp(self):
+        super().setUp()
+        self.volumes = self.conductor._volumes = FakeVolumes()
+        self.forget = self.useFixture(
+            fixtures.MockPatch('zun_bulk.volume.trusts.delete')
+        ).mock
+
+    def accept(self, count):
+        return super().accept(
+            count,
+            spec={
+                'mounts': [{'size': 1}],
+                'trust_id': 'trust',
+                'requested_networks': [],
+            },
+        )
+
+    def test_members_wait_for_them(self):
+        self.accept(3)
+        for _made_or_waited_for in range(2):
+            self.turn()
+            self.assertEqual({'queued': 3}, self.states())
+            self.assertTrue(self.conductor._soon)
+        self.turn()
+        self.assertEqual({'placed': 3}, self.states())
+        self.assertFalse(self.conductor._soon)
+        for member in self.members():
+            self.assertFalse(mounts.lacks(self.bulk, member))
+            self.assertEqual(
+                {'0': 'of-' + member.container_uuid}, mounts.volume_ids(member)
+            )
+
+    def test_others_do_not_wait_for_long(self):
+        self.conf.config(group='zun_bulk', claim_batch=2)
+        self.accept(3)
+        self.turn()
+        self.assertEqual(2, len(self.volumes.made))
+        self.turn()
+        self.assertEqual(3, len(self.volumes.made))
+
+    def test_refused_or_broken(self):
+        first, second, _third = self.accept(3)
+        self.volumes.refused = {first.container_uuid}
+        self.volumes.broken = {second.container_uuid}
+        for _turn in range(3):
+            self.turn()
+        self.assertEqual({'failed': 2, 'placed': 1}, self.states())
+        self.assertEqual(
+            {('volume', 'quota', 1), ('volume', 'broken', 1)},
+            set(db.list_failures(self.bulk.id, 9)),
+        )
+        self.assertEqual(
+            {first.container_uuid, second.container_uuid},
+            set(self.volumes.swept),
+        )
+
+    def test_a_bulk_goes_once_its_volumes_have(self):
+        self.accept(2)
+        self.turn()
+        self.volumes.busy = True
+        db.mark_bulk_deleting(self.bulk.id)
+        self.turn()
+        self.assertTrue(self.conductor._soon)
+        self.forget.assert_not_called()
+        self.volumes.busy = False
+        self.assertFalse(self.volumes.swept_all)
+        self.conductor.look_after_bulks()
+        self.assertTrue(self.volumes.swept_all)
+        self.forget.assert_called_with('trust')
+        self.assertEqual([], db.list_bulks())
+
+    def test_a_bulk_goes_once_its_trust_has(self):
+        self.accept(1)
+        self.turn()
+        db.mark_bulk_deleting(self.bulk.id)
+        self.forget.side_effect = ks_exc.ConnectFailure()
+        self.assertEqual(BulkStatus.DELETING, self.turn().status)
+        self.forget.side_effect = None
+        self.conductor.look_after_bulks()
+        self.assertEqual([], db.list_bulks())
+
+    def test_deleted_while_they_are_made(self):
+        members = self.accept(2)
+        make = self.volumes.make
+
+        def make_late(bulk, missing):
+            db.mark_bulk_deleting(bulk.id)
+            return make(bulk, missing)
+
+        self.volumes.make = make_late
+        self.turn()
+        self.assertEqual(
+            {member.container_uuid for member in members},
+            set(self.volumes.swept),
+        )
 
 
 class TestBuild(ConductorTestCase):
@@ -221,6 +441,15 @@ class TestBuild(ConductorTestCase):
             {call.args[1] for call in self.wake.mock_calls},
         )
 
+    def test_hosts_get_their_part_of_what_is_free(self):
+        self.room = {'host-1': 90, 'host-2': 30}
+        self.accept(40)
+        self.turn()
+        self.assertEqual(
+            {'host-1': {'placed': 30}, 'host-2': {'placed': 10}},
+            db.count_by_host(self.bulk.id),
+        )
+
     def test_does_it_once(self):
         self.accept(4)
         self.turn()
@@ -235,14 +464,146 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.assertEqual({'placed': 2}, self.states())
 
-    def test_what_does_not_fit_fails_and_says_so(self):
+    NO_ROOM = (
+        'There are not enough hosts available: 3 of 5 fit: '
+        'VCPU on host-1 and host-2'
+    )
+
+    def test_all_or_none(self):
         self.accept(5)
+        self.room = {'host-1': 2, 'host-2': 1}
+        self.assertEqual(BulkStatus.ERROR, self.turn().status)
+        self.assertEqual({'failed': 5}, self.states())
+        self.assertEqual(
+            [('capacity', self.NO_ROOM, 5)], db.list_failures(self.bulk.id, 9)
+        )
+        self.assertEqual({}, self.placement.claimed)
+        # A retry looks anew, with all the room that there is then.
+        db.retry_bulk(self.bulk.id)
+        self.room = {'host-1': 3, 'host-2': 2}
+        self.turn()
+        self.assertEqual({'placed': 5}, self.states())
+
+    def test_all_or_none_where_others_are_faster(self):
+        self.conf.config(group='zun_bulk', claim_batch=2)
+        self.accept(5)
+        claim = self.placement.claim
+
+        def claim_the_last(claims, *args):
+            claim(claims, *args)
+            self.room = {'host-1': 0, 'host-2': 1}
+            self.placement.full = 1
+
+        self.placement.claim = claim_the_last
+        self.turn()
+        self.assertEqual({'failed': 5}, self.states())
+        self.assertEqual({}, self.placement.claimed)
+        self.assertEqual({None}, {m.host for m in self.members()})
+        self.wake.assert_not_called()
+
+    def test_what_was_claimed_before_others_were_faster_counts(self):
+        self.conf.config(group='zun_bulk', claim_batch=1)
+        self.accept(2, placement={'policy': 'anti-affinity'})
+        claim = self.placement.claim
+
+        def claim_the_first(claims, *args):
+            claim(claims, *args)
+            self.placement.claim = claim
+            self.placement.full = 1
+
+        self.placement.claim = claim_the_first
+        self.turn()
+        self.assertEqual(
+            {'host-1', 'host-2'}, {m.host for m in self.members()}
+        )
+
+    def test_claims_that_were_not_noted_are_released(self):
+        self.accept(4)
+        self.room = {'host-1': 4}
+        with mock.patch.object(
+            db, 'claim_members', side_effect=RuntimeError('killed')
+        ):
+            self.turn()
+        self.assertEqual(4, len(self.placement.claimed))
+        self.conductor._leases.release()
+        # The claims of the one that died have taken the room.
+        self.passing.side_effect = lambda *_args: (
+            {}
+            if self.placement.claimed
+            else {'host-1': hosts.Host('host-1', 4, {}, {'host-1': {}})},
+            {},
+        )
+        self.turn()
+        self.assertEqual({'placed': 4}, self.states())
+
+    def test_a_placement_that_goes_away_meanwhile(self):
+        self.conf.config(group='zun_bulk', claim_batch=2)
+        self.accept(4)
+        self.room = {'host-1': 4}
+        claim = self.placement.claim
+
+        def claim_once(claims, *args):
+            claim(claims, *args)
+            self.placement.claim = mock.Mock(side_effect=OSError('no answer'))
+
+        self.placement.claim = claim_once
+        self.turn()
+        self.assertEqual({'queued': 4}, self.states())
+        self.assertEqual({None}, {m.host for m in self.members()})
+        self.assertEqual(2, len(self.placement.claimed))
+        self.placement.claim = claim
+        # What it has claimed takes the room of the very members.
+        self.passing.side_effect = lambda *_args: (
+            {
+                'host-1': hosts.Host(
+                    'host-1',
+                    4 - len(self.placement.claimed),
+                    {},
+                    {'host-1': {}},
+                )
+            },
+            {},
+        )
+        self.turn()
+        self.assertEqual({'placed': 4}, self.states())
+
+    def test_what_is_added_and_does_not_fit_fails_alone(self):
+        self.accept(4)
+        self.room = {'host-1': 4}
+        # They wait for their ports.
+        self.ports.refusal = OSError('no answer')
+        self.turn()
+        self.room = {'host-1': 1}
+        self.grow(2)
+        self.ports.refusal = None
+        self.turn()
+        self.assertEqual({'placed': 4, 'failed': 2}, self.states())
+        self.assertEqual(
+            [
+                (
+                    'capacity',
+                    'There are not enough hosts available: 1 of 2 fit: '
+                    'VCPU on host-1',
+                    2,
+                )
+            ],
+            db.list_failures(self.bulk.id, 9),
+        )
+
+    def test_a_policy(self):
+        self.accept(4, placement={'policy': 'affinity'})
+        self.room = {'host-1': 9, 'host-2': 3}
+        self.turn()
+        self.assertEqual({'host-1'}, {m.host for m in self.members()})
+
+    def test_what_does_not_fit_fails_and_says_so(self):
+        self.accept(5, placement={'policy': 'spread', 'allow_partial': True})
         self.room = {'host-1': 2, 'host-2': 1}
         self.turn()
         self.assertEqual({'placed': 3, 'failed': 2}, self.states())
         left = self.members(state='failed')
         self.assertEqual(
-            {('capacity', conductor.NO_ROOM)},
+            {('capacity', self.NO_ROOM)},
             {(member.reason_class, member.reason) for member in left},
         )
         rows = db.container_states([m.container_uuid for m in left])
@@ -307,6 +668,114 @@ class TestBuild(ConductorTestCase):
             db.list_failures(self.bulk.id, 9),
         )
 
+    def test_each_that_neutron_refuses_by_its_own_reason(self):
+        members = self.accept(5)
+        self.ports.refused = {
+            members[1].container_uuid: 'taken: a',
+            members[3].container_uuid: 'taken: b',
+        }
+        self.turn()
+        self.assertEqual({'placed': 3, 'failed': 2}, self.states())
+        self.assertEqual(
+            [('network', 'taken: a', 1), ('network', 'taken: b', 1)],
+            db.list_failures(self.bulk.id, 9),
+        )
+        gone = set(self.ports.refused)
+        self.assertEqual(gone, set(self.placement.released))
+        self.assertEqual(gone, set(self.ports.swept))
+        rows = db.container_states(sorted(gone))
+        self.assertEqual(
+            {'taken: a', 'taken: b'}, {row[1] for row in rows.values()}
+        )
+
+    def test_no_address_is_left(self):
+        self.conf.config(group='zun_bulk', claim_batch=4)
+        self.accept(10)
+        self.ports.room = 6
+        with mock.patch('zun_bulk.notifications.send') as send:
+            bulk = self.turn()
+        why = 'Neutron: no more: 4 of 10 containers wait for an address'
+        self.assertEqual(('paused', why), (bulk.status, bulk.status_reason))
+        self.assertEqual({'placed': 6, 'queued': 4}, self.states())
+        # The first have them, and the others keep their claims.
+        self.assertEqual(
+            [1, 2, 3, 4, 5, 6],
+            [member.member_index for member in self.members(state='placed')],
+        )
+        self.assertEqual(10, len(self.placement.claimed))
+        self.assertEqual(
+            [('pause', 'paused', why)],
+            [
+                (
+                    call.args[0],
+                    call.kwargs['status'],
+                    call.kwargs['status_reason'],
+                )
+                for call in send.mock_calls
+            ],
+        )
+        self.assertEqual('paused', db.list_events(self.bulk.id)[-1].event)
+
+        # Nothing is done until its user wants it.
+        self.ports.room = 3
+        self.turn()
+        self.assertEqual({'placed': 6, 'queued': 4}, self.states())
+        db.resume_bulk(self.bulk.id)
+        bulk = self.turn()
+        self.assertEqual('paused', bulk.status)
+        self.assertIn(': 1 of 10 containers', bulk.status_reason)
+        self.ports.room = 1
+        db.resume_bulk(self.bulk.id)
+        self.assertEqual('building', self.turn().status)
+        self.assertEqual({'placed': 10}, self.states())
+
+    def test_one_who_lost_the_bulk_does_not_pause_it(self):
+        self.accept(2)
+        self.ports.room = 0
+        pause = db.pause_bulk
+
+        def be_late(*args):
+            db.take_lease(db.get_bulk(self.bulk.uuid), 'another')
+            return pause(*args)
+
+        with mock.patch.object(db, 'pause_bulk', side_effect=be_late):
+            self.assertEqual('building', self.turn().status)
+
+    def test_a_busy_neutron_is_asked_for_less(self):
+        self.useFixture(fixtures.MockPatchObject(conductor, 'BUSY_WAIT', 0))
+        self.accept(30)
+        self.ports.bears = 3
+        self.turn()
+        self.assertEqual({'placed': 30}, self.states())
+        self.assertEqual([4, 2], self.ports.sizes[:2])
+        # Now and then it tries a little more.
+        self.assertEqual(4, max(self.ports.sizes))
+        # It is better again.
+        self.ports.bears, self.ports.sizes = 99, []
+        self.accept(200)
+        self.turn()
+        self.assertEqual(20, max(self.ports.sizes))
+        self.assertEqual({'placed': 200}, self.states())
+
+    def test_one_that_is_too_busy_is_left_alone_for_now(self):
+        self.useFixture(fixtures.MockPatchObject(conductor, 'BUSY_WAIT', 0))
+        self.accept(30)
+        self.ports.bears = 0
+        self.assertEqual('building', self.turn().status)
+        self.assertEqual([4, 2, 1], self.ports.sizes)
+        self.assertEqual({'queued': 30}, self.states())
+        self.ports.bears = 99
+        self.turn()
+        self.assertEqual({'placed': 30}, self.states())
+
+    def test_ports_of_a_lost_answer_are_looked_for(self):
+        self.useFixture(fixtures.MockPatchObject(conductor, 'BUSY_WAIT', 0))
+        self.accept(6)
+        self.ports.silent = 1
+        self.turn()
+        self.assertEqual({'placed': 6}, self.states())
+        self.assertEqual([4, 2], self.ports.sizes)
+
     def test_a_neutron_that_is_down_is_asked_again(self):
         self.accept(2)
         self.ports.refusal = OSError('connection refused')
@@ -320,9 +789,9 @@ class TestBuild(ConductorTestCase):
         self.accept(2)
         ensure = self.ports.ensure
 
-        def be_slow(bulk, placements, known, defaults):
+        def be_slow(bulk, *args):
             db.take_lease(db.get_bulk(bulk.uuid), 'another')
-            return ensure(bulk, placements, known, defaults)
+            return ensure(bulk, *args)
 
         self.ports.ensure = be_slow
         self.turn()
@@ -372,14 +841,14 @@ class TestBuild(ConductorTestCase):
         self.accept(1)
         first = self.bulk
         self.accept(1)
-        passing = self.conductor._passing_hosts
+        survey = self.conductor._survey
 
-        def fail_for_the_first(bulk, member):
+        def fail_for_the_first(bulk, *args):
             if bulk.id == first.id:
                 raise RuntimeError('trouble')
-            return passing(bulk, member)
+            return survey(bulk, *args)
 
-        self.conductor._passing_hosts = fail_for_the_first
+        self.conductor._survey = fail_for_the_first
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
 
@@ -562,6 +1031,43 @@ class TestHostDown(ConductorTestCase):
         self.assertEqual({'deleting': 3, 'deleted': 3}, self.states())
         self.assertEqual({'host-2'}, set(self.placement.claimed_hosts()))
 
+    def accept_with_volume(self):
+        self.accept(
+            4,
+            spec={
+                'mounts': [{'type': 'volume', 'source': 'given'}],
+                'requested_networks': [],
+            },
+        )
+        self.conductor._volumes = fake = mock.Mock(spec=volumes.Volumes)
+        self.turn()
+        db.start_members(self.members())
+        self.goes_down()
+        self.turn()
+        fake.detach.assert_not_called()
+        return fake.detach, {m.id for m in self.members(host='host-1')}
+
+    def test_what_was_given_is_detached_before_another_start(self):
+        detach, there = self.accept_with_volume()
+        detach.side_effect = ValueError
+        self.goes_down(forced=True)
+        self.turn()
+        self.assertEqual({'starting': 4}, self.states())
+        detach.side_effect = None
+        self.turn()
+        _bulk, members = detach.call_args[0]
+        self.assertEqual(there, {member.id for member in members})
+        self.assertEqual({'starting': 2, 'placed': 2}, self.states())
+
+    def test_what_was_given_is_detached_before_its_container_goes(self):
+        detach, there = self.accept_with_volume()
+        db.mark_bulk_deleting(self.bulk.id)
+        self.goes_down(forced=True)
+        self.turn()
+        _bulk, members = detach.call_args[0]
+        self.assertEqual(there, {member.id for member in members})
+        self.assertEqual({'deleting': 2, 'deleted': 2}, self.states())
+
 
 class TestStop(ConductorTestCase):
     def setUp(self):
@@ -580,10 +1086,10 @@ class TestStop(ConductorTestCase):
         path = self.useFixture(fixtures.TempDir()).path
         return 'sqlite:///%s/db' % path
 
-    def be_slow(self, bulk, placements, known, defaults):
+    def be_slow(self, *args):
         self.called.set()
         self.answer.wait(60)
-        return FakePorts.ensure(self.ports, bulk, placements, known, defaults)
+        return FakePorts.ensure(self.ports, *args)
 
     def lease_owner(self):
         return db.get_bulk(self.bulk.uuid).lease_owner
@@ -638,6 +1144,46 @@ class TestStop(ConductorTestCase):
         self.accept(1)
         self.conductor.start()
         self.assertTrue(self.conductor.stop(60))
+
+
+class TestHeldHosts(ConductorTestCase):
+    def hold(self, name, held=True):
+        db.add_host(name)
+        db.change_host(db.get_host(name), held=held, held_reason='new disk')
+
+    def placed(self):
+        hosts = [member.host for member in self.members(state='placed')]
+        return {name: hosts.count(name) for name in set(hosts)}
+
+    def test_gets_none(self):
+        self.accept(10)
+        self.hold('host-1')
+        self.turn()
+        self.assertEqual({'host-2': 10}, self.placed())
+
+    def test_what_fits_nowhere_else_waits(self):
+        self.room = {'host-1': 4, 'host-2': 3}
+        self.accept(10, placement={'policy': 'spread', 'allow_partial': True})
+        self.hold('host-1')
+        self.assertEqual('building', self.turn().status)
+        self.assertEqual({'host-2': 3}, self.placed())
+        # Three would not fit on both.
+        self.assertEqual(
+            {'placed': 3, 'queued': 4, 'failed': 3}, self.states()
+        )
+        self.hold('host-1', False)
+        self.room = {'host-1': 4, 'host-2': 0}
+        self.turn()
+        self.assertEqual({'host-1': 4, 'host-2': 3}, self.placed())
+
+    def test_nothing_is_done_again_and_again_for_those_that_wait(self):
+        self.conf.config(group='zun_bulk', claim_batch=10)
+        self.accept(100)
+        for name in self.room:
+            self.hold(name)
+        self.turn()
+        self.assertEqual(1, self.passing.call_count)
+        self.assertEqual({'queued': 100}, self.states())
 
 
 class TestCancel(ConductorTestCase):
@@ -710,14 +1256,6 @@ class TestScale(ConductorTestCase):
             db.shrink_bulk(bulk, db.list_last_members(bulk.id, number))
         )
 
-    def grow(self, number):
-        bulk = db.get_bulk(self.bulk.uuid)
-        last = db.last_index_of(bulk) + number
-        _bulk, members, containers, actions = database.rows(number)
-        for index, member in enumerate(members, last - number + 1):
-            member['member_index'] = index
-        self.assertTrue(db.grow_bulk(bulk, last, members, containers, actions))
-
     def run_placed(self):
         """Play the hosts: what is placed runs, what is deleting is gone."""
         db.move_members(
@@ -785,7 +1323,7 @@ class TestScale(ConductorTestCase):
         )
 
     def test_down_of_what_has_failed(self):
-        self.accept(3)
+        self.accept(3, placement={'policy': 'spread', 'allow_partial': True})
         self.room = {'host-1': 2}
         self.turn()
         self.run_placed()
@@ -863,16 +1401,15 @@ class TestScale(ConductorTestCase):
         self.accept(4)
         ensure, other = self.ports.ensure, conductor.Conductor()
         other._placement, other._ports = FakePlacement(), FakePorts()
-        other._passing_hosts = self.conductor._passing_hosts
         # It does not wait for a sign of life of the first.
         other._leases = conductor.Leases('other', -1)
 
-        def be_late(bulk, placements, known, defaults):
+        def be_late(*args):
             self.ports.ensure = ensure
             self.shrink(3)
             other.look_after_bulks()
             other.look_after_bulks()
-            return ensure(bulk, placements, known, defaults)
+            return ensure(*args)
 
         self.ports.ensure = be_late
         self.turn()
@@ -913,9 +1450,9 @@ class TestDelete(ConductorTestCase):
         self.accept(2)
         ensure = self.ports.ensure
 
-        def be_deleted(bulk, placements, known, defaults):
+        def be_deleted(bulk, *args):
             db.mark_bulk_deleting(bulk.id)
-            return ensure(bulk, placements, known, defaults)
+            return ensure(bulk, *args)
 
         self.ports.ensure = be_deleted
         self.turn()
@@ -924,3 +1461,58 @@ class TestDelete(ConductorTestCase):
         self.conductor.look_after_bulks()
         self.assertEqual([], db.list_bulks())
         self.assertTrue(set(claimed) <= set(self.placement.released))
+
+
+class TestFloatingIps(ConductorTestCase):
+    """What waits for floating IPs; see test_floating_ips for the rest."""
+
+    def setUp(self):
+        super().setUp()
+        self.accept(2)
+        with db.writer() as session:
+            session.execute(
+                sa.update(models.Member).values(floating_ip_state='wanted')
+            )
+        self.bulk = self.turn()
+        db.move_members(self.members(), MemberState.RUNNING)
+
+    def set(self, state, *members):
+        for member in members:
+            self.assertTrue(db.set_floating_ip(member, self.bulk.epoch, state))
+
+    def test_a_bulk_is_finished_once_all_have_theirs(self):
+        first, second = self.members()
+        self.set('bound', first)
+        self.assertEqual(BulkStatus.BUILDING, self.turn().status)
+        self.set('bound', second)
+        self.assertEqual(BulkStatus.READY, self.turn().status)
+
+    def test_a_bulk_is_in_error_if_one_cannot_have_it(self):
+        first, second = self.members()
+        self.set('bound', first)
+        self.set('failed', second)
+        bulk = self.turn()
+        self.assertEqual(
+            (BulkStatus.ERROR, '1 of 2 members have no floating IP'),
+            (bulk.status, bulk.status_reason),
+        )
+
+    def test_a_bulk_is_gone_once_all_are_released(self):
+        db.mark_bulk_deleting(self.bulk.id)
+        self.turn()
+        db.move_members(self.members(), MemberState.DELETED)
+        bulk = self.turn()
+        self.assertEqual(BulkStatus.DELETING, bulk.status)
+        db.clear_floating_ips(bulk.id, bulk.epoch, self.members())
+        self.assertRaises(exception.ResourceNotFound, self.turn)
+
+    def test_what_was_scaled_away_is_gone_once_it_is_released(self):
+        bulk = db.get_bulk(self.bulk.uuid)
+        self.assertTrue(db.shrink_bulk(bulk, self.members()[1:]))
+        removed = db.list_removed(bulk.id)
+        db.move_members(removed, MemberState.DELETED)
+        bulk = self.turn()
+        self.assertEqual(1, len(db.list_removed(bulk.id)))
+        db.clear_floating_ips(bulk.id, bulk.epoch, removed)
+        self.turn()
+        self.assertEqual([], db.list_removed(bulk.id))

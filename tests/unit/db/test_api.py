@@ -66,7 +66,7 @@ class DatabaseTestCase(base.BaseTestCase):
     def place(self, bulk, members, hosts=('host-1',)):
         """Place members, hosts in turn. Returns them as they are then."""
         epoch = self.owned(bulk)
-        api.place_members(
+        database.place(
             bulk.id,
             epoch,
             [
@@ -524,7 +524,7 @@ class TestLease(DatabaseTestCase):
         bulk, members = database.accept(1)
         epoch = self.owned(bulk, 'host-1')
         seen = api.get_bulk(bulk.uuid)
-        api.place_members(bulk.id, epoch, [(members[0], 'host-1', [], {})])
+        database.place(bulk.id, epoch, [(members[0], 'host-1', [], {})])
         self.assertIsNone(api.take_lease(seen, 'host-2'))
 
     def test_lost_owner_can_do_nothing(self):
@@ -542,7 +542,7 @@ class TestLease(DatabaseTestCase):
             )
         )
         self.assertIsNone(
-            api.place_members(bulk.id, old, [(members[0], 'host-1', [], {})])
+            database.place(bulk.id, old, [(members[0], 'host-1', [], {})])
         )
         self.assertFalse(api.destroy_bulk(bulk.id, old))
         self.assertEqual(before, self.dump())
@@ -604,7 +604,7 @@ class TestCourse(DatabaseTestCase):
         epoch = self.owned(bulk)
         api.pause_bulk(bulk.id, 'why')
         self.assertIsNone(
-            api.place_members(bulk.id, epoch, [(members[0], 'h', [], {})])
+            database.place(bulk.id, epoch, [(members[0], 'h', [], {})])
         )
 
     def test_what_failed_before_it_is_resumed_is_borne(self):
@@ -758,7 +758,7 @@ class TestScale(DatabaseTestCase):
             api.set_bulk_status(bulk.id, epoch, 'building', 'ready')
         )
         self.assertIsNone(
-            api.place_members(bulk.id, epoch, [(members[0], 'h', [], {})])
+            database.place(bulk.id, epoch, [(members[0], 'h', [], {})])
         )
         self.assertEqual(placed[:1], api.start_members(placed))
 
@@ -917,8 +917,8 @@ class TestChanges(DatabaseTestCase):
 
     def test_place_nothing(self):
         bulk, _members = database.accept(1)
-        self.assertEqual([], api.place_members(bulk.id, self.owned(bulk), []))
-        self.assertIsNone(api.place_members(bulk.id, 0, []))
+        self.assertEqual([], database.place(bulk.id, self.owned(bulk), []))
+        self.assertIsNone(database.place(bulk.id, 0, []))
 
     def test_place(self):
         bulk, members = database.accept(3)
@@ -926,7 +926,7 @@ class TestChanges(DatabaseTestCase):
         # One has been deleted since it was read.
         api.move_members(api.list_members(bulk.id)[1:2], MemberState.DELETED)
         networks = [{'network': 'net-1', 'port': 'port-1'}]
-        placed = api.place_members(
+        placed = database.place(
             bulk.id,
             epoch,
             [
@@ -943,9 +943,9 @@ class TestChanges(DatabaseTestCase):
         after = api.list_members(bulk.id)
         self.assertEqual(
             [
-                (MemberState.PLACED, 'host-1', 1),
+                (MemberState.PLACED, 'host-1', 2),
                 (MemberState.DELETED, None, 1),
-                (MemberState.PLACED, 'host-3', 1),
+                (MemberState.PLACED, 'host-3', 2),
             ],
             [(m.state, m.host, m.epoch) for m in after],
         )
@@ -1358,7 +1358,7 @@ class TestDelete(DatabaseTestCase):
         epoch = api.get_bulk(bulk.uuid).epoch
         api.mark_bulk_deleting(bulk.id)
         self.assertIsNone(
-            api.place_members(bulk.id, epoch, [(members[1], 'host-1', [], {})])
+            database.place(bulk.id, epoch, [(members[1], 'host-1', [], {})])
         )
         self.assertEqual([], api.start_members(placed))
         self.assertFalse(

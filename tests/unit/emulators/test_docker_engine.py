@@ -213,6 +213,34 @@ class TestContainers(DockerEngineTestCase):
         self.client.start(ident)
         self.assertEqual(b'started\n', self.client.logs(ident))
 
+    def test_choice_of_logs(self):
+        ident = self.create('zun-1')
+        second = 10**9
+        self.control(
+            'POST',
+            '/containers/zun-1/log',
+            {
+                'lines': [
+                    [5 * second, 'stdout', 'a'],
+                    [6 * second + 7, 'stderr', 'b'],
+                    [7 * second, 'stdout', 'c'],
+                ]
+            },
+        )
+        for wanted, choice in (
+            (b'a\nb\nc\n', {}),
+            (b'a\nc\n', {'stderr': False}),
+            (b'b\n', {'stdout': False}),
+            (b'b\nc\n', {'tail': 2}),
+            (b'b\nc\n', {'since': 6}),
+            (b'', {'since': 8, 'tail': 1}),
+            (
+                b'1970-01-01T00:00:06.000000007Z b\n',
+                {'stdout': False, 'timestamps': True},
+            ),
+        ):
+            self.assertEqual(wanted, self.client.logs(ident, **choice))
+
     def test_events(self):
         ident = self.create('zun-1')
         seen = []
@@ -226,8 +254,10 @@ class TestContainers(DockerEngineTestCase):
         self.client = self.connect()
         self.client.start(ident)
         self.client.remove_container(ident, force=True)
+        self.engine._clear()
+        self.create('zun-2')
         thread.join(20)
-        self.assertEqual(['start', 'destroy'], seen)
+        self.assertEqual(['start', 'destroy', 'create'], seen)
 
 
 class TestSystemImagesNetworks(DockerEngineTestCase):

@@ -29,7 +29,9 @@ class TestNeutron(base.BaseTestCase):
         identity.start()
         self.addCleanup(identity.stop)
         self.auth_url = identity.url + '/v3'
-        network = server.Server(neutron.Neutron(self.auth_url, '10.1.0.0/29'))
+        network = server.Server(
+            neutron.Neutron(self.auth_url, '10.1.0.0/29', '172.24.0.0/29')
+        )
         network.start()
         self.addCleanup(network.stop)
         self.url = network.url
@@ -175,6 +177,90 @@ class TestNeutron(base.BaseTestCase):
         self.demo.delete_network(network['id'])
         self.assertEqual(
             [], self.demo.list_subnets(network_id=network['id'])['subnets']
+        )
+
+    def floating_ip(self, client=None, **values):
+        network = self.demo.list_networks(name='public')['networks'][0]
+        body = {'floating_network_id': network['id'], **values}
+        return (client or self.demo).create_floatingip({'floatingip': body})[
+            'floatingip'
+        ]
+
+    def test_floating_ips(self):
+        port = self.demo.create_port({'port': self.port()})['port']
+        made = self.floating_ip(
+            self.admin,
+            tenant_id=keystone.identifier('project', 'demo'),
+            port_id=port['id'],
+            description='mark',
+        )
+        self.assertEqual(
+            ('172.24.0.2', '10.1.0.2', port['id']),
+            (
+                made['floating_ip_address'],
+                made['fixed_ip_address'],
+                made['port_id'],
+            ),
+        )
+        # Each port gets one alone, and none is left of what was refused.
+        self.assertRaises(
+            exceptions.Conflict, self.floating_ip, port_id=port['id']
+        )
+        other = self.floating_ip()
+        self.assertEqual('172.24.0.3', other['floating_ip_address'])
+        for filters in (
+            {'description': ['mark', 'another']},
+            {'port_id': port['id']},
+            {'floating_ip_address': ['172.24.0.2', '172.24.0.9']},
+        ):
+            found = self.demo.list_floatingips(**filters)['floatingips']
+            self.assertEqual([made['id']], [row['id'] for row in found])
+        self.demo.delete_port(port['id'])
+        (found,) = self.demo.list_floatingips(id=made['id'])['floatingips']
+        self.assertEqual(
+            (None, None), (found['port_id'], found['fixed_ip_address'])
+        )
+
+    def test_a_floating_ip_that_was_changed_meanwhile(self):
+        port = self.demo.create_port({'port': self.port()})['port']
+        made = self.floating_ip()
+        change = {'floatingip': {'port_id': port['id']}}
+        changed = self.demo.update_floatingip(
+            made['id'], change, revision_number=made['revision_number']
+        )['floatingip']
+        self.assertEqual('10.1.0.2', changed['fixed_ip_address'])
+        error = self.assertRaises(
+            exceptions.NeutronClientException,
+            self.demo.update_floatingip,
+            made['id'],
+            change,
+            revision_number=made['revision_number'],
+        )
+        self.assertEqual(412, error.status_code)
+
+    def test_no_more_floating_ips(self):
+        project = keystone.identifier('project', 'demo')
+        self.admin.update_quota(project, {'quota': {'floatingip': 6}})
+        made = [self.floating_ip() for _number in range(5)]
+        self.assertRaises(
+            exceptions.IpAddressGenerationFailureClient, self.floating_ip
+        )
+        self.demo.delete_floatingip(made[0]['id'])
+        self.admin.update_quota(project, {'quota': {'floatingip': 4}})
+        self.assertRaises(exceptions.OverQuotaClient, self.floating_ip)
+        details = self.demo.show_quota_details(project)['quota']
+        self.assertEqual(
+            {'limit': 4, 'used': 4, 'reserved': 0}, details['floatingip']
+        )
+        self.admin.update_quota(project, {'quota': {'floatingip': 6}})
+        self.assertEqual(
+            made[0]['floating_ip_address'],
+            self.floating_ip()['floating_ip_address'],
+        )
+        self.assertRaises(
+            exceptions.BadRequest,
+            self.floating_ip,
+            floating_network_id=self.network['id'],
         )
 
     def test_security_groups_and_rules(self):

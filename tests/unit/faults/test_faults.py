@@ -16,6 +16,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from unittest import mock
 
 import fixtures
@@ -74,6 +75,28 @@ class TestTrigger(base.BaseTestCase):
             self.trigger.reached('a')
         self.kill.assert_called_once()
 
+    def test_messages_are_lost(self):
+        self.assertFalse(self.trigger.drops('wake'))
+        self.order(drop=0.3, seed=1)
+        self.assertTrue(self.trigger.drops('wake'))
+        lost = [self.trigger.drops('container_create') for _n in range(1000)]
+        self.assertAlmostEqual(300, lost.count(True), delta=60)
+        self.order(drop=0, seed=1)
+        self.assertFalse(self.trigger.drops('container_create'))
+        self.assertTrue(self.trigger.drops('wake'))
+
+    def test_the_clock_is_wrong_for_a_while(self):
+        self.order(point='a', hit=1, clock=-600, seconds=5)
+        self.assertEqual(0, self.trigger.clock.wrong())
+        self.trigger.reached('a')
+        self.kill.assert_not_called()
+        self.assertEqual(-600, self.trigger.clock.wrong())
+        later = time.monotonic() + 6
+        self.useFixture(
+            fixtures.MockPatch('time.monotonic', return_value=later)
+        )
+        self.assertEqual(0, self.trigger.clock.wrong())
+
     def test_it_is_told_of_another_order(self):
         self.order(point='a', hit=1, signal='SIGKILL')
         self.file.unlink()
@@ -130,7 +153,9 @@ class TestInstalled(base.BaseTestCase):
 
 
 class TestHistory(base.BaseTestCase):
-    FOREIGN = history.World({'id-f': 'zun-f'}, {'port-f': 'f'}, {'f'}, {'f'})
+    FOREIGN = history.World(
+        {'id-f': 'zun-f'}, {'port-f': 'f'}, {'f'}, {'f'}, {'fip-f': 'f'}
+    )
 
     def world(self, *uuids):
         return history.World(
@@ -138,6 +163,7 @@ class TestHistory(base.BaseTestCase):
             {**self.FOREIGN.ports, **{'port-' + u: u for u in uuids}},
             {*self.FOREIGN.allocations, *uuids},
             {*self.FOREIGN.containers, *uuids},
+            {**self.FOREIGN.floating_ips, **{'fip-' + u: u for u in uuids}},
         )
 
     def check(self, world, states, wanted=2):
@@ -146,9 +172,8 @@ class TestHistory(base.BaseTestCase):
             {'container_uuid': uuid, 'state': state, 'reason': 'why'}
             for uuid, state in states.items()
         ]
-        history.check_bulk(
-            found, {'members': {}}, members, wanted, world, self.FOREIGN
-        )
+        bulk = {'members': {}, 'floating_ips': {}}
+        history.check_bulk(found, bulk, members, wanted, world, self.FOREIGN)
         return {kind: number for kind, number in found.items() if number}
 
     RUNNING = {'a': 'running', 'b': 'running'}
@@ -158,7 +183,7 @@ class TestHistory(base.BaseTestCase):
 
     def test_one_does_not_run(self):
         self.assertEqual(
-            {'lost': 1, 'restart_errors': 1, 'orphans': 3},
+            {'lost': 1, 'restart_errors': 1, 'orphans': 4},
             self.check(self.world('a', 'b'), {'a': 'running', 'b': 'failed'}),
         )
 
@@ -172,6 +197,16 @@ class TestHistory(base.BaseTestCase):
         world.ports['another'] = 'b'
         self.assertEqual({'duplicate': 1}, self.check(world, self.RUNNING))
 
+    def test_a_floating_ip_too_few(self):
+        world = self.world('a', 'b')
+        del world.floating_ips['fip-b']
+        self.assertEqual({'lost': 1}, self.check(world, self.RUNNING))
+
+    def test_a_floating_ip_that_is_bound_to_nothing(self):
+        world = self.world('a', 'b')
+        world.floating_ips['another'] = None
+        self.assertEqual({'orphans': 1}, self.check(world, self.RUNNING))
+
     def test_a_claim_too_many(self):
         world = self.world('a', 'b')
         world.allocations.add('c')
@@ -179,7 +214,7 @@ class TestHistory(base.BaseTestCase):
 
     def test_a_cancelled_one_left_something(self):
         self.assertEqual(
-            {'orphans': 3},
+            {'orphans': 4},
             self.check(
                 self.world('a', 'b'),
                 {'a': 'running', 'b': 'cancelled'},
@@ -198,7 +233,7 @@ class TestHistory(base.BaseTestCase):
     def test_something_is_left(self):
         found = history.Findings()
         history.check_gone(found, self.world('a'), self.FOREIGN)
-        self.assertEqual(4, found['orphans'])
+        self.assertEqual(5, found['orphans'])
         found = history.Findings()
         history.check_gone(found, self.FOREIGN, self.FOREIGN)
         self.assertFalse(any(found.values()))

@@ -16,13 +16,16 @@ from unittest import mock
 import fixtures
 from oslotest import base
 from zun.common import exception
+from zun.common import utils
 
 from tests import database
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import models
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import agent
 from zun_bulk.host import gates
+from zun_bulk.volume import mounts
 
 
 def running(restarts=0, **state):
@@ -42,6 +45,7 @@ class FakeCompute:
         self._context = context
         self.created = []
         self.deleted = []
+        self.volumes = {}
         self.limits = None
 
     def container_create(
@@ -58,6 +62,7 @@ class FakeCompute:
         self.created.append(container.uuid)
         self.limits = limits
         self.networks = networks
+        self.volumes.update(volumes)
         self.context = context
 
     def container_delete_on(self, context, host, container):
@@ -124,7 +129,7 @@ class AgentTestCase(base.BaseTestCase):
     def accept(self, count, host='host-1', **values):
         self.bulk, members = database.accept(count, **values)
         epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
-        db.place_members(
+        database.place(
             self.bulk.id,
             epoch,
             [
@@ -167,6 +172,173 @@ class AgentTestCase(base.BaseTestCase):
         )
 
 
+class TestVolumes(AgentTestCase):
+    """Of members that are to have new ones, and one that they share."""
+
+    SHARED = '00000000-0000-4000-8000-000000000001'
+    NEW = '00000000-0000-4000-8000-000000000002'
+
+    def setUp(self):
+        super().setUp()
+        self.forgotten = []
+        self.agent._forget_volumes = self.forgotten.append
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.objects.Volume', return_value=mock.Mock(id=1)
+            )
+        )
+
+    def accept(self, noted=True):
+        (uuid,) = super().accept(
+            1,
+            spec={
+                'mounts': [
+                    {'type': 'bind', 'source': 'YQ==', 'destination': '/f'},
+                    {
+                        'type': 'volume',
+                        'source': self.SHARED,
+                        'destination': '/s',
+                    },
+                    {'type': 'volume', 'size': 1, 'destination': '/n'},
+                ]
+            },
+        )
+        if noted:
+            self.note(uuid)
+        return uuid
+
+    def note(self, uuid):
+        wanted = mounts.noted(self.member(uuid), {'2': self.NEW})
+        with db.writer() as session:
+            table = models.Member.__table__
+            session.execute(
+                table.update()
+                .where(table.c.container_uuid == uuid)
+                .values(wanted=wanted)
+            )
+
+    def test_what_zun_compute_is_told(self):
+        made = []
+        self.useFixture(
+            fixtures.MockPatch(
+                'zun.objects.Volume',
+                side_effect=lambda context, **values: (
+                    made.append(values) or mock.Mock(id=len(made))
+                ),
+            )
+        )
+        uuid = self.accept()
+        self.turn()
+        self.assertEqual([uuid], self.compute.created)
+        self.assertEqual(
+            [
+                ('local', None, False, '/f', 'YQ=='),
+                ('cinder', self.SHARED, False, '/s', None),
+                ('cinder', self.NEW, True, '/n', None),
+            ],
+            [
+                (
+                    mapping.volume_provider,
+                    mapping.cinder_volume_id,
+                    mapping.auto_remove,
+                    mapping.container_path,
+                    mapping.contents,
+                )
+                for mapping in self.compute.volumes[uuid]
+            ],
+        )
+        self.assertEqual([], self.forgotten)
+
+    def test_without_its_own_it_goes_back_to_the_conductor(self):
+        self.accept(noted=False)
+        self.turn()
+        self.assertEqual([], self.compute.created)
+        self.assertEqual({'queued': 1}, self.states())
+        self.wake.assert_called()
+
+    def test_each_start_needs_a_look(self):
+        uuid = self.accept()
+        self.turn()
+        self.break_row(uuid, 'context deadline exceeded')
+        self.turn()
+        self.turn(agent.RETRY_MAX)
+        self.assertEqual([uuid], self.compute.created)
+        self.assertEqual([uuid], self.forgotten)
+        member = self.member(uuid)
+        self.assertEqual(('queued', 'host-1'), (member.state, member.host))
+        # As conductors do.
+        self.note(uuid)
+        db.move_members([self.member(uuid)], 'placed')
+        self.agent.wake()
+        self.turn()
+        self.assertEqual([uuid, uuid], self.compute.created)
+
+    def fail_once(self, count=1):
+        """Starts with the shared one fail, and are to be tried again."""
+        mount = {'type': 'volume', 'source': self.SHARED, 'destination': '/s'}
+        uuids = super().accept(count, spec={'mounts': [mount]})
+        self.turn()
+        for uuid in uuids:
+            self.break_row(uuid, 'context deadline exceeded')
+        self.turn()
+        return uuids
+
+    def test_none_is_taken_from_a_start_that_lives(self):
+        (uuid,) = self.fail_once()
+
+        @utils.synchronized(uuid)
+        def live():
+            self.turn(agent.RETRY_MAX)
+
+        live()
+        self.assertEqual([], self.forgotten)
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual(
+            agent.VOLUMES_AGAIN, self.agent._delayed[0][0] - self.now
+        )
+        self.turn(agent.VOLUMES_AGAIN)
+        self.assertEqual([uuid], self.forgotten)
+        self.assertEqual({'starting': 1}, self.states())
+
+    def test_none_is_taken_from_a_container_that_runs(self):
+        (uuid,) = self.fail_once()
+        # A start that was given up has come late.
+        self.docker[uuid] = running()
+        self.turn(agent.RETRY_MAX)
+        self.assertEqual([], self.forgotten)
+        self.turn(CONF.zun_bulk.settle_time + 1)
+        self.assertEqual({'running': 1}, self.states())
+        self.assertEqual([uuid], self.compute.created)
+
+    def test_what_cannot_be_detached_is_tried_again(self):
+        def refuse(container_uuid):
+            raise exception.ZunException('Cinder is away')
+
+        uuids = self.fail_once(2)
+        self.agent._forget_volumes = refuse
+        self.turn(agent.RETRY_MAX)
+        self.agent._patience(self.now)
+        self.assertEqual({'placed': 2}, self.states())
+        self.agent._forget_volumes = self.forgotten.append
+        self.turn(agent.VOLUMES_AGAIN)
+        self.assertEqual(set(uuids), set(self.forgotten))
+        self.assertEqual({'starting': 2}, self.states())
+
+    def test_a_start_after_slow_volumes_is_not_lost_at_once(self):
+        (uuid,) = self.fail_once()
+        clock = self.useFixture(fixtures.MockPatch('time.monotonic')).mock
+        clock.return_value = 50.0
+
+        def forget(container_uuid):
+            clock.return_value += 2 * agent.LOST
+
+        self.agent._forget_volumes = forget
+        self.turn(agent.RETRY_MAX)
+        self.turn(2 * agent.LOST + 1)
+        self.assertEqual([uuid, uuid], self.compute.created)
+        self.assertEqual({'starting': 1}, self.states())
+
+
 class TestStart(AgentTestCase):
     def test_at_most_max_in_flight(self):
         uuids = self.accept(10)
@@ -196,6 +368,33 @@ class TestStart(AgentTestCase):
             ),
         )
 
+    def test_mounts_of_all_and_of_its_own(self):
+        def mount(name):
+            return {'type': 'bind', 'source': name, 'destination': '/' + name}
+
+        def create(volume, context):
+            volume.id = 7
+
+        self.useFixture(
+            fixtures.MonkeyPatch('zun.objects.Volume.create', create)
+        )
+        first, second = self.accept(2, spec={'mounts': [mount('all')]})
+        with db.writer() as session:
+            session.get(models.Member, self.member(second).id).wanted = {
+                'mounts': [mount('one'), mount('two')]
+            }
+        self.turn()
+        self.assertEqual(
+            {
+                first: [('/all', 'all')],
+                second: [('/all', 'all'), ('/one', 'one'), ('/two', 'two')],
+            },
+            {
+                uuid: [(m.container_path, m.contents) for m in mappings]
+                for uuid, mappings in self.compute.volumes.items()
+            },
+        )
+
     def test_runs_once_it_has_settled(self):
         uuids = self.accept(3)
         self.turn()
@@ -207,6 +406,15 @@ class TestStart(AgentTestCase):
         self.assertEqual({'running': 3}, self.states())
         self.assertEqual(1, self.member(uuids[0]).attempt)
         self.wake.assert_called()
+
+    def test_read_before_its_bulk_was_deleted(self):
+        self.accept(1)
+        self.agent._read_ahead()
+        with db.writer() as session:
+            for model in (models.Member, models.Bulk):
+                session.execute(model.__table__.delete())
+        self.turn()
+        self.assertEqual([], self.compute.created)
 
     def test_settling_holds_no_place(self):
         uuids = self.accept(8)
@@ -616,6 +824,42 @@ class TestStrays(AgentTestCase):
 
 
 class TestFailures(AgentTestCase):
+    REFUSED = 'Insufficient compute resources: Free vcpu 0.00 VCPU.'
+
+    def test_a_claim_that_is_refused_is_made_elsewhere(self):
+        (uuid,) = self.accept(1, max_attempts=2)
+        self.turn()
+        self.break_row(uuid, self.REFUSED)
+        self.turn(2.0)
+        # Zun may not have taken the old claim away yet.
+        self.assertEqual({'starting': 1}, self.states())
+        self.turn(5.0)
+        member = self.member(uuid)
+        self.assertEqual(
+            ('queued', None, 1, 'transient', 'host-1: ' + self.REFUSED),
+            (
+                member.state,
+                member.host,
+                member.attempt,
+                member.reason_class,
+                member.reason,
+            ),
+        )
+        self.assertEqual(
+            ('Creating', None, None, None), db.container_states([uuid])[uuid]
+        )
+        self.assertEqual([uuid], self.compute.created)
+
+    def test_a_claim_that_is_always_refused(self):
+        (uuid,) = self.accept(1, max_attempts=1)
+        self.turn()
+        self.break_row(uuid, self.REFUSED)
+        self.turn(2.0)
+        self.turn(5.0)
+        member = self.member(uuid)
+        # A retry has to find a host anew.
+        self.assertEqual(('failed', None), (member.state, member.host))
+
     def test_is_tried_again_and_then_fails(self):
         (uuid,) = self.accept(1, max_attempts=2)
         self.turn()
@@ -787,9 +1031,6 @@ class TestFailures(AgentTestCase):
     def test_a_start_that_was_lost_while_it_was_created(self):
         self.lose(task_state='container_creating')
 
-    def test_a_start_that_was_lost_while_its_image_was_pulled(self):
-        self.lose(task_state='image_pulling')
-
     def test_a_slow_create_is_not_started_twice(self):
         (uuid,) = self.accept(1)
         self.turn()
@@ -803,11 +1044,17 @@ class TestFailures(AgentTestCase):
     def test_a_slow_pull_is_not_started_twice(self):
         (uuid,) = self.accept(1)
         self.turn()
-        self.be_in(task_state='image_pulling')
-        with self.agent.pulls.slot('busybox:latest'):
+        self.be_in(task_state='container_creating')
+
+        # As Zun's thread, which holds it until the container runs.
+        @utils.synchronized(uuid)
+        def pull():
             for _time in range(3):
                 self.turn(CONF.zun_bulk.create_timeout + 1)
+
+        pull()
         self.assertEqual([uuid], self.compute.created)
+        self.assertEqual({'starting': 1}, self.states())
 
     def test_a_start_whose_answer_was_lost(self):
         (uuid,) = self.accept(1)

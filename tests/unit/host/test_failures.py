@@ -67,6 +67,7 @@ SAID = (
     ),
     (Kind.PERMANENT, 'Your host does not support disk quota feature.'),
     (Kind.PERMANENT, 'Disk size cannot be smaller than the base size'),
+    (Kind.PERMANENT, 'Volume 1fe1 belongs to another project now'),
     (
         Kind.HOST_CAPACITY,
         'adding interface veth1 to bridge docker0 failed: exchange full',
@@ -80,6 +81,11 @@ SAID = (
         Kind.HOST_CAPACITY,
         'error creating overlay mount to /var/lib/docker/'
         'overlay2: no space left on device',
+    ),
+    (
+        Kind.CLAIM,
+        'Insufficient compute resources: Free vcpu 0.00 VCPU < requested 1.00 '
+        'VCPU.',
     ),
     (
         Kind.OVERLOAD,
@@ -105,6 +111,8 @@ SAID = (
     ),
     (Kind.DEPENDENCY, '429 Client Error: Too Many Requests for url'),
     (Kind.DEPENDENCY, '503 Server Error: Service Unavailable for url'),
+    (Kind.DEPENDENCY, '502 Server Error: Bad Gateway for url'),
+    (Kind.DEPENDENCY, '504 Server Error: Gateway Timeout for url'),
     (Kind.BUSY, 'Another app is currently holding the xtables lock'),
     (Kind.BUSY, 'error removing rootfs: device or resource busy'),
     (Kind.BUSY, 'failed to start shim: ttrpc: closed: unknown'),

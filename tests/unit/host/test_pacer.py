@@ -370,19 +370,21 @@ class TestShow(base.BaseTestCase):
 class TestSlowedHost(base.BaseTestCase):
     """A host whose engine gets a quarter of its CPU, and gets it back."""
 
+    def host(self, seed, limit, power, phases):
+        rng = random.Random(seed)
+        return host_model.EmulatedHost(
+            host_model.HostModel(power, phases), pacer.Pacer(limit, rng), rng
+        )
+
     def test_down_within_ten_seconds_and_back_within_sixty(self):
         rates = []
         for seed in range(20):
-            rng = random.Random(seed)
             told = []
-            limit = pacer.AdaptiveLimit(32, told.append)
-            host = host_model.EmulatedHost(
-                host_model.HostModel(
-                    host_model.measured,
-                    phases=((30, 1.0), (60, 0.25), (60, 1.0)),
-                ),
-                pacer.Pacer(limit, rng),
-                rng,
+            host = self.host(
+                seed,
+                pacer.AdaptiveLimit(32, told.append),
+                host_model.measured,
+                phases=((30, 1.0), (60, 0.25), (60, 1.0)),
             )
             host.run(10**6, until=30)
             told.clear()
@@ -400,18 +402,15 @@ class TestSlowedHost(base.BaseTestCase):
     def test_of_a_host_that_does_four_a_second(self):
         late = 0
         for seed in range(20):
-            rng = random.Random(seed)
             told = []
             limit = pacer.AdaptiveLimit(32, told.append)
-            host = host_model.EmulatedHost(
-                host_model.HostModel(
-                    lambda flying, containers: (
-                        0.45 * host_model.measured(flying, containers)
-                    ),
-                    phases=((20 + seed, 1.0), (100, 0.25)),
+            host = self.host(
+                seed,
+                limit,
+                lambda flying, containers: (
+                    0.45 * host_model.measured(flying, containers)
                 ),
-                pacer.Pacer(limit, rng),
-                rng,
+                phases=((20 + seed, 1.0), (100, 0.25)),
             )
             host.run(10**6, until=20 + seed)
             before = limit.limit

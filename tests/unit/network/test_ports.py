@@ -14,9 +14,11 @@ from unittest import mock
 
 import ddt
 import fixtures
+from keystoneauth1 import exceptions as ks_exc
 from neutronclient.common import exceptions as neutron_exceptions
 from oslotest import base
 
+from zun_bulk.host import failures
 from zun_bulk.network import ports
 
 
@@ -44,6 +46,7 @@ class FakeNeutron:
     """The calls of neutronclient that are used, on a list of ports."""
 
     def __init__(self):
+        self.httpclient = mock.Mock()
         self.ports = []
         self.calls = []
         self.networks = []
@@ -53,7 +56,7 @@ class FakeNeutron:
     def list_networks(self, id):
         return {'networks': [row for row in self.networks if row['id'] in id]}
 
-    def list_subnets(self, network_id):
+    def list_subnets(self, network_id, fields=None):
         return {
             'subnets': [
                 row for row in self.subnets if row['network_id'] in network_id
@@ -81,10 +84,13 @@ class FakeNeutron:
         self.ports += made
         return {'ports': made}
 
-    def list_ports(self, device_id):
+    def list_ports(self, device_id=None, network_id=None, fields=None):
         return {
             'ports': [
-                port for port in self.ports if port['device_id'] in device_id
+                port
+                for port in self.ports
+                if device_id is None or port['device_id'] in device_id
+                if network_id is None or port['network_id'] == network_id
             ]
         }
 
@@ -120,10 +126,10 @@ class TestPorts(base.BaseTestCase):
         }
         self.placements = [(member(1), 'host-1'), (member(2), 'host-2')]
 
-    def ensure(self):
+    def ensure(self, own=None):
         known = self.ports.find(['uuid-1', 'uuid-2'])
         return self.ports.ensure(
-            BULK, self.placements, known, self.ports.defaults(BULK)
+            BULK, self.placements, known, self.ports.defaults(BULK), own or {}
         )
 
     def test_one_call_for_all(self):
@@ -189,11 +195,18 @@ class TestPorts(base.BaseTestCase):
             self.ports.defaults(BULK),
         )
         # What was asked for goes before.
-        BULK.spec['requested_networks'][1]['fixed_ip'] = '10.0.0.8'
-        self.ensure()
-        last = self.neutron.ports[0]
+        created = self.useFixture(
+            fixtures.MockPatchObject(
+                self.neutron, 'create_port', wraps=self.neutron.create_port
+            )
+        ).mock
+        own = {'fixed_ips': [{'ip_address': '10.0.0.8'}], 'dns_name': 'web'}
+        self.ensure({(1, 1): own})
+        last, _first, other, _first = created.call_args.args[0]['ports']
         self.assertEqual('last', last['network_id'])
         self.assertEqual(['group-1'], last['security_groups'])
+        self.assertEqual(own, {name: last[name] for name in own})
+        self.assertEqual([{'subnet_id': 'two'}], other['fixed_ips'])
         BULK.spec['security_groups'] = []
         self.neutron.ports = []
         self.ensure()
@@ -229,6 +242,39 @@ class TestPorts(base.BaseTestCase):
         self.assertEqual([4, 1], self.neutron.calls)
         self.assertEqual(first[1][1], again[1][1])
 
+    def test_a_network_that_is_there_twice(self):
+        """As Zun does it: the last is attached, and the first left out."""
+        for names, attached in (
+            (['a', 'a'], [1]),
+            (['a', 'b', 'a'], [2, 1]),
+            (['a', 'a', 'b'], [2, 0]),
+            (['a', 'b', 'c'], [2, 0, 1]),
+            ([], []),
+        ):
+            networks = [network(name) for name in names]
+            self.assertEqual(attached, ports.attached(networks))
+        BULK.spec['requested_networks'] = [network('net'), network('net')]
+        self.assertEqual(network('net'), self.ensure()[1][0])
+        self.assertEqual([2], self.neutron.calls)
+
+    def test_what_is_taken(self):
+        self.ensure()
+        self.neutron.subnets = [
+            {'id': 'one', 'network_id': 'first', 'gateway_ip': '10.0.0.1'},
+            {'id': 'two', 'network_id': 'last', 'gateway_ip': '10.1.0.1'},
+        ]
+        self.assertEqual(
+            {'10.0.0.1', '10.0.0.9', 'fd00::9'}, self.ports.taken('first')
+        )
+
+    def test_extensions_are_looked_up_once(self):
+        self.neutron.list_extensions = mock.Mock(
+            return_value={'extensions': [{'alias': 'dns-integration'}]}
+        )
+        self.assertTrue(self.ports.has_extension('dns-integration'))
+        self.assertFalse(self.ports.has_extension('quotas'))
+        self.neutron.list_extensions.assert_called_once_with()
+
     def test_a_port_of_the_user_is_left_to_zun(self):
         BULK.spec['requested_networks'] = [
             network('net', port='his', preserve_on_delete=True)
@@ -239,17 +285,95 @@ class TestPorts(base.BaseTestCase):
 
     def test_refused(self):
         error = neutron_exceptions.IpAddressGenerationFailureClient(
-            message='No more IP addresses available'
+            message='No more IP addresses available', request_ids=['req-1']
         )
+        kind = ports.Kind
         self.neutron.create_port = mock.Mock(side_effect=error)
         refusal = self.assertRaises(ports.Refused, self.ensure)
-        self.assertIn('No more IP addresses', str(refusal))
-
-    def test_down(self):
-        self.neutron.create_port = mock.Mock(
-            side_effect=neutron_exceptions.ServiceUnavailable()
+        self.assertEqual(
+            ('Neutron: No more IP addresses available', kind.ADDRESSES),
+            (str(refusal), refusal.kind),
         )
-        self.assertRaises(neutron_exceptions.ServiceUnavailable, self.ensure)
+
+    @ddt.data(
+        (
+            neutron_exceptions.IpAddressAlreadyAllocatedClient(
+                message='IP address 10.0.0.5 already allocated in subnet c.'
+            ),
+            ports.Kind.TAKEN,
+            {'10.0.0.5'},
+        ),
+        (
+            neutron_exceptions.IpAddressInUseClient(
+                message='The IP address fd00::5 is in use.'
+            ),
+            ports.Kind.TAKEN,
+            {'fd00::5'},
+        ),
+        (
+            neutron_exceptions.InvalidIpForNetworkClient(
+                message='IP address 10.9.0.1 is not a valid IP for any of it'
+            ),
+            ports.Kind.OTHER,
+            {'10.9.0.1'},
+        ),
+        (
+            neutron_exceptions.OverQuotaClient(message='Quota exceeded'),
+            ports.Kind.QUOTA,
+            set(),
+        ),
+        (
+            neutron_exceptions.NetworkNotFoundClient(
+                message='Network 6fb5-10 could not be found.'
+            ),
+            ports.Kind.WHOLE,
+            set(),
+        ),
+        (
+            neutron_exceptions.Forbidden(message='disallowed by policy'),
+            ports.Kind.WHOLE,
+            set(),
+        ),
+    )
+    @ddt.unpack
+    def test_kinds_of_refusals(self, error, kind, addresses):
+        self.neutron.create_port = mock.Mock(side_effect=error)
+        refusal = self.assertRaises(ports.Refused, self.ensure)
+        self.assertEqual((kind, addresses), (refusal.kind, refusal.addresses))
+
+    @ddt.data(
+        neutron_exceptions.ServiceUnavailable(),
+        neutron_exceptions.ConnectionFailed(reason='refused'),
+        neutron_exceptions.NeutronClientException(status_code=413),
+        neutron_exceptions.NeutronClientException(status_code=429),
+        neutron_exceptions.NeutronClientException(status_code=504),
+        ks_exc.ConnectFailure('Remote end closed connection'),
+        ks_exc.ConnectTimeout(),
+    )
+    def test_busy(self, error):
+        self.neutron.create_port = mock.Mock(side_effect=error)
+        self.assertRaises(ports.Busy, self.ensure)
+
+    @ddt.data(429, 502, 503, 504)
+    def test_what_the_breaker_knows(self, status):
+        self.neutron.create_port = mock.Mock(
+            side_effect=neutron_exceptions.NeutronClientException(
+                message='any words', status_code=status
+            )
+        )
+        error = self.assertRaises(ports.Busy, self.ensure)
+        self.assertIs(
+            failures.FailureClass.DEPENDENCY, failures.classify(str(error))
+        )
+
+    @ddt.data(
+        neutron_exceptions.InternalServerError(),
+        # Its own token: a matter of the operator's.
+        neutron_exceptions.Unauthorized(),
+    )
+    def test_no_fault_of_the_members(self, error):
+        self.neutron.create_port = mock.Mock(side_effect=error)
+        self.assertRaises(type(error), self.ensure)
 
     def test_sweep(self):
         self.ensure()

@@ -24,6 +24,7 @@ from zunclient import exceptions as zun_exceptions
 from tests.unit.osc import base
 from zun_bulk.osc import bulk
 from zun_bulk.osc import waiter
+from zun_bulk.scheduler import planner
 
 
 class TestCreateRequest(base.CommandTestCase):
@@ -67,6 +68,9 @@ class TestCreateRequest(base.CommandTestCase):
             '--no-run',
             '--max-attempts',
             '5',
+            '--placement',
+            'zone-spread',
+            '--allow-partial',
             '--client-token',
             'once',
             'busybox',
@@ -77,6 +81,20 @@ class TestCreateRequest(base.CommandTestCase):
         self.assertEqual('web-{index}', body['template']['name'])
         self.assertIs(False, body['run'])
         self.assertEqual(5, body['max_attempts'])
+        self.assertEqual(
+            {'policy': 'zone-spread', 'allow_partial': True}, body['placement']
+        )
+
+    def test_each_option_of_placement_alone(self):
+        for argv, placement in (
+            (['--placement', 'pack'], {'policy': 'pack'}),
+            (['--allow-partial'], {'allow_partial': True}),
+        ):
+            body = self.create('--count', '3', *argv, 'busybox')
+            self.assertEqual(placement, body['placement'])
+
+    def test_placements_are_those_of_the_planner(self):
+        self.assertEqual(planner.POLICIES, bulk.PLACEMENTS)
 
     def test_command_is_all_after_the_image(self):
         body = self.create(
@@ -119,6 +137,10 @@ class TestCreateRequest(base.CommandTestCase):
                 'network=private',
                 '--mount',
                 f'type=bind,source={source.name},destination=/etc/motd',
+                '--mount',
+                'type=volume,source=common,destination=/srv',
+                '--mount',
+                'size=10,destination=/data',
                 '--runtime',
                 'runc',
                 '--hostname',
@@ -165,7 +187,13 @@ class TestCreateRequest(base.CommandTestCase):
                         'type': 'bind',
                         'source': base64.b64encode(b'some\xff text').decode(),
                         'destination': '/etc/motd',
-                    }
+                    },
+                    {
+                        'type': 'volume',
+                        'source': 'common',
+                        'destination': '/srv',
+                    },
+                    {'size': '10', 'destination': '/data'},
                 ],
                 'runtime': 'runc',
                 'hostname': 'web-{index}',
@@ -180,6 +208,28 @@ class TestCreateRequest(base.CommandTestCase):
                 'command': ['true'],
             },
             body['template'],
+        )
+
+    def test_nets(self):
+        body = self.create(
+            '--count',
+            '3',
+            '--net',
+            'network=private, v4-range = 10.0.0.10-10.0.3.250',
+            '--net',
+            'v4-fixed-ip=10.1.0.9,network=other',
+            '--net',
+            'v4-range=,network=third',
+            'busybox',
+        )
+        self.assertEqual(
+            [
+                {'network': 'private', 'v4-range': '10.0.0.10-10.0.3.250'},
+                {'network': 'other', 'v4-fixed-ip': '10.1.0.9'},
+                # The API says what is wrong.
+                {'network': 'third', 'v4-range': ''},
+            ],
+            body['template']['nets'],
         )
 
     def test_exposed_ports(self):
@@ -201,6 +251,20 @@ class TestCreateRequest(base.CommandTestCase):
         self.assertIn('nonsense', str(error))
         self.assertFalse(self.api.called)
 
+    def test_two_ranges(self):
+        error = self.assertRaises(
+            exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            '--count',
+            '1',
+            '--net',
+            'network=a,v4-range=10.0.0.1-10.0.0.2,v4-range=10.0.0.5-10.0.0.6',
+            'busybox',
+        )
+        self.assertIn('v4-range is there twice', str(error))
+        self.assertFalse(self.api.called)
+
     def _assert_usage_error(self, message, *argv):
         stderr = io.StringIO()
         with contextlib.redirect_stderr(stderr):
@@ -211,13 +275,30 @@ class TestCreateRequest(base.CommandTestCase):
         self.assertFalse(self.api.called)
 
     def test_count_is_needed(self):
-        self._assert_usage_error('--count', 'busybox')
+        error = self.assertRaises(
+            exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            'busybox',
+        )
+        self.assertIn('--count', str(error))
+        self.assertFalse(self.api.called)
 
     def test_count_of_zero(self):
         self._assert_usage_error(
             "argument --count: invalid positive int value: '0'",
             '--count',
             '0',
+            'busybox',
+        )
+
+    def test_placement_that_is_none(self):
+        self._assert_usage_error(
+            "argument --placement: invalid choice: 'heap'",
+            '--count',
+            '1',
+            '--placement',
+            'heap',
             'busybox',
         )
 
@@ -382,6 +463,117 @@ class TestCreateErrors(base.CommandTestCase):
         self.assertEqual(
             2, len({r.json()['client_token'] for r in post.request_history})
         )
+
+
+class TestDryRun(base.CommandTestCase):
+    def plan(self, fits=3, missing=0, **values):
+        return {
+            'count': fits + missing,
+            'fits': fits,
+            'missing': missing,
+            'explanation': '%d of %d fit: VCPU on host-1'
+            % (fits, fits + missing)
+            if missing
+            else 'all %d fit' % fits,
+            'hosts': [
+                {
+                    'host': 'host-1',
+                    'zone': 'nova',
+                    'members': fits,
+                    'room': 100,
+                    'bound_by': 'VCPU',
+                },
+                {
+                    'host': 'host-20',
+                    'zone': None,
+                    'members': 0,
+                    'room': 0,
+                    'bound_by': 'its zun-compute is down or disabled',
+                },
+            ],
+            'hosts_omitted': 0,
+            **values,
+        }
+
+    def dry_run(self, *argv, **plan):
+        self.api.post(base.BULKS, **base.answer(self.plan(**plan)))
+        return self.run_command(
+            bulk.CreateBulk, '--count', '3', '--dry-run', *argv, 'busybox'
+        )
+
+    def test_request(self):
+        self.dry_run('--placement', 'pack')
+        body = self.api.last_request.json()
+        self.assertIs(True, body['dry_run'])
+        self.assertEqual({'policy': 'pack'}, body['placement'])
+        self.assertNotIn('client_token', body)
+
+    def test_client_token(self):
+        self.dry_run('--client-token', 'once')
+        self.assertEqual('once', self.api.last_request.json()['client_token'])
+
+    def test_table(self):
+        lines = [
+            line.strip('|').split('|')[1].rstrip()
+            for line in self.dry_run().splitlines()
+            if line.startswith('|')
+        ]
+        self.assertEqual(
+            [
+                ' Value',
+                ' 3',
+                ' 3',
+                ' 0',
+                ' all 3 fit',
+                ' Host     Zone  Containers  Room  Bound by',
+                ' host-1   nova  3           100   VCPU',
+                ' host-20  -     0           0     its zun-compute is down or '
+                'disabled',
+                ' 0',
+            ],
+            lines,
+        )
+        self.assertEqual('', self.progress)
+
+    def test_json(self):
+        self.assertEqual(self.plan(), json.loads(self.dry_run('-f', 'json')))
+
+    def test_without_hosts(self):
+        plan = {'hosts': None, 'hosts_omitted': None}
+        answer = json.loads(self.dry_run('-f', 'json', **plan))
+        self.assertIsNone(answer['hosts'])
+        self.assertNotIn('Host', self.dry_run(**plan))
+
+    def test_no_host_at_all(self):
+        self.assertIn('Bound by', self.dry_run(hosts=[]))
+
+    def test_not_all_fit(self):
+        error = self.assertRaises(
+            exceptions.CommandError, self.dry_run, '-f', 'json', missing=4
+        )
+        self.assertEqual('3 of 7 fit: VCPU on host-1', str(error))
+        # It is shown all the same.
+        self.assertEqual(self.plan(missing=4), json.loads(self.output))
+
+    def test_there_is_nothing_to_wait_for(self):
+        self.dry_run('--wait', '--wait-timeout', '5')
+        self.assertEqual(1, self.api.call_count)
+
+    def test_no_answer(self):
+        post = self.api.post(base.BULKS, **base.error(503, 'No answer.'))
+        error = self.assertRaises(
+            exceptions.CommandError,
+            self.run_command,
+            bulk.CreateBulk,
+            '--count',
+            '3',
+            '--dry-run',
+            'busybox',
+        )
+        self.assertEqual(
+            'No answer. (HTTP 503) (Request-ID: req-1)', str(error)
+        )
+        self.assertEqual(5, post.call_count)
 
 
 class TestCreateWait(base.CommandTestCase):

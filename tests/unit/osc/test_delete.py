@@ -30,24 +30,34 @@ class TestDelete(base.CommandTestCase):
             for request in self.api.request_history
         ]
 
+    def expect(self, name, **values):
+        """Have a bulk that can be deleted. Its name is its uuid too."""
+        view = dict(base.bulk_view('ready', running=2), uuid=name, **values)
+        self.api.get(f'{base.BULKS}/{name}', **base.answer(view))
+        self.api.delete(f'{base.BULKS}/{name}', status_code=202)
+
     def test_several(self):
         for name in ('a', 'b'):
-            self.api.delete(f'{base.BULKS}/{name}', status_code=202)
+            self.expect(name)
         self.assertEqual('', self.run_command(bulk.DeleteBulk, 'a', 'b'))
-        self.assertEqual([('DELETE', 'a'), ('DELETE', 'b')], self.requests())
+        self.assertEqual(
+            [(method, name) for name in 'ab' for method in ('GET', 'DELETE')],
+            self.requests(),
+        )
         self.assertEqual(
             'container-bulk 1.0',
             self.api.last_request.headers['OpenStack-API-Version'],
         )
 
     def test_keeping_their_containers(self):
-        self.api.delete(f'{base.BULKS}/a', status_code=202)
+        self.expect('a')
         self.run_command(bulk.DeleteBulk, '--keep-containers', 'a')
         self.assertEqual(
             {'keep_containers': ['true']}, self.api.last_request.qs
         )
 
     def test_empty_body_that_calls_itself_json(self):
+        self.expect('a')
         logs = self.useFixture(fixtures.FakeLogger('zunclient'))
         self.api.delete(
             f'{base.BULKS}/a', status_code=202, headers=base.HEADERS
@@ -56,9 +66,9 @@ class TestDelete(base.CommandTestCase):
         self.assertEqual('', logs.output)
 
     def test_goes_on_past_failures(self):
-        self.api.delete(f'{base.BULKS}/a', **base.error(404, 'No bulk a.'))
-        self.api.delete(f'{base.BULKS}/b', status_code=202)
-        self.api.delete(f'{base.BULKS}/c', **base.error(409, 'Two are c.'))
+        self.api.get(f'{base.BULKS}/a', **base.error(404, 'No bulk a.'))
+        self.expect('b')
+        self.api.get(f'{base.BULKS}/c', **base.error(409, 'Two are c.'))
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
@@ -68,7 +78,7 @@ class TestDelete(base.CommandTestCase):
             'c',
         )
         self.assertEqual('2 of 3 bulks failed to delete.', str(error))
-        self.assertEqual(3, self.api.call_count)
+        self.assertEqual(4, self.api.call_count)
         self.assertIn(
             "Failed to delete bulk 'a': No bulk a. (HTTP 404)",
             self.logs.output,
@@ -77,6 +87,53 @@ class TestDelete(base.CommandTestCase):
             "Failed to delete bulk 'c': Two are c. (HTTP 409)",
             self.logs.output,
         )
+
+    def _members(self, *addresses):
+        members = [
+            {'index': index, 'floating_ip': address}
+            for index, address in enumerate(addresses, 1)
+        ]
+        self.api.get(
+            f'{base.BULKS}/a/members',
+            **base.answer({'members': members, 'next': None}),
+        )
+
+    def test_tells_which_floating_ips_stay(self):
+        for network, pool, on_delete in (
+            ('public', 0, 'keep'),
+            ('public', 2, 'release'),
+            (None, 0, 'release'),
+        ):
+            self.app.stderr = base.Stream()
+            self.expect(
+                'a',
+                floating_ips={
+                    'network': network,
+                    'pool': pool,
+                    'on_delete': on_delete,
+                },
+            )
+            self._members('172.24.0.2', None)
+            self.run_command(bulk.DeleteBulk, 'a')
+            self.assertEqual(
+                'Floating IPs of Bulk load (a) that stay, unbound: '
+                '172.24.0.2\n',
+                self.progress,
+            )
+
+    def test_does_not_tell_of_floating_ips_that_go(self):
+        self.expect(
+            'a',
+            floating_ips={
+                'network': 'public',
+                'pool': 0,
+                'on_delete': 'release',
+            },
+        )
+        self.run_command(bulk.DeleteBulk, 'a')
+        self.assertEqual('', self.progress)
+        self.run_command(bulk.DeleteBulk, '--keep-containers', 'a')
+        self.assertEqual('', self.progress)
 
     def _wait(self, *answers, argv=()):
         self.api.get(

@@ -46,6 +46,19 @@ class TestProgress(base.BaseTestCase):
         self.assertIsNone(tracker.eta)
         self.assertEqual(0.5, tracker.poll_interval)
 
+    def test_floating_ips_that_are_missing(self):
+        tracker = self.track(4, (0, {'queued': 4}), (1, {'running': 3}))
+        tracker.update({'running': 3, 'starting': 1}, 2, 2)
+        self.assertNotIn('floating', tracker.line())
+        # Once all run, they are what is waited for.
+        tracker.update({'running': 4}, 30, 2)
+        self.assertEqual(
+            '4 of 4 done: running 4, floating IPs missing 2',
+            tracker.line().partition(';')[0],
+        )
+        self.assertIsNone(tracker.eta)
+        self.assertEqual(2.0, tracker.poll_interval)
+
     def test_done_counts_all_final_states(self):
         tracker = self.track(
             60,

@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import functools
 from http import server
 import json
 import os
@@ -122,6 +123,10 @@ class TestShell(base.BaseTestCase):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            # Who runs the tests in the background may ignore it.
+            preexec_fn=functools.partial(
+                signal.signal, signal.SIGINT, signal.SIG_DFL
+            ),
         )
         self.addCleanup(process.wait)
         self.addCleanup(process.stdout.close)

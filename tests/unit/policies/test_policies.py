@@ -33,6 +33,8 @@ class TestPolicies(base.BaseTestCase):
     @ddt.data(
         # rule, owner, other member, admin
         ('bulk:create', True, False, True),
+        ('bulk:create:dry_run', True, False, True),
+        ('bulk:create:floating_ips', True, False, True),
         ('bulk:get', True, False, True),
         ('bulk:get_all', True, False, True),
         ('bulk:get_all_projects', False, False, True),
@@ -75,7 +77,7 @@ class TestPolicies(base.BaseTestCase):
 
     def test_each_is_documented_and_tested(self):
         rules = list(policies.list_rules())
-        self.assertEqual(15, len({rule.name for rule in rules}))
+        self.assertEqual(17, len({rule.name for rule in rules}))
         for rule in rules:
             self.assertIsInstance(rule, oslo_policy.DocumentedRuleDefault)
 

@@ -107,7 +107,8 @@ class TestCandidates(PlacementTestCase):
         resources.to_querystring.return_value = 'resources=VCPU:1'
         found = self.placement.candidates(resources)
         self.assertEqual(
-            {'a': 10, 'b': 2}, {name: one.room for name, one in found.items()}
+            {'a': (10, 'MEMORY_MB'), 'b': (2, 'VCPU')},
+            {name: (one.room, one.bound_by) for name, one in found.items()},
         )
         # Placement refuses to forbid a trait that it does not know.
         self.assertTrue(trait.called_once)
@@ -115,6 +116,35 @@ class TestCandidates(PlacementTestCase):
             'placement 1.28',
             self.requests.last_request.headers['OpenStack-API-Version'],
         )
+
+
+class TestInventories(PlacementTestCase):
+    def test_all_classes_of_all_providers(self):
+        self.requests.get(
+            URL + '/allocation_candidates?resources=VCPU:1',
+            json={
+                'allocation_requests': [],
+                'provider_summaries': {
+                    'a': {
+                        'resources': {
+                            'VCPU': {'capacity': 32, 'used': 2},
+                            'MEMORY_MB': {'capacity': 320, 'used': 7},
+                        },
+                        'traits': [],
+                    },
+                    'b': {'resources': {}, 'traits': []},
+                },
+            },
+        )
+        self.assertEqual(
+            {'a': {'VCPU': (32, 2), 'MEMORY_MB': (320, 7)}, 'b': {}},
+            self.placement.inventories(),
+        )
+        self.assertEqual(1, self.requests.call_count)
+
+    def test_no_answer(self):
+        self.requests.get(URL + '/allocation_candidates', status_code=503)
+        self.assertRaises(exception.ZunException, self.placement.inventories)
 
 
 class TestClaim(PlacementTestCase):
@@ -206,3 +236,17 @@ class TestRelease(PlacementTestCase):
             1, self.placement.release(['c1', 'c2'], ['rp', 'gone'])
         )
         self.assertTrue(delete.called_once)
+
+    def test_a_few_are_asked_for_one_by_one(self):
+        for uuid, provider in (('c1', 'rp7'), ('c2', 'foreign')):
+            self.requests.get(
+                URL + '/allocations/' + uuid,
+                json={'allocations': {provider: {}}, 'consumer_generation': 1},
+            )
+        self.requests.get(URL + '/allocations/c3', json={'allocations': {}})
+        self.requests.delete(URL + '/allocations/c1', status_code=204)
+        providers = ['rp%d' % number for number in range(1000)]
+        self.assertEqual(
+            1, self.placement.release(['c1', 'c2', 'c3'], providers)
+        )
+        self.assertEqual(4, self.requests.call_count)

@@ -18,12 +18,15 @@ from zun.common import exception
 from zun_bulk import notifications
 from zun_bulk import rpc
 from zun_bulk.api import accept
+from zun_bulk.api import dry_run
 from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api.views import bulk as view
+from zun_bulk.api.views import plan as plan_view
 from zun_bulk.db import api as db_api
 from zun_bulk.db.models import BulkStatus
+from zun_bulk.volume import trusts
 
 
 LOG = logging.getLogger(__name__)
@@ -36,10 +39,17 @@ def create_bulk(req):
     """Accept a bulk: 202 once all its rows are committed.
 
     Asked again with the same client_token, it answers with the same bulk.
+    With ``dry_run`` it answers 200 with what would become of it.
     """
     util.enforce(req.context, 'bulk:create')
     validation.read_query(req, schema.no_query)
-    body = validation.read_body(req, schema.create)
+    body = validation.read_body(req, schema.create, large='members')
+    if body.pop('dry_run', False):
+        util.enforce(req.context, 'bulk:create:dry_run')
+        plan = dry_run.plan(req.context, body)
+        return util.json_response(
+            plan_view.plan(plan, util.may_see_hosts(req.context))
+        )
     uuid = accept.accept(req.context, body)
     _wake(req.context)
     bulk = db_api.get_bulk(uuid)
@@ -71,10 +81,7 @@ def list_bulks(req):
         )
     except exception.ResourceNotFound as exc:
         raise exception.ValidationError(detail='marker: %s' % exc) from exc
-    following = None
-    if len(bulks) > limit:
-        bulks = bulks[:limit]
-        following = view.next_url(req, query, bulks[-1].uuid)
+    bulks, following = util.cut_page(req, query, bulks, limit, 'uuid')
     counts = db_api.count_members([bulk.id for bulk in bulks])
     return util.json_response(
         {
@@ -111,6 +118,8 @@ def delete_bulk(req, ident):
                 'error or cancelled and none of them is being deleted.'
                 % (bulk.uuid, bulk.status)
             )
+        if bulk.spec.get('trust_id'):
+            trusts.discard(bulk.spec['trust_id'])
         notifications.send('deleted', bulk)
         return webob.Response(status=202, content_type='application/json')
     if db_api.mark_bulk_deleting(bulk.id):
@@ -127,7 +136,7 @@ def pause_bulk(req, ident):
         req,
         ident,
         'pause',
-        lambda bulk: db_api.pause_bulk(bulk.id, 'Paused by the user.'),
+        lambda bulk_id: db_api.pause_bulk(bulk_id, 'Paused by the user.'),
         (BulkStatus.PAUSED,),
         'only a bulk that is being built can be paused',
     )
@@ -139,7 +148,7 @@ def resume_bulk(req, ident):
         req,
         ident,
         'resume',
-        lambda bulk: db_api.resume_bulk(bulk.id),
+        db_api.resume_bulk,
         (BulkStatus.BUILDING,),
         'only a paused bulk can be resumed',
     )
@@ -151,7 +160,7 @@ def cancel_bulk(req, ident):
         req,
         ident,
         'cancel',
-        lambda bulk: db_api.cancel_bulk(bulk.id),
+        db_api.cancel_bulk,
         (BulkStatus.CANCELLING, BulkStatus.CANCELLED),
         'only a bulk that is not finished can be cancelled',
     )
@@ -163,15 +172,9 @@ def retry_bulk(req, ident):
         req,
         ident,
         'retry',
-        lambda bulk: db_api.retry_bulk(bulk.id),
+        db_api.retry_bulk,
         # Where nothing has failed.
-        (
-            BulkStatus.BUILDING,
-            BulkStatus.PAUSED,
-            BulkStatus.READY,
-            BulkStatus.ERROR,
-            BulkStatus.CANCELLED,
-        ),
+        BulkStatus.RETRIABLE,
         'it is on its way out',
     )
 
@@ -179,7 +182,7 @@ def retry_bulk(req, ident):
 def _turn(req, ident, action, change, idle, otherwise):
     """Have a bulk's course changed: 202 with the bulk. Again is no error.
 
-    :param change: function of the Bulk; returns whether it did anything.
+    :param change: function of the bulk's id; returns whether it did anything.
     :param idle: statuses in which there is nothing to do.
     :param otherwise: what to say in any other.
     :raises: Conflict (409)
@@ -187,7 +190,7 @@ def _turn(req, ident, action, change, idle, otherwise):
     validation.read_query(req, schema.no_query)
     validation.read_no_body(req)
     bulk = util.find_bulk(req.context, ident, 'bulk:' + action)
-    changed = change(bulk)
+    changed = change(bulk.id)
     bulk = db_api.get_bulk(bulk.uuid)
     if changed:
         notifications.send(action, bulk)
@@ -268,6 +271,7 @@ def _detail(req, bulk):
         db_api.count_members([bulk.id])[bulk.id],
         hosts,
         db_api.list_failures(bulk.id, view.MAX_FAILURES),
+        db_api.count_floating_ips(bulk.id),
     )
 
 

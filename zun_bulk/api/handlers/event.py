@@ -13,7 +13,6 @@
 from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import event as schema
-from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.api.views import event as view
 from zun_bulk.db import api as db_api
 
@@ -37,10 +36,7 @@ def list_events(req, ident):
         marker=None if marker is None else int(marker),
         sort_dir=query.get('sort_dir', 'asc'),
     )
-    following = None
-    if len(rows) > limit:
-        rows = rows[:limit]
-        following = bulk_view.next_url(req, query, rows[-1].id)
+    rows, following = util.cut_page(req, query, rows, limit, 'id')
     return util.json_response(
         {
             'events': [view.event(row, with_host) for row in rows],

@@ -22,7 +22,6 @@ from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as bulk_schema
 from zun_bulk.api.schemas import host as schema
-from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.api.views import host as view
 from zun_bulk.db import api as db_api
 
@@ -43,10 +42,7 @@ def list_hosts(req):
     query = validation.read_query(req, schema.list_query)
     limit = util.page_size(query)
     rows = db_api.list_hosts(limit + 1, query.get('marker'))
-    following = None
-    if len(rows) > limit:
-        rows = rows[:limit]
-        following = bulk_view.next_url(req, query, rows[-1].host)
+    rows, following = util.cut_page(req, query, rows, limit, 'host')
     up = _hosts_up(req.context)
     return util.json_response(
         {

@@ -13,7 +13,6 @@
 from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import member as schema
-from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.api.views import member as view
 from zun_bulk.db import api as db_api
 
@@ -32,10 +31,7 @@ def list_members(req, ident):
         marker=None if marker is None else int(marker),
         sort_dir=query.get('sort_dir', 'asc'),
     )
-    following = None
-    if len(rows) > limit:
-        rows = rows[:limit]
-        following = bulk_view.next_url(req, query, rows[-1].member_index)
+    rows, following = util.cut_page(req, query, rows, limit, 'member_index')
     return util.json_response(
         {
             'members': [view.member(row, with_host) for row in rows],

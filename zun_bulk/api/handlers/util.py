@@ -23,6 +23,7 @@ from zun.common import policy
 from zun.common.policies import container as container_policies
 
 from zun_bulk.api.schemas import bulk as schema
+from zun_bulk.api.views import bulk as view
 from zun_bulk.db import api as db_api
 
 
@@ -71,3 +72,18 @@ def may_see_hosts(context, fatal=False):
 
 def page_size(query):
     return api_utils.validate_limit(query.get('limit'))
+
+
+def cut_page(req, query, rows, limit, key):
+    """Cut off what of a list the request's page has no room for.
+
+    :param query: the request's parameters.
+    :param rows: at least one more than the page has, if there are as many.
+    :param limit: how many rows the page has.
+    :param key: the attribute of a row that is its marker.
+    :returns: (rows, address of the next page or None).
+    """
+    if len(rows) <= limit:
+        return rows, None
+    rows = rows[:limit]
+    return rows, view.next_url(req, query, getattr(rows[-1], key))

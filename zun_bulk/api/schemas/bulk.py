@@ -12,11 +12,17 @@
 
 from zun.api.controllers.v1.schemas import parameter_types
 
+from zun_bulk.api.schemas import floating_ips
 from zun_bulk.db import models
+from zun_bulk.scheduler import planner
 
 
 #: An integer as every database keeps it.
 _MAX_INTEGER = 2**31 - 1
+
+MAX_MOUNTS = 64
+MAX_NETS = 64
+destination = {'minLength': 1, 'maxLength': 255}
 
 # What Zun's own schema leaves open. An item costs a call to Neutron or a
 # file on each host.
@@ -27,14 +33,22 @@ _template = {
             'anyOf': [parameter_types.healthcheck['items'], {'type': 'null'}]
         },
         'mounts': {
-            'maxItems': 64,
+            'maxItems': MAX_MOUNTS,
+            'items': {'properties': {'destination': destination}},
+        },
+        'nets': {
+            'maxItems': MAX_NETS,
             'items': {
+                'type': 'object',
                 'properties': {
-                    'destination': {'minLength': 1, 'maxLength': 255}
-                }
+                    'v4-range': {
+                        'type': 'string',
+                        'minLength': 1,
+                        'maxLength': 35,
+                    }
+                },
             },
         },
-        'nets': {'maxItems': 64},
         'restart_policy': {
             'properties': {'MaximumRetryCount': {'maximum': _MAX_INTEGER}}
         },
@@ -52,21 +66,35 @@ client_token = {
     'pattern': r'^[A-Za-z0-9_.:-]+\Z',
 }
 
+#: What a placement means that does not say otherwise.
+PLACEMENT = {'policy': 'spread', 'allow_partial': False}
+
 create = {
     'type': 'object',
     'properties': {
         'name': name,
         'count': count,
         'template': _template,
+        # Each is checked by itself, so that all that is wrong is told.
+        'members': {
+            'type': 'array',
+            'minItems': 1,
+            'maxItems': count['maximum'],
+        },
         'run': {'type': 'boolean'},
         'placement': {
             'type': 'object',
-            'properties': {'policy': {'type': 'string', 'enum': ['spread']}},
+            'properties': {
+                'policy': {'type': 'string', 'enum': list(planner.POLICIES)},
+                'allow_partial': {'type': 'boolean'},
+            },
             'additionalProperties': False,
         },
         'max_attempts': {'type': 'integer', 'minimum': 1, 'maximum': 10},
         'on_failure': {'type': 'string', 'enum': list(models.OnFailure.ALL)},
         'client_token': client_token,
+        'floating_ips': floating_ips.create,
+        'dry_run': {'type': 'boolean'},
     },
     'required': ['count', 'template'],
     'additionalProperties': False,

@@ -10,9 +10,39 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+from zun.api.controllers.v1.schemas import parameter_types
+
 from zun_bulk.api.schemas import bulk
 from zun_bulk.db import models
 
+
+_strings = {'type': 'object', 'additionalProperties': {'type': 'string'}}
+_mount = parameter_types.mounts['items']
+
+#: {field: its schema} of what a member may have of its own.
+own = {
+    'name': bulk.name,
+    'hostname': parameter_types.hostname,
+    'environment': _strings,
+    'labels': _strings,
+    'addresses': {
+        'type': 'array',
+        'maxItems': bulk.MAX_NETS,
+        'items': {'type': ['string', 'null'], 'maxLength': 45},
+    },
+    'floating_ip': {'type': 'string', 'maxLength': 15},
+    'mounts': {
+        'type': 'array',
+        'maxItems': bulk.MAX_MOUNTS,
+        'items': dict(
+            _mount,
+            properties=dict(
+                _mount['properties'],
+                destination=dict(bulk.destination, type='string'),
+            ),
+        ),
+    },
+}
 
 list_query = {
     'type': 'object',

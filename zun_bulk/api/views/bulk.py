@@ -14,6 +14,8 @@
 
 import urllib.parse
 
+from zun_bulk.api.schemas import bulk as schema
+from zun_bulk.db.models import FloatingIpState
 from zun_bulk.db.models import MemberState
 
 
@@ -39,7 +41,8 @@ def summary(req, bulk, counts):
         'max_attempts': bulk.max_attempts,
         'on_failure': bulk.on_failure,
         'client_token': _client_token(req, bulk),
-        'placement': bulk.placement,
+        # Those of earlier releases have a policy only.
+        'placement': dict(schema.PLACEMENT, **bulk.placement),
         'members': {state: counts.get(state, 0) for state in MemberState.ALL},
         'created_at': time(bulk.created_at),
         'updated_at': time(bulk.updated_at),
@@ -52,13 +55,14 @@ def summary(req, bulk, counts):
     }
 
 
-def detail(req, bulk, counts, hosts, failures):
+def detail(req, bulk, counts, hosts, failures, floating_ips):
     """A bulk by itself.
 
     :param hosts: {host: {state: number}}, or None if the user must not know.
     :param failures: [(reason class, reason, number)].
+    :param floating_ips: {state: number} of those that its members want.
     """
-    return dict(
+    view = dict(
         summary(req, bulk, counts),
         template=bulk.template,
         hosts=hosts,
@@ -67,6 +71,18 @@ def detail(req, bulk, counts, hosts, failures):
             for kind, reason, number in failures
         ],
     )
+    spec = bulk.spec.get('floating_ips')
+    if spec:
+        view['floating_ips'] = {
+            'network': spec['network'],
+            'pool': len(spec['pool']),
+            'on_delete': spec['on_delete'],
+            **{
+                state: floating_ips.get(state, 0)
+                for state in FloatingIpState.ALL
+            },
+        }
+    return view
 
 
 def _client_token(req, bulk):

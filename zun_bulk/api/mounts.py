@@ -1,0 +1,288 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a request says of mounts, checked, with Cinder by the user's token."""
+
+import collections
+
+from cinderclient import exceptions as cinder_exceptions
+from keystoneauth1 import exceptions as ks_exc
+from oslo_log import log as logging
+from oslo_utils import uuidutils
+import webob.exc
+from zun.common import exception
+from zun.common import utils as zun_utils
+
+from zun_bulk import connections
+from zun_bulk.volume import trusts
+
+
+LOG = logging.getLogger(__name__)
+
+#: GB that a new volume may have; Cinder's own limits are lower.
+MAX_SIZE = 65536
+#: How many volumes are asked for one by one.
+MAX_CALLS = 10
+
+
+class Wish(collections.namedtuple('Wish', 'field mount containers')):
+    """A mount, where it stands in the request, and for how many containers."""
+
+
+def check(field, mount):
+    """Check what can be told of a mount without Cinder.
+
+    :param field: where it stands, as ``template.mounts[0]``.
+    :raises: ValidationError (400) that names the field.
+    """
+    kind = mount.get('type', 'volume')
+    if kind == 'bind':
+        _check_file(field, mount)
+    elif kind == 'volume':
+        _check_volume(field, mount)
+    else:
+        _refuse(field + '.type', 'it is volume or bind')
+
+
+def _check_file(field, mount):
+    if 'size' in mount:
+        _refuse(field + '.size', 'a file has none')
+    try:
+        zun_utils.decode_file_data(mount.get('source', ''))
+    except (exception.Base64Exception, ValueError):
+        _refuse(field + '.source', 'it must be a file in base64')
+
+
+def _check_volume(field, mount):
+    if ('source' in mount) == ('size' in mount):
+        _refuse(
+            field,
+            'a volume has either a source, which is a volume that is there, '
+            'or a size, for a new one for each container',
+        )
+    if 'source' in mount:
+        if not 1 <= len(mount['source']) <= 255:
+            _refuse(field + '.source', 'it is the id or the name of a volume')
+        return
+    size = str(mount['size'])
+    if not (size.isascii() and size.isdigit() and len(size) <= 9) or not (
+        1 <= int(size) <= MAX_SIZE
+    ):
+        _refuse(
+            field + '.size', 'it is a number of GB from 1 to %d' % MAX_SIZE
+        )
+
+
+def resolve(context, wishes):
+    """Check with Cinder what a request wishes, and find what it names.
+
+    :param wishes: [Wish] that ``check`` has passed, all of the request.
+    :returns: [mount] as ``zun_bulk.volume.mounts`` has them, in this order.
+    :raises: ValidationError (400) that names the field, OverQuota (403),
+        HTTPServiceUnavailable (503).
+    """
+    if not any(is_volume(wish.mount) for wish in wishes):
+        return [wish.mount for wish in wishes]
+    try:
+        return _resolve(context, wishes, connections.cinder(context))
+    except ks_exc.catalog.CatalogException:
+        first = next(wish for wish in wishes if is_volume(wish.mount))
+        _refuse(first.field, 'there is no Cinder in this cloud')
+    except (
+        ks_exc.ClientException,
+        cinder_exceptions.ClientException,
+    ) as error:
+        # What it says is for operators: it has addresses.
+        LOG.warning('Could not ask Cinder for a user: %s', error)
+        raise webob.exc.HTTPServiceUnavailable(
+            'Cinder or Keystone does not answer as it should, so that volumes '
+            'cannot be checked; try again later.'
+        ) from error
+
+
+def is_volume(mount):
+    return mount.get('type', 'volume') == 'volume'
+
+
+def _resolve(context, wishes, cinder):
+    sources, sizes = {}, []
+    listed = _list(cinder, wishes)
+    shared = collections.Counter()
+    for wish in wishes:
+        source = wish.mount.get('source')
+        if not is_volume(wish.mount):
+            continue
+        if source is None:
+            sizes += [(int(wish.mount['size']), wish.containers)]
+            continue
+        if source not in sources:
+            sources[source] = _find(
+                context, cinder, listed, wish.field, source
+            )
+        volume = sources[source]
+        shared[volume.id] += wish.containers
+        _check_usable(wish, volume, shared[volume.id])
+    if sizes:
+        _check_room(cinder, sizes)
+    return [
+        _resolved(wish.mount, sources) if is_volume(wish.mount) else wish.mount
+        for wish in wishes
+    ]
+
+
+def _resolved(mount, sources):
+    resolved = dict(mount, type='volume')
+    if 'source' in mount:
+        resolved['source'] = sources[mount['source']].id
+    else:
+        resolved['size'] = int(mount['size'])
+    return resolved
+
+
+def _list(cinder, wishes):
+    """List a project's volumes, where that takes less than to ask for each.
+
+    :returns: {id or name: [volume]}, or None.
+    """
+    sources = {
+        wish.mount['source']
+        for wish in wishes
+        if is_volume(wish.mount) and 'source' in wish.mount
+    }
+    if len(sources) <= MAX_CALLS:
+        return None
+    listed = collections.defaultdict(list)
+    volumes = cinder.volumes.list()
+    for volume in volumes:
+        listed[volume.name].append(volume)
+    # Last, as a name may be the id of another.
+    listed.update({volume.id: [volume] for volume in volumes})
+    return listed
+
+
+def _find(context, cinder, listed, field, source):
+    """:returns: the volume of the user's project with an id or a name."""
+    field += '.source'
+    if listed is not None:
+        found = listed.get(source, [])
+    elif uuidutils.is_uuid_like(source):
+        try:
+            found = [cinder.volumes.get(source)]
+        except cinder_exceptions.NotFound:
+            found = []
+    else:
+        found = cinder.volumes.list(search_opts={'name': source})
+    # An admin sees those of others, too.
+    found = [
+        volume
+        for volume in found
+        if getattr(volume, 'os-vol-tenant-attr:tenant_id', context.project_id)
+        == context.project_id
+    ]
+    if not found:
+        _refuse(field, 'the project has no volume %s' % source)
+    if len(found) > 1:
+        _refuse(
+            field,
+            'the project has %d volumes named %s; give the id of one'
+            % (len(found), source),
+        )
+    return found[0]
+
+
+def _check_usable(wish, volume, containers):
+    field = wish.field + '.source'
+    shareable = volume.multiattach
+    if containers > 1 and not shareable:
+        _refuse(
+            field,
+            'volume %s cannot be shared by %d containers; ask for a new one '
+            'for each with size, or give a multiattach volume'
+            % (volume.id, containers),
+        )
+    usable = ('available',)
+    if shareable:
+        # Others, such as those of an earlier bulk, come and go.
+        usable += ('in-use', 'reserved', 'attaching', 'detaching')
+    if volume.status not in usable:
+        _refuse(
+            field,
+            'volume %s is %s, and has to be %s'
+            % (volume.id, volume.status, ' or '.join(usable)),
+        )
+
+
+def _check_room(cinder, sizes):
+    """:param sizes: [(GB, number)] of new volumes.
+
+    :raises: OverQuota (403)
+    """
+    limits = {
+        limit.name: limit.value for limit in cinder.limits.get().absolute
+    }
+    overs = []
+    for what, most, used, asked in (
+        (
+            'volumes',
+            'maxTotalVolumes',
+            'totalVolumesUsed',
+            sum(number for _size, number in sizes),
+        ),
+        (
+            'GB of volumes',
+            'maxTotalVolumeGigabytes',
+            'totalGigabytesUsed',
+            sum(size * number for size, number in sizes),
+        ),
+    ):
+        allowed, has = limits.get(most, -1), limits.get(used, 0)
+        # -1 stands for no limit.
+        if 0 <= allowed < has + asked:
+            overs.append(
+                '%s (%d used, %d asked for, %d allowed)'
+                % (what, has, asked, allowed)
+            )
+    if overs:
+        raise exception.OverQuota(overs=', '.join(overs))
+
+
+def trust(context, wishes):
+    """Have the user trust Zun to make his volumes, if there will be new ones.
+
+    :param wishes: as for ``resolve``.
+    :returns: the trust's id, or None.
+    :raises: ValidationError (400) if Keystone does not let him.
+    """
+    new = [wish for wish in wishes if 'size' in wish.mount]
+    if not new:
+        return None
+    try:
+        return trusts.create(context)
+    except (ks_exc.Forbidden, ks_exc.Unauthorized) as error:
+        LOG.info('User %s can give no trust: %s', context.user_id, error)
+        _refuse(
+            new[0].field + '.size',
+            'volumes are made by a trust that you give to Zun, and Keystone '
+            'lets you give none with this token; use one that comes from no '
+            'trust and from no restricted application credential, or ask for '
+            'a volume that is there by source',
+        )
+    except ks_exc.ClientException as error:
+        LOG.warning('Could not make a trust: %s', error)
+        raise webob.exc.HTTPServiceUnavailable(
+            'Keystone does not answer as it should, so that nobody could make '
+            'the volumes; try again later.'
+        ) from error
+
+
+def _refuse(field, text):
+    raise exception.ValidationError(detail='%s: %s' % (field, text)) from None

@@ -1,0 +1,108 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Floating IPs in the commands."""
+
+import argparse
+import ipaddress
+
+
+def add_options(parser):
+    parser.add_argument(
+        '--floating-ip-network',
+        metavar='<network>',
+        help='Give each container a floating IP of this external network '
+        '(name or ID)',
+    )
+    parser.add_argument(
+        '--floating-ip-pool',
+        metavar='<file>',
+        type=_read,
+        help='Give the containers floating IPs that the project has already: '
+        'a file with one address a line; what follows a # is a comment. Those '
+        'that are left over are for scaling up',
+    )
+    parser.add_argument(
+        '--floating-ip-on-delete',
+        choices=('release', 'keep'),
+        help='What becomes of the floating IPs of --floating-ip-network as '
+        'their containers are deleted: they are deleted too, or kept for the '
+        'project. Those of --floating-ip-pool are always kept (default: '
+        'release)',
+    )
+
+
+def body(parsed_args):
+    """What the request says of floating IPs; {} if it wants none."""
+    wanted = {
+        'network': parsed_args.floating_ip_network,
+        'pool': parsed_args.floating_ip_pool,
+        'on_delete': parsed_args.floating_ip_on_delete,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _read(path):
+    """The addresses in a file."""
+    addresses = {}
+    try:
+        with open(path, encoding='utf-8') as file:
+            for number, line in enumerate(file, 1):
+                address = line.partition('#')[0].strip()
+                if not address:
+                    continue
+                try:
+                    ipaddress.IPv4Address(address)
+                except ValueError as e:
+                    raise argparse.ArgumentTypeError(
+                        f'{path}:{number}: {address!r} is no IPv4 address'
+                    ) from e
+                if address in addresses:
+                    raise argparse.ArgumentTypeError(
+                        f'{path}:{number}: {address} is in line '
+                        f'{addresses[address]} already'
+                    )
+                addresses[address] = number
+    except (OSError, UnicodeDecodeError) as e:
+        raise argparse.ArgumentTypeError(f'cannot read {path}: {e}') from e
+    if not addresses:
+        raise argparse.ArgumentTypeError(f'{path} has no addresses')
+    return list(addresses)
+
+
+def problems(bulk):
+    """Lines about the floating IPs that a bulk has not got."""
+    failed = (bulk.get('floating_ips') or {}).get('failed')
+    if not failed:
+        return []
+    return [
+        f'{failed} × no floating IP: see "openstack appcontainer bulk member '
+        f'list --long {bulk["uuid"]}", and try them again with "… retry"'
+    ]
+
+
+def kept(bulks, bulk):
+    """Addresses that stay when a bulk is deleted with its containers.
+
+    :param bulks: a client.BulkClient
+    """
+    wanted = bulk.get('floating_ips')
+    if not wanted:
+        return []
+    given = wanted['pool'] or not wanted['network']
+    if not given and wanted['on_delete'] != 'keep':
+        return []
+    return [
+        member['floating_ip']
+        for member in bulks.list_members(bulk['uuid'])
+        if member['floating_ip']
+    ]

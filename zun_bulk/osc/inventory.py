@@ -1,0 +1,183 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The containers of a bulk as an inventory of Ansible."""
+
+import ast
+import collections
+import json
+import re
+import shlex
+
+from osc_lib.command import command
+import yaml
+
+from zun_bulk.osc import bulk as common
+
+
+#: Names that Ansible has for groups of its own.
+RESERVED = ('all', 'ungrouped')
+
+
+def group_name(name):
+    """Make a name one that Ansible takes for a group."""
+    name = re.sub(r'[^A-Za-z0-9_]', '_', name)
+    if name[0].isdigit() or name in RESERVED:
+        name = '_' + name
+    return name
+
+
+def address(member, use=None):
+    """The address to reach a member by, None if it has none.
+
+    :param use: fixed or floating; without it a floating one if there is one
+    """
+    floating = member.get('floating_ip')
+    fixed = (member['addresses'] or [None])[0]
+    if use is None:
+        return floating or fixed
+    return floating if use == 'floating' else fixed
+
+
+def host_vars(member, use):
+    values = {
+        'container_uuid': member['container_uuid'],
+        'index': member['index'],
+        'state': member['state'],
+        'host': member['host'],
+        'addresses': member['addresses'] or [],
+        'floating_ip': member.get('floating_ip'),
+    }
+    found = address(member, use)
+    return {'ansible_host': found, **values} if found else values
+
+
+def build(bulk_name, members, use=None):
+    """Build an inventory.
+
+    :returns: the variables of each host, and the hosts of each group
+    """
+    hosts, groups = {}, {group_name(bulk_name): []}
+    names = collections.Counter(member['name'] for member in members)
+    for member in members:
+        name = member['name']
+        # Zun lets containers have the same name, Ansible does not.
+        while names[name] > 1 or (name != member['name'] and name in names):
+            name += f'-{member["index"]}'
+        hosts[name] = host_vars(member, use)
+        of = [group_name(bulk_name), group_name(f'state_{member["state"]}')]
+        if member['host'] is not None:
+            of.append(group_name(f'host_{member["host"]}'))
+        for group in dict.fromkeys(of):
+            groups.setdefault(group, []).append(name)
+    return hosts, groups
+
+
+def as_json(hosts, groups):
+    """As a script that Ansible calls has to tell it."""
+    inventory = {
+        '_meta': {'hostvars': hosts},
+        'all': {'children': ['ungrouped', *groups]},
+        **{group: {'hosts': names} for group, names in groups.items()},
+    }
+    return json.dumps(inventory, indent=4) + '\n'
+
+
+def as_yaml(hosts, groups):
+    inventory = {
+        'all': {
+            'hosts': hosts,
+            'children': {
+                group: {'hosts': dict.fromkeys(names)}
+                for group, names in groups.items()
+            },
+        }
+    }
+    return yaml.safe_dump(inventory, sort_keys=False)
+
+
+def as_ini(hosts, groups):
+    lines = []
+    for name, values in hosts.items():
+        pairs = (f'{key}={_literal(value)}' for key, value in values.items())
+        lines.append(' '.join([name, *map(shlex.quote, pairs)]))
+    for group, names in groups.items():
+        lines += ['', f'[{group}]', *names]
+    return '\n'.join(lines) + '\n'
+
+
+def _literal(value):
+    """Write a value such that Ansible reads it back as what it is.
+
+    It takes what looks like a literal of Python for one.
+    """
+    if value is None:
+        return 'None'
+    if isinstance(value, str):
+        try:
+            ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            return value
+    return json.dumps(value)
+
+
+FORMATS = {'json': as_json, 'yaml': as_yaml, 'ini': as_ini}
+
+
+class ShowBulkInventory(command.Command):
+    """Show the containers of a bulk as an inventory of Ansible"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        common.add_bulk(parser)
+        parser.add_argument(
+            '-f',
+            '--format',
+            choices=tuple(FORMATS),
+            default='json',
+            help='json for a script that Ansible calls, yaml or ini for a '
+            'file (default: json)',
+        )
+        parser.add_argument(
+            '--use',
+            choices=('fixed', 'floating'),
+            help='The addresses that Ansible is to connect to (default: the '
+            'floating IP of a container if it has one, else its first fixed '
+            'address)',
+        )
+        parser.add_argument(
+            '--all',
+            action='store_true',
+            help='Also containers that do not run or have no such address',
+        )
+        return parser
+
+    def take_action(self, parsed_args):
+        bulks = common.bulk_client(self)
+        bulk = bulks.get(parsed_args.bulk)
+        members = list(
+            bulks.list_members(
+                bulk['uuid'], state=None if parsed_args.all else 'running'
+            )
+        )
+        if not parsed_args.all:
+            found = [m for m in members if address(m, parsed_args.use)]
+            without = len(members) - len(found)
+            if without:
+                kind = f'{parsed_args.use} ' if parsed_args.use else ''
+                self.app.stderr.write(
+                    f'{without} containers are left out: they have no '
+                    f'{kind}address.\n'
+                )
+            members = found
+        hosts, groups = build(bulk['name'], members, parsed_args.use)
+        self.app.stdout.write(FORMATS[parsed_args.format](hosts, groups))

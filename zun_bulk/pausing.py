@@ -1,0 +1,39 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Pausing a bulk that had better not go on, and telling of it."""
+
+from oslo_log import log as logging
+
+from zun_bulk import notifications
+from zun_bulk.db import api as db
+from zun_bulk.db.models import BulkStatus
+
+
+LOG = logging.getLogger(__name__)
+
+
+def pause(bulk, why, epoch=None):
+    """Pause a bulk, unless it is not being built any more.
+
+    :param bulk: the Bulk.
+    :param why: what its user is told.
+    :param epoch: of the lease of a conductor that wants it.
+    """
+    if not db.pause_bulk(bulk.id, why, epoch):
+        return
+    LOG.warning(
+        'Bulk %(bulk)s is paused: %(why)s', {'bulk': bulk.uuid, 'why': why}
+    )
+    notifications.send(
+        'pause', bulk, status=BulkStatus.PAUSED, status_reason=why
+    )

@@ -1,0 +1,41 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Filters for Zun's scheduler, from whatever package has some.
+
+They work for single containers as for bulks. In zun.conf::
+
+    [scheduler]
+    available_filters = zun.scheduler.filters.all_filters
+    available_filters = zun_bulk.scheduler.filters.all_filters
+    enabled_filters = AvailabilityZoneFilter,ComputeFilter,RuntimeFilter,HostPressureFilter
+"""  # noqa: E501
+
+import functools
+
+from stevedore import extension
+
+
+NAMESPACE = 'zun_bulk.scheduler.filters'
+
+
+@functools.cache
+def _filters():
+    # Zun makes its scheduler anew for each request.
+    return tuple(
+        found.plugin for found in extension.ExtensionManager(NAMESPACE)
+    )
+
+
+def all_filters():
+    """:returns: the classes that are registered in NAMESPACE."""
+    return list(_filters())

@@ -1,0 +1,421 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which host takes which member of a bulk: pure, without I/O.
+
+The members of a bulk are all alike, so that a plan is how many of them each
+host takes. The same input always gives the same plan, whatever the order of
+the hosts.
+"""
+
+import collections
+import heapq
+import math
+import statistics
+
+
+#: Of how many groups of hosts, and of how many hosts of each, a plan that is
+#: short of room tells.
+GROUPS = 4
+NAMES = 3
+#: Characters of a cause, which may be an operator's text.
+LENGTH = 80
+
+
+class Room(
+    collections.namedtuple(
+        'Room',
+        'host zone room bound_by pace taken',
+        defaults=(None, 0, None, None, 0),
+    )
+):
+    """A host that the bulk is on, or might go to.
+
+    host: its name; zone: its availability zone; room: how many more members
+    fit; bound_by: what keeps it from taking more, for people: a resource as
+    ``MEMORY_MB``, or where ``room`` is 0 the reason of a filter; pace: starts
+    a second or any other measure that is the same for all hosts, None or 0
+    where it is not known; taken: members of the bulk that it has already.
+    """
+
+    @property
+    def size(self):
+        """Members of the bulk that it could have in all."""
+        return self.room + self.taken
+
+
+class Row(
+    collections.namedtuple('Row', 'host zone members taken room bound_by')
+):
+    """What a plan has for a host; ``members`` new ones, the rest as Room."""
+
+
+class Plan(collections.namedtuple('Plan', 'hosts missing policy rooms')):
+    """Hosts for members.
+
+    hosts: a host's name for each member that has one, in the members' order.
+    They alternate, so that all of them begin at once; missing: how many
+    members have none; policy: as asked for; rooms: the Rooms, by host.
+    """
+
+    def table(self):
+        """:returns: a Row for each Room, by host."""
+        members = collections.Counter(self.hosts)
+        return [
+            Row(
+                room.host,
+                room.zone,
+                members[room.host],
+                room.taken,
+                room.room,
+                room.bound_by,
+            )
+            for room in self.rooms
+        ]
+
+    def summary(self):
+        """Say how many fit, without a word of hosts.
+
+        As ``740 of 1000 fit``.
+        """
+        count = len(self.hosts) + self.missing
+        if not self.missing:
+            return 'all %d fit' % count
+        return '%d of %d fit' % (len(self.hosts), count)
+
+    def explain(self):
+        """Say in a sentence of bounded length how many fit and why no more.
+
+        As ``740 of 1000 fit: MEMORY_MB on host-2 and host-3, VCPU on
+        host-1``.
+        """
+        if not self.missing:
+            return self.summary()
+        if not self.rooms:
+            why = 'there is no host'
+        elif self.policy == 'affinity':
+            why = self._why_no_affinity()
+        elif self.policy == 'anti-affinity':
+            why = self._why_no_anti_affinity()
+        else:
+            why = _bounds(self.rooms)
+        return '%s: %s' % (self.summary(), why)
+
+    def _why_no_affinity(self):
+        used = [room for room in self.rooms if room.taken]
+        if len(used) > 1:
+            return 'affinity: the bulk is on %s already' % _names(used)
+        if used:
+            return 'affinity: %s has %d of them and room for %d more (%s)' % (
+                used[0].host,
+                used[0].taken,
+                used[0].room,
+                _cause(used[0]),
+            )
+        if not self.hosts:
+            return 'affinity: no host has room: %s' % _bounds(self.rooms)
+        [most] = [room for room in self.rooms if room.host == self.hosts[0]]
+        return (
+            'affinity: no host has room for all %d: the most is %d on %s (%s)'
+            % (
+                len(self.hosts) + self.missing,
+                most.room,
+                most.host,
+                _cause(most),
+            )
+        )
+
+    def _why_no_anti_affinity(self):
+        had = sum(room.taken for room in self.rooms)
+        full = [room for room in self.rooms if not room.size]
+        why = 'anti-affinity: only %s for %d members' % (
+            _number(len(self.rooms) - len(full), 'host'),
+            had + len(self.hosts) + self.missing,
+        )
+        return '%s; %s' % (why, _bounds(full)) if full else why
+
+
+def plan(count, rooms, policy='spread'):
+    """Choose a host for each member.
+
+    A plan for the rest of a bulk goes on where an earlier one ended, if what
+    that one has placed is in ``taken``. But what ``pack``, ``affinity`` and
+    ``soft-affinity`` choose depends on how many there are: hand in all
+    members that have no host yet, though only some are claimed at a time.
+
+    :param count: members to place.
+    :param rooms: the Rooms of all hosts, also of those that the bulk is on
+        and that have no room.
+    :param policy: one of POLICIES.
+    :returns: a Plan.
+    :raises: ValueError if there is no such policy.
+    """
+    if policy not in _QUOTAS:
+        raise ValueError('there is no placement policy %r' % policy)
+    rooms = sorted(rooms, key=lambda room: room.host)
+    quotas = _QUOTAS[policy](count, rooms)
+    hosts = _alternate(quotas)
+    return Plan(hosts, count - len(hosts), policy, rooms)
+
+
+# Each policy is a function of the number of members and the Rooms, sorted by
+# host, and returns {host: how many of them it takes}.
+
+
+def _spread(count, rooms):
+    """Even by the hosts' size and pace.
+
+    The greatest (members of the bulk on a host) / (its weight) is as small as
+    it can be, then the second greatest, and so on.
+    """
+    weights = _weights(rooms)
+    return _level(
+        count,
+        [
+            _Bin(room.host, room.taken, room.room, weight, weight)
+            for room, weight in zip(rooms, weights, strict=True)
+        ],
+    )
+
+
+def _zone_spread(count, rooms):
+    """Even by availability zone, however large the zones are.
+
+    The most members of the bulk in a zone are as few as they can be, then
+    those of the zone with the second most, and so on; within each zone it is
+    ``spread``.
+    """
+    zones = collections.defaultdict(list)
+    for room in rooms:
+        zones[room.zone or ''].append(room)
+    numbers = _level(
+        count,
+        [
+            _Bin(
+                zone,
+                sum(room.taken for room in members),
+                sum(room.room for room in members),
+                1,
+                sum(room.size for room in members),
+            )
+            for zone, members in zones.items()
+        ],
+    )
+    quotas = {}
+    for zone, number in numbers.items():
+        quotas.update(_spread(number, zones[zone]))
+    return quotas
+
+
+def _soft_anti_affinity(count, rooms):
+    """As few members as can be share a host, however large the hosts are.
+
+    The most members of the bulk on a host are as few as they can be, then
+    those on the host with the second most, and so on.
+    """
+    weights = _weights(rooms)
+    return _level(
+        count,
+        [
+            _Bin(room.host, room.taken, room.room, 1, weight)
+            for room, weight in zip(rooms, weights, strict=True)
+        ],
+    )
+
+
+def _anti_affinity(count, rooms):
+    """At most one member of the bulk on a host.
+
+    As many members as can be are placed, on hosts as ``spread`` would choose.
+    """
+    weights = _weights(rooms)
+    return _level(
+        count,
+        [
+            _Bin(room.host, 0, min(room.room, 1), weight, weight)
+            for room, weight in zip(rooms, weights, strict=True)
+            if not room.taken
+        ],
+    )
+
+
+def _pack(count, rooms):
+    """The fewest hosts that have members of the bulk.
+
+    Those that have some already are filled first, which adds none. Of the
+    others the ones with the most room go first, as no fewer could hold as
+    many; but the last is the one with the least room that holds the rest, so
+    that large rooms stay whole.
+    """
+    used = [room for room in rooms if room.taken]
+    others = [room for room in rooms if not room.taken]
+    used.sort(key=lambda room: room.room)
+    others.sort(key=lambda room: -room.room)
+    quotas = _fill(count, used)
+    rest = count - sum(quotas.values())
+    for place, room in enumerate(others):
+        if room.room >= rest:
+            last = min(
+                (other for other in others[place:] if other.room >= rest),
+                key=lambda other: other.room,
+            )
+            quotas[last.host] = rest
+            break
+        quotas[room.host] = room.room
+        rest -= room.room
+    return quotas
+
+
+def _soft_affinity(count, rooms):
+    """The fewest hosts that have members of the bulk.
+
+    Those that have the most already are filled first, then those with the
+    most room, so that the bulk can grow where it is.
+    """
+    return _fill(
+        count, sorted(rooms, key=lambda room: (-room.taken, -room.room))
+    )
+
+
+def _affinity(count, rooms):
+    """All members of the bulk on one host, and as many as can be.
+
+    That host is the one that has some already, or the one with the most room,
+    so that the bulk can grow there. Where more than one has some there is no
+    place that would be right.
+    """
+    used = [room for room in rooms if room.taken]
+    if len(used) > 1 or not rooms:
+        return {}
+    return _fill(count, used or [max(rooms, key=lambda room: room.room)])
+
+
+_QUOTAS = {
+    'spread': _spread,
+    'pack': _pack,
+    'zone-spread': _zone_spread,
+    'affinity': _affinity,
+    'soft-affinity': _soft_affinity,
+    'anti-affinity': _anti_affinity,
+    'soft-anti-affinity': _soft_anti_affinity,
+}
+#: What a bulk may ask for; Nova's names where it has such a policy for server
+#: groups.
+POLICIES = tuple(_QUOTAS)
+
+
+def _weights(rooms):
+    """What share of a bulk each host is to have, in the Rooms' order.
+
+    A bulk that is placed in parts has the same weights each time: what is
+    placed goes from the room to what is taken.
+    """
+    paces = [room.pace for room in rooms if room.pace and room.size]
+    # A host's own pace, not the mean of two.
+    median = statistics.median_low(paces) if paces else None
+    return [
+        room.size * (_step(room.pace / median) if room.pace and median else 1)
+        for room in rooms
+    ]
+
+
+def _step(ratio):
+    """The power of two that is in a ratio of paces: 1 if within 1/2 and 2.
+
+    The paces of equal hosts, measured, are never quite equal, and still such
+    hosts are to have equal numbers. A host that has more than it can start in
+    time is better left to be a little late than all others uneven.
+    """
+    return 2.0 ** int(math.log2(ratio))
+
+
+_Bin = collections.namedtuple('_Bin', 'name taken room weight size')
+
+
+def _level(count, bins):
+    """Fill bins so that none stands higher by its weight than it must.
+
+    Each member goes where (members then) / weight is the least, so that the
+    ``count`` least of all these quotients are taken and any other choice has
+    a greater one. Where they are equal it is the bin of the greatest size,
+    which stands the highest already.
+
+    :returns: {name: members}, for bins that get some.
+    """
+    heap = [
+        ((one.taken + 1) / one.weight, -one.size, one.name, one)
+        for one in bins
+        if one.room
+    ]
+    heapq.heapify(heap)
+    numbers = collections.Counter()
+    while heap and count:
+        _height, size, name, one = heap[0]
+        numbers[name] += 1
+        count -= 1
+        if numbers[name] < one.room:
+            height = (one.taken + numbers[name] + 1) / one.weight
+            heapq.heapreplace(heap, (height, size, name, one))
+        else:
+            heapq.heappop(heap)
+    return numbers
+
+
+def _fill(count, rooms):
+    """:returns: {host: members} with each host full before the next."""
+    quotas = {}
+    for room in rooms:
+        quotas[room.host] = min(room.room, count)
+        count -= quotas[room.host]
+    return quotas
+
+
+def _alternate(quotas):
+    """:returns: each host as often as its quota, spread over the list."""
+    turns = [
+        (turn / quota, host)
+        for host, quota in quotas.items()
+        for turn in range(quota)
+    ]
+    return [host for _when, host in sorted(turns)]
+
+
+def _bounds(rooms):
+    """What keeps hosts from taking more, the most common cause first."""
+    groups = collections.defaultdict(list)
+    for room in rooms:
+        groups[_cause(room)].append(room)
+    ordered = sorted(groups, key=lambda cause: (-len(groups[cause]), cause))
+    parts = [
+        '%s on %s' % (cause, _names(groups[cause]))
+        for cause in ordered[:GROUPS]
+    ]
+    others = sum(len(groups[cause]) for cause in ordered[GROUPS:])
+    if others:
+        parts.append('other causes on %s' % _number(others, 'host'))
+    return ', '.join(parts)
+
+
+def _cause(room):
+    cause = room.bound_by or 'no room'
+    return cause if len(cause) <= LENGTH else cause[: LENGTH - 3] + '...'
+
+
+def _names(rooms):
+    names = [room.host for room in rooms[:NAMES]]
+    if len(rooms) > NAMES:
+        names.append('%d more' % (len(rooms) - NAMES))
+    return ' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))
+
+
+def _number(number, noun):
+    return '%d %s%s' % (number, noun, '' if number == 1 else 's')

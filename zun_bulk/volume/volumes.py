@@ -1,0 +1,362 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Cinder volumes for the members of a bulk: a new one each, where asked for.
+
+Cinder makes one at a time, in the project of who asks; so they are made by the
+trust of the bulk's user. What was made is found by its metadata, and what is
+left over deleted, with Zun's own credentials, which reach all projects.
+"""
+
+import collections
+from concurrent import futures
+
+from cinderclient import exceptions as cinder_exceptions
+from keystoneauth1 import exceptions as ks_exc
+from oslo_log import log as logging
+
+from zun_bulk import connections
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.host import throttle
+from zun_bulk.volume import mounts
+
+
+LOG = logging.getLogger(__name__)
+
+#: The metadata of each volume that is made here: the bulk, the container, and
+#: the number of the mount among the container's.
+BULK = 'zun_bulk'
+CONTAINER = 'zun_bulk_container'
+MOUNT = 'zun_bulk_mount'
+#: Its own id, once it is there. Cinder restores a volume's metadata with a
+#: backup, and what a user has restored is his.
+VOLUME = 'zun_bulk_volume'
+
+#: Statuses of a volume that somebody has, or had and never gave back.
+HELD = ('reserved', 'attaching', 'in-use', 'detaching')
+#: Statuses of a volume that Cinder is at work on.
+COMING = (
+    'creating',
+    'downloading',
+    'uploading',
+    'extending',
+    'retyping',
+    'reverting',
+    'backing-up',
+    'restoring-backup',
+    'maintenance',
+)
+#: Which one of several serves best: two may be there of a lost answer.
+_ORDER = ('available', *COMING, *HELD, 'error')
+#: Answers that say to come again, and not that it cannot be.
+_LATER = (401, 408, 409, 429)
+NO_TRUST = "Keystone: the trust of the bulk's user is not valid any more"
+
+
+class Busy(Exception):
+    """Volumes that are to go cannot be deleted just now."""
+
+
+class Found(collections.namedtuple('Found', 'ready missing waiting failed')):
+    """How it stands with the volumes of members.
+
+    :ivar ready: [(Member, what is to be noted in its ``wanted``)].
+    :ivar missing: [(Member, number of the mount, size)] to be made.
+    :ivar waiting: how many members have to wait.
+    :ivar failed: {reason: [Member]}.
+    """
+
+
+class Volumes:
+    def __init__(self):
+        self._client = connections.cinder()
+        self._calls = throttle.of_calls(
+            'volume calls', 'Cinder', CONF.zun_bulk.volume_calls
+        )
+
+    def find(self, bulk):
+        """Volumes that were made for a bulk, by one call.
+
+        :returns: {(container uuid, number of the mount): [volume]}.
+        """
+        found = collections.defaultdict(list)
+        for volume in self._client.volumes.list(
+            search_opts={
+                'all_tenants': 1,
+                'project_id': bulk.project_id,
+                'metadata': {BULK: bulk.uuid},
+            }
+        ):
+            # Who is of another project may mark his as he likes.
+            owner = getattr(volume, 'os-vol-tenant-attr:tenant_id')
+            original = volume.metadata.get(VOLUME, volume.id)
+            if owner == bulk.project_id and original == volume.id:
+                found[
+                    volume.metadata.get(CONTAINER), volume.metadata.get(MOUNT)
+                ].append(volume)
+        for volumes in found.values():
+            volumes.sort(key=_rank)
+        return found
+
+    def look(self, bulk, members):
+        """See what is there for members that no host has in hand.
+
+        :returns: a Found.
+        """
+        marked = self.find(bulk)
+        found = Found([], [], [], collections.defaultdict(list))
+        new = []
+        for member in members:
+            self._look_at(bulk, member, marked, found, new)
+        # Before anybody can have a backup of it worth anything.
+        self._each(self._mark, new)
+        return found
+
+    def _look_at(self, bulk, member, marked, found, new):
+        volumes, missing, complete = {}, [], True
+        for number, size in mounts.own(bulk, member).items():
+            volume = next(
+                (
+                    volume
+                    for volume in marked.get(
+                        (member.container_uuid, number), ()
+                    )
+                    if volume.status in _ORDER
+                ),
+                None,
+            )
+            if volume is None:
+                missing.append((member, number, size))
+            elif volume.status == 'available':
+                volumes[number] = volume.id
+                if VOLUME not in volume.metadata:
+                    new.append(volume)
+                continue
+            elif volume.status == 'error':
+                found.failed[
+                    'Cinder: a new volume of %s GB ended in error' % size
+                ].append(member)
+                return
+            elif volume.status in HELD and not self._free(volume):
+                found.failed[
+                    'Cinder: volume %s is %s and cannot be detached'
+                    % (volume.id, volume.status)
+                ].append(member)
+                return
+            complete = False
+        if complete:
+            found.ready.append((member, mounts.noted(member, volumes)))
+        else:
+            found.missing.extend(missing)
+            found.waiting.append(member)
+
+    def _mark(self, volume):
+        with self._calls.slot(volume.id):
+            self._client.volumes.set_metadata(volume, {VOLUME: volume.id})
+
+    @staticmethod
+    def _each(function, items):
+        """Call a function with each of the items, some at a time.
+
+        :returns: what it returned, in order.
+        :raises: what the first one has raised, once no call is under way.
+        """
+        with futures.ThreadPoolExecutor(CONF.zun_bulk.volume_calls) as pool:
+            calls = [pool.submit(function, item) for item in items]
+        return [call.result() for call in calls]
+
+    def make(self, bulk, missing):
+        """Make volumes, some calls at a time.
+
+        :param missing: as in a Found.
+        :returns: {reason: [Member]} of those that Cinder refuses for good;
+            each member once.
+        :raises: what cinderclient and keystoneauth1 raise, once no call is
+            under way any more.
+        """
+        reasons = {}
+        client = connections.cinder(trust_id=bulk.spec['trust_id'])
+        try:
+            client.client.get_token()
+        except (ks_exc.Unauthorized, ks_exc.Forbidden, ks_exc.NotFound):
+            # Unless it is Zun's own user that cannot log in.
+            connections.session().get_token()
+            members = dict.fromkeys(member for member, *_rest in missing)
+            return {NO_TRUST: list(members)}
+        with futures.ThreadPoolExecutor(CONF.zun_bulk.volume_calls) as pool:
+            calls = [
+                (item[0], pool.submit(self._make, client, bulk, *item))
+                for item in missing
+            ]
+        problems = []
+        for member, call in calls:
+            error = call.exception()
+            if error is None:
+                continue
+            if _is_refusal(error):
+                # As text it has the id of the request in it, and each member
+                # would have a reason of its own.
+                reasons[member] = 'Cinder: %s' % error.message
+            else:
+                problems.append(error)
+        if problems and not reasons:
+            raise problems[0]
+        refused = collections.defaultdict(list)
+        for member, reason in reasons.items():
+            refused[reason].append(member)
+        return refused
+
+    def _make(self, client, bulk, member, number, size):
+        with self._calls.slot((member.container_uuid, number)):
+            client.volumes.create(
+                size,
+                name='%s-%s' % (member.name[:240], number),
+                description='For container %s' % member.container_uuid,
+                metadata={
+                    BULK: bulk.uuid,
+                    CONTAINER: member.container_uuid,
+                    MOUNT: number,
+                },
+            )
+
+    def sweep(self, bulk, container_uuids=None):
+        """Delete the volumes of containers that no host has any more.
+
+        Without containers all volumes of the bulk.
+
+        What Zun still knows to be attached is left for Zun to detach, and what
+        Cinder does not delete, as it has snapshots or is elsewhere now, stays.
+
+        :returns: how many there were.
+        :raises: Busy if some can only be deleted later.
+        """
+        volumes = [
+            volume
+            for (container, _number), volumes in self.find(bulk).items()
+            if container_uuids is None or container in container_uuids
+            for volume in volumes
+        ]
+        attached = db.attached_volumes(
+            [volume.id for volume in volumes if volume.status in HELD]
+        )
+        left = [volume for volume in volumes if volume.id not in attached]
+        done = self._each(self._remove, left)
+        busy = [
+            '%s (%s)' % (volume.id, volume.status)
+            for volume, is_done in zip(left, done, strict=True)
+            if not is_done
+        ]
+        if busy:
+            raise Busy(', '.join(busy))
+        return len(volumes)
+
+    def detach(self, bulk, members):
+        """Detach the volumes that were given, from members of a dead host.
+
+        Nobody else does, and one that is not shared could not be used again.
+        """
+        uuids = {member.container_uuid for member in members}
+        attached = []
+        for volume_id in sorted(
+            set().union(*(mounts.given(bulk, member) for member in members))
+        ):
+            try:
+                volume = self._client.volumes.get(volume_id)
+            except cinder_exceptions.NotFound:
+                continue
+            attached += [
+                (volume, attachment['attachment_id'])
+                for attachment in volume.attachments
+                if attachment['server_id'] in uuids
+            ]
+        self._each(lambda pair: self._detach(*pair), attached)
+
+    def _remove(self, volume):
+        """:returns: whether that is all that can be done about it."""
+        if volume.status in COMING:
+            return False
+        if volume.status == 'deleting':
+            return True
+        freed = volume.status in HELD and self._free(volume)
+        error = self._try(volume, self._client.volumes.delete, volume.id)
+        # It may take a moment until it is detached.
+        return error is None or not (freed and error.code == 400)
+
+    def _free(self, volume):
+        """Detach a volume from its container, as an admin.
+
+        :returns: whether it was, and not something else has it.
+        """
+        LOG.warning(
+            'Volume %(volume)s is %(status)s for a container that no host '
+            'has; it is detached',
+            {'volume': volume.id, 'status': volume.status},
+        )
+        idents = [
+            attachment['attachment_id']
+            for attachment in volume.attachments
+            if attachment['server_id'] == volume.metadata[CONTAINER]
+        ]
+        if not volume.attachments:
+            idents = [None]
+        errors = [self._detach(volume, ident) for ident in idents]
+        return bool(idents) and not any(errors)
+
+    def _detach(self, volume, attachment_id):
+        """:returns: as for ``_try``."""
+        return self._try(
+            volume,
+            self._client.volumes._action,
+            'os-force_detach',
+            volume.id,
+            {'attachment_id': attachment_id, 'connector': None},
+        )
+
+    def _try(self, volume, call, *args):
+        """Make a call that the volume's user may have made impossible.
+
+        :returns: the refusal, if it is one; that a volume is gone is none.
+        :raises: what else cinderclient and keystoneauth1 raise.
+        """
+        with self._calls.slot(volume.id):
+            try:
+                call(*args)
+            except cinder_exceptions.NotFound:
+                """It is gone already."""
+            except cinder_exceptions.ClientException as error:
+                if not _is_refusal(error) and error.code != 409:
+                    raise
+                LOG.warning(
+                    'Volume %(volume)s stays: %(error)s',
+                    {'volume': volume.id, 'error': error},
+                )
+                return error
+        return None
+
+
+def _rank(volume):
+    status = volume.status
+    return (
+        _ORDER.index(status) if status in _ORDER else len(_ORDER),
+        volume.created_at,
+        volume.id,
+    )
+
+
+def _is_refusal(error):
+    """Whether the same request would be refused again."""
+    return (
+        isinstance(error, cinder_exceptions.ClientException)
+        and 400 <= error.code < 500
+        and error.code not in _LATER
+    )
