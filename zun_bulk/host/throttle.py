@@ -194,9 +194,12 @@ class Throttle:
             try:
                 while True:
                     now = time.monotonic()
-                    if self._waiting[0] == key and self._pacer.available(now):
-                        self._pacer.started(key, now)
-                        return
+                    wait = None
+                    if self._waiting[0] == key:
+                        if self._pacer.available(now):
+                            self._pacer.started(key, now)
+                            return
+                        wait = self._pacer.wait(now)
                     if now - told > LONG:
                         told = now
                         LOG.info(
@@ -208,7 +211,8 @@ class Throttle:
                                 'name': self._name,
                             },
                         )
-                    wait = self._pacer.wait(now)
+                    # Never for 0 s, which lets no other greenthread run: who
+                    # is not the first is told by the one before.
                     self._condition.wait(
                         LOOK_AGAIN if wait is None else min(wait, LOOK_AGAIN)
                     )

@@ -83,6 +83,23 @@ class TestThrottle(base.BaseTestCase):
             thread.join()
         self.assertEqual(['a', 'b', 'c', 'd'], order)
 
+    def test_others_can_run_while_one_waits_behind_another(self):
+        """A greenthread that waits for 0 s keeps all others from running."""
+        waits = []
+
+        def wait(seconds):
+            waits.append(seconds)
+            # There is room, and the first has not been woken yet.
+            if len(waits) == 3:
+                self.throttle._waiting.remove('first')
+
+        self.throttle._waiting.append('first')
+        with mock.patch.object(self.throttle._condition, 'wait', wait):
+            with self.throttle.slot('second'):
+                self.assertEqual(1, self.pacer.in_flight)
+        self.assertEqual(3, len(waits))
+        self.assertGreater(min(waits), 0)
+
     def test_who_waits_goes_before_a_bulk(self):
         now = time.monotonic()
         self.assertEqual(2, self.throttle.room(now))
