@@ -96,6 +96,8 @@ stestr_run() { # SUITE OPTION...
 
 run_suites() { # ZUN OPTION...: those of stestr for the functional tests
     local zun=$1
+    # In seconds; a functional test has six times as many (see its base).
+    local -x OS_TEST_TIMEOUT=${OS_TEST_TIMEOUT:-120}
     shift
     make_venv "$zun"
     run_suite "$zun" unit stestr_run unit
