@@ -21,6 +21,8 @@ cd "$(dirname "$(readlink -f "$0")")"
 PYTHON=${PYTHON:-python3}
 PASSED=0
 FAILED=0
+begun=()
+trap 'print_times; exit 143' TERM
 # What tests print and log is shown with those that fail.
 export OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
 
@@ -36,8 +38,18 @@ count() { # PASSED FAILED
     FAILED=$((FAILED + $2))
 }
 
-check_step() { # TITLE COMMAND...: counts as one test
+title() { # TEXT
+    begun+=("$(printf '%5d s  %s' "$SECONDS" "$1")")
     printf '\n== %s\n' "$1"
+}
+
+print_times() { # for who sees the end only, as of a run that was cut short
+    printf '\nWhen each part began:\n'
+    printf '%s\n' "${begun[@]}"
+}
+
+check_step() { # TITLE COMMAND...: counts as one test
+    title "$1"
     shift
     if "$@"; then count 1 0; else count 0 1; fi
 }
@@ -70,7 +82,7 @@ make_venv() { # ZUN
 run_suite() { # ZUN SUITE COMMAND...: the command runs $STESTR
     local zun=$1 suite=$2 venv=.venv-tests-$1 status=0 passed failed
     shift 2
-    printf '\n== %s tests beside Zun %s\n' "$suite" "$zun"
+    title "$suite tests beside Zun $zun"
     # Fresh, so that no earlier run is taken for this one.
     rm -rf "${venv:?}/$suite"
     mkdir "$venv/$suite"
@@ -142,5 +154,6 @@ else
     run_suites "$zun"
 fi
 
+print_times
 printf '\n%d passed, %d failed\n' "$PASSED" "$FAILED"
 ((PASSED && !FAILED))
