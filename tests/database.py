@@ -20,11 +20,12 @@ from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk.conf import CONF
 from zun_bulk.db import api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 
 
 class Database(fixtures.Fixture):
-    """Point zun_bulk.db.api to a database of the test's own.
+    """Point zun_bulk.db to a database of the test's own.
 
     :param url: SQLite in memory unless told otherwise.
     :param tables: whether to make Zun's tables and ours.
@@ -40,11 +41,11 @@ class Database(fixtures.Fixture):
         conf.config(group='database', connection=self.url)
         self.useFixture(
             fixtures.MockPatchObject(
-                api, 'CONTEXT_MANAGER', enginefacade.transaction_context()
+                db_base, 'CONTEXT_MANAGER', enginefacade.transaction_context()
             )
         )
-        api.configure()
-        self.engine = api.get_engine()
+        db_base.configure()
+        self.engine = db_base.get_engine()
         self.addCleanup(self.engine.dispose)
         if self.tables:
             zun_models.Base.metadata.create_all(self.engine)

@@ -34,7 +34,7 @@ from zun.db.sqlalchemy import api as zun_db_api
 from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import usage
 
@@ -101,7 +101,7 @@ class Database(fixtures.Fixture):
         CONF.set_override('connection', self.url, 'database')
         CONF.set_override('sqlite_synchronous', False, 'database')
         self._point(enginefacade._context_manager)
-        self._point(db_api.CONTEXT_MANAGER)
+        self._point(db_base.CONTEXT_MANAGER)
         if hasattr(zun_db_api, '_FACADE'):
             # Zun 16 keeps the engine itself.
             self.useFixture(
@@ -118,9 +118,9 @@ class Database(fixtures.Fixture):
     def _make(self, path):
         cls = type(self)
         if cls._contents is None:
-            engine = db_api.get_engine()
+            engine = db_base.get_engine()
             zun_models.Base.metadata.create_all(engine)
-            db_api.create_tables(engine)
+            db_base.create_tables(engine)
             engine.dispose()
             cls._contents = pathlib.Path(path).read_bytes()
         else:

@@ -25,6 +25,7 @@ from zun.common import context as zun_context
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import api as db_api
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.host import pacer
 
 
@@ -127,7 +128,7 @@ class HostsFixture(ApiFixture):
     def start_fixture(self):
         super().start_fixture()
         for host in ('host-1', 'host-2'):
-            db_api.add_host(host)
+            db_hosts.add_host(host)
         service = objects.ZunService(
             zun_context.get_admin_context(),
             host='host-1',
@@ -137,7 +138,7 @@ class HostsFixture(ApiFixture):
         service.create()
         service.report_state_up()
         starts = pacer.Pacer(pacer.FixedLimit(4), random.Random(0)).show(0)
-        db_api.report_host(
+        db_hosts.report_host(
             'host-1',
             {
                 'starts': dict(starts, waiting=0, in_flight=3),

@@ -21,7 +21,7 @@ from zun.common import exception
 from zun.common import policy
 from zun.network import neutron
 
-from zun_bulk.db import api as db_api
+from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db.models import FloatingIpState
 
 
@@ -179,7 +179,7 @@ def grow(context, bulk, members):
     policy.enforce(context, _RULE, action=_RULE)
     if spec['network_id'] and not spec['pool']:
         _check_quota(context, len(members))
-    distribute(spec, members, db_api.list_given(bulk.id))
+    distribute(spec, members, db_floating_ips.list_given(bulk.id))
 
 
 def distribute(spec, members, taken=()):

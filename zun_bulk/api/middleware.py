@@ -21,7 +21,7 @@ from zun.common import policy
 from zun_bulk import policies
 from zun_bulk.api import errors
 from zun_bulk.api import microversion
-from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 
 
 PREFIXES = ('/v1/bulks', '/v1/bulk_hosts')
@@ -30,8 +30,8 @@ PREFIXES = ('/v1/bulks', '/v1/bulk_hosts')
 def filter_factory(global_conf, **local_conf):
     """Make the filter: for paste, once Zun's configuration is read."""
     register_policies()
-    if not db_api.CONTEXT_MANAGER.is_started:
-        db_api.configure()
+    if not db_base.CONTEXT_MANAGER.is_started:
+        db_base.configure()
     return BulkMiddleware
 
 

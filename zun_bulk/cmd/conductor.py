@@ -29,7 +29,7 @@ from zun.common import rpc
 
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import base as db_base
 
 
 LOG = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def main(argv=None):
     logging.setup(CONF, 'zun')
     LOG.info('Starting zun-bulk-conductor in PID %s', os.getpid())
     CONF.log_opt_values(LOG, python_logging.DEBUG)
-    db.configure()
+    db_base.configure()
     planner = conductor.Conductor()
     # In a thread: without a broker it goes on without end, as the planning
     # does without messages.

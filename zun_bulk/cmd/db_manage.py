@@ -20,7 +20,7 @@ from oslo_db import exception as db_exc
 from oslo_log import log as logging
 
 from zun_bulk.conf import CONF
-from zun_bulk.db import api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import migration
 
 
@@ -107,7 +107,7 @@ def main(argv=None):
     # zun.common.config.parse_args, which goes on to set up messaging.
     CONF(sys.argv[1:] if argv is None else argv, project='zun')
     logging.setup(CONF, 'zun')
-    api.configure()
+    db_base.configure()
     try:
         CONF.command.func()
     except (alembic_util.CommandError, db_exc.DBError) as exc:

@@ -31,7 +31,8 @@ from zun.common import context as zun_context
 
 from zun_bulk.conf import CONF
 from zun_bulk.container import driver
-from zun_bulk.db import api as db
+from zun_bulk.db import base as db_base
+from zun_bulk.db import zun_rows
 from zun_bulk.network import floating_ips
 from zun_bulk.network import ports
 from zun_bulk.scheduler import placement
@@ -94,7 +95,7 @@ def find(ports_api, floating_ips_api, placement_api):
         | {row['container_uuid'] for row in public}
     )
     # Rows come before all else, so what has none now will have none.
-    unknown = uuids - db.container_states(sorted(uuids)).keys()
+    unknown = uuids - zun_rows.container_states(sorted(uuids)).keys()
     left = [port for port in marked if port['device_id'] in unknown]
     # One that its user has bound to something else is in use.
     unused = {None, *(port['id'] for port in left)}
@@ -150,7 +151,7 @@ def main(argv=None):
         description=DESCRIPTION,
     )
     logging.setup(CONF, 'zun')
-    db.configure()
+    db_base.configure()
     apis = (ports.Ports(), floating_ips.FloatingIps(), placement.Placement())
     found = find(*apis)
     _show(found)

@@ -36,6 +36,10 @@ from zun_bulk import rpc
 from zun_bulk.conductor import floating_ips
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import floating_ips as db_floating_ips
+from zun_bulk.db import history as db_history
+from zun_bulk.db import leases as db_leases
+from zun_bulk.db import zun_rows
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import throttle
@@ -113,7 +117,7 @@ class Leases:
         free = bulk.lease_owner in (None, self._owner)
         if not free and not self._stands_still(bulk, now):
             return None
-        epoch = db.take_lease(bulk, self._owner)
+        epoch = db_leases.take_lease(bulk, self._owner)
         if epoch is not None:
             self._held[bulk.id] = epoch
         return epoch
@@ -130,7 +134,7 @@ class Leases:
         for bulk_id, epoch in list(self._held.items()):
             # It may have taken the bulk anew meanwhile.
             if (
-                not db.renew_lease(bulk_id, epoch)
+                not db_leases.renew_lease(bulk_id, epoch)
                 and self._held.get(bulk_id) == epoch
             ):
                 self._held.pop(bulk_id, None)
@@ -141,7 +145,7 @@ class Leases:
 
     def release(self):
         """Let others take all that this conductor holds, at once."""
-        db.release_leases(self._owner)
+        db_leases.release_leases(self._owner)
         self._held.clear()
 
     def forget_but(self, bulk_ids):
@@ -276,9 +280,9 @@ class Conductor:
         Of any bulk, for one that is finished has a history still. Whoever
         else does the same finds nothing left to do.
         """
-        newest = db.newest_events(self._trimmed)
+        newest = db_history.newest_events(self._trimmed)
         for bulk_id in newest:
-            db.trim_events(bulk_id, CONF.zun_bulk.max_events)
+            db_history.trim_events(bulk_id, CONF.zun_bulk.max_events)
         self._trimmed = max(newest.values(), default=self._trimmed)
 
     def _go_on(self):
@@ -292,7 +296,7 @@ class Conductor:
         :raises: Stopping
         """
         self._soon = False
-        bulks = db.list_bulks_with_work()
+        bulks = db_leases.list_bulks_with_work()
         self._leases.forget_but([bulk.id for bulk in bulks])
         self._noted = {
             bulk.id: self._noted[bulk.id]
@@ -353,7 +357,9 @@ class Conductor:
 
     def _place_all(self, bulk, epoch, claimed):
         """Place members, or as many as there are addresses for."""
-        making = maker.Maker(self._ports_api(), bulk, claimed, db.hostnames)
+        making = maker.Maker(
+            self._ports_api(), bulk, claimed, zun_rows.hostnames
+        )
         self._port_batch.begin(FIRST_PORTS)
         for start in range(0, len(claimed), CONF.zun_bulk.claim_batch):
             self._go_on()
@@ -429,13 +435,13 @@ class Conductor:
             taken = db.move_members(
                 members[:room],
                 MemberState.QUEUED,
-                only_if=db.is_held(bulk.id, epoch),
+                only_if=db_leases.is_held(bulk.id, epoch),
                 told={'host': host, 'reason': HOST_DOWN},
                 host=None,
             )
             uuids = [member.container_uuid for member in taken]
-            db.reset_containers(uuids)
-            db.delete_mounts(uuids)
+            zun_rows.reset_containers(uuids)
+            zun_rows.delete_mounts(uuids)
             if taken:
                 LOG.warning(
                     '%(host)s is down: %(number)d members of bulk %(bulk)s '
@@ -551,7 +557,7 @@ class Conductor:
 
         :returns: the others.
         """
-        rows = db.container_states([m.container_uuid for m in members])
+        rows = zun_rows.container_states([m.container_uuid for m in members])
         gone = [m for m in members if m.container_uuid not in rows]
         if gone:
             self._fail(bulk, gone, CONTAINER_GONE, 'deleted')
@@ -716,7 +722,7 @@ class Conductor:
                 finished_at=timeutils.utcnow(),
             )
             uuids = [member.container_uuid for member in failed]
-            db.fail_containers(uuids, reason)
+            zun_rows.fail_containers(uuids, reason)
             gone += uuids
         with contextlib.suppress(volumes.Busy):
             self._release(bulk, gone)
@@ -764,7 +770,7 @@ class Conductor:
                     state: counts.get(state, 0) for state in MemberState.ALL
                 },
             )
-        db.release_lease(bulk.id, epoch)
+        db_leases.release_lease(bulk.id, epoch)
 
     # -------------------------------------------------------- cancelling
 
@@ -786,7 +792,7 @@ class Conductor:
                 members, MemberState.CANCELLED, host=None, networks=None
             )
             # Last, as who comes after looks for what has a row.
-            db.delete_containers(uuids)
+            zun_rows.delete_containers(uuids)
         self._cancel_tried(bulk)
 
     def _cancel_tried(self, bulk):
@@ -868,7 +874,7 @@ class Conductor:
         uuids = [member.container_uuid for member in members]
         self._detach_given(bulk, members)
         self._release(bulk, uuids)
-        db.delete_containers(uuids)
+        zun_rows.delete_containers(uuids)
         db.move_members(members, MemberState.DELETED)
 
     def _delete(self, bulk, epoch):
@@ -883,7 +889,7 @@ class Conductor:
         if busy:
             self._wake_hosts(busy)
             return
-        if db.count_floating_ips(bulk.id, with_removed=True):
+        if db_floating_ips.count_floating_ips(bulk.id, with_removed=True):
             return
         self._release_room(
             bulk,
@@ -897,7 +903,7 @@ class Conductor:
         if bulk.spec.get('trust_id'):
             trusts.delete(bulk.spec['trust_id'])
         # Before the last transaction, which should not be a large one.
-        db.trim_events(bulk.id, 0)
+        db_history.trim_events(bulk.id, 0)
         if db.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
             notifications.send('deleted', bulk)

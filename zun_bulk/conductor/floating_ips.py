@@ -28,6 +28,7 @@ from oslo_log import log as logging
 from zun_bulk import pausing
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import FloatingIpState
 from zun_bulk.db.models import MemberState
@@ -103,15 +104,15 @@ class FloatingIps:
             is something to wait for.
         """
         if bulk.status == BulkStatus.CANCELLING:
-            db.give_up_floating_ips(bulk.id, epoch, GIVEN_UP)
-        if db.has_floating_ips_to_come_or_go(bulk.id):
+            db_floating_ips.give_up_floating_ips(bulk.id, epoch, GIVEN_UP)
+        if db_floating_ips.has_floating_ips_to_come_or_go(bulk.id):
             self.wake()
             return None
-        unbound = db.count_floating_ips(
+        unbound = db_floating_ips.count_floating_ips(
             bulk.id, states=MemberState.WITH_PORTS
         ).get(FloatingIpState.FAILED, 0)
         # Should one of them run again after all, its user can have it tried.
-        db.give_up_floating_ips(
+        db_floating_ips.give_up_floating_ips(
             bulk.id, epoch, NOT_RUNNING, states=(MemberState.FAILED,)
         )
         return unbound
@@ -132,7 +133,9 @@ class FloatingIps:
         :returns: seconds until the next look.
         """
         held = self._leases.held()
-        bulks = db.bulks_with_floating_ips(list(held)) if held else []
+        bulks = (
+            db_floating_ips.bulks_with_floating_ips(list(held)) if held else []
+        )
         did = 0
         self._answered = True
         for bulk in bulks:
@@ -151,16 +154,18 @@ class FloatingIps:
 
     def _look_after(self, bulk):
         """:returns: how many floating IPs it has done something about."""
-        releasing = db.list_floating_ips_to_release(
+        releasing = db_floating_ips.list_floating_ips_to_release(
             bulk.id, floating_ips.BATCH
         )
         binding = []
         if bulk.status == BulkStatus.BUILDING:
-            binding = db.list_floating_ips_to_bind(bulk.id, floating_ips.BATCH)
+            binding = db_floating_ips.list_floating_ips_to_bind(
+                bulk.id, floating_ips.BATCH
+            )
         # First, as it makes room for the others.
         did = self._of_each(bulk, releasing, self._release_all)
         did += self._of_each(bulk, binding, self._bind_all)
-        if did and not db.has_floating_ips_to_come_or_go(bulk.id):
+        if did and not db_floating_ips.has_floating_ips_to_come_or_go(bulk.id):
             self._settled()
         return did
 
@@ -225,17 +230,18 @@ class FloatingIps:
 
     def _bind(self, bulk, member, found):
         with self._calls.slot(member.container_uuid):
-            if self._stopping.is_set() or not db.wants_floating_ip(
-                member, bulk.epoch
+            if (
+                self._stopping.is_set()
+                or not db_floating_ips.wants_floating_ip(member, bulk.epoch)
             ):
                 return False
             address = self._api().bind(bulk, member, found)
         self._failures.pop(member.container_uuid, None)
-        if db.set_floating_ip(
+        if db_floating_ips.set_floating_ip(
             member, bulk.epoch, FloatingIpState.BOUND, address=address
         ):
             return True
-        if db.is_rid_of_floating_ip(member):
+        if db_floating_ips.is_rid_of_floating_ip(member):
             # Another conductor has looked for it before it was there.
             found = self._api().find(bulk, [member])
             for row in found[member.container_uuid]:
@@ -249,12 +255,14 @@ class FloatingIps:
             '%(error)s',
             {'uuid': member.container_uuid, 'bulk': bulk.uuid, 'error': error},
         )
-        return db.set_floating_ip(
+        return db_floating_ips.set_floating_ip(
             member, bulk.epoch, FloatingIpState.FAILED, reason=str(error)
         )
 
     def _pause(self, bulk, error):
-        missing = db.count_floating_ips(bulk.id).get(FloatingIpState.WANTED, 0)
+        missing = db_floating_ips.count_floating_ips(bulk.id).get(
+            FloatingIpState.WANTED, 0
+        )
         reason = (
             'There are no more floating IPs of network %s: %d of %d members '
             'have none yet. %s'
@@ -270,7 +278,7 @@ class FloatingIps:
     # --------------------------------------------------------- releasing
 
     def _release_all(self, bulk, members, found):
-        failed = db.want_floating_ips_again(
+        failed = db_floating_ips.want_floating_ips_again(
             bulk.id,
             bulk.epoch,
             [m for m in members if m.state == MemberState.FAILED],
@@ -311,7 +319,7 @@ class FloatingIps:
             if done
         ]
         if released:
-            db.clear_floating_ips(bulk.id, bulk.epoch, released)
+            db_floating_ips.clear_floating_ips(bulk.id, bulk.epoch, released)
         return len(released)
 
     def _tell(self, bulk, error):

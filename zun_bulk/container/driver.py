@@ -32,7 +32,7 @@ from zun.container.docker import utils as docker_utils
 
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import base as db_base
 from zun_bulk.host import agent
 from zun_bulk.host import probes
 from zun_bulk.network import ports
@@ -57,7 +57,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
 
     def __init__(self):
         super().__init__()
-        db.configure()
+        db_base.configure()
         self._probes = probes.Probes()
         self._docker_root = None
         if self._agent is None:

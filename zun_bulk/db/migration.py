@@ -25,7 +25,7 @@ from alembic import config as alembic_config
 from alembic import script
 from alembic.runtime import migration
 
-from zun_bulk.db import api
+from zun_bulk.db import base as db_base
 
 
 VERSION_TABLE = 'zun_bulk_alembic_version'
@@ -54,7 +54,7 @@ def _config():
 @contextlib.contextmanager
 def _connected():
     """A configuration with a connection, alone among those that migrate."""
-    with api.get_engine().begin() as connection:
+    with db_base.get_engine().begin() as connection:
         lock, unlock = LOCKS.get(connection.dialect.name, (None, None))
         if lock:
             connection.exec_driver_sql(lock)
@@ -106,7 +106,7 @@ def revision(message, autogenerate):
 
 def version():
     """:returns: the revision the tables are at, None before the first."""
-    with api.get_engine().connect() as connection:
+    with db_base.get_engine().connect() as connection:
         return migration.MigrationContext.configure(
             connection, opts={'version_table': VERSION_TABLE}
         ).get_current_revision()

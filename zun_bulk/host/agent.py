@@ -40,6 +40,8 @@ from zun_bulk import pausing
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import zun_rows
 from zun_bulk.db.models import OPERATOR
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
@@ -483,7 +485,7 @@ class HostAgent:
             member.container_uuid for member in members if member.attempt > 1
         ]
         if again:
-            db.reset_containers(again)
+            zun_rows.reset_containers(again)
         containers = self._containers(members)
         for member in members:
             container = containers.get(member.container_uuid)
@@ -759,7 +761,7 @@ class HostAgent:
                     },
                 )
                 self._remove(member.container_uuid)
-        unknown -= db.container_states(list(unknown)).keys()
+        unknown -= zun_rows.container_states(list(unknown)).keys()
         if unknown:
             LOG.warning(
                 'Docker on %(host)s has %(number)d containers of bulks that '
@@ -783,7 +785,7 @@ class HostAgent:
         )
         if not uuids:
             return
-        rows = db.container_states(uuids)
+        rows = zun_rows.container_states(uuids)
         members = {
             member.container_uuid: member
             for member in db.list_members_of(uuids)
@@ -837,7 +839,7 @@ class HostAgent:
         if state == MemberState.RUNNING:
             LOG.info('Container %s runs again', uuid)
             return
-        db.stop_container(uuid, reason or 'It has ended.')
+        zun_rows.stop_container(uuid, reason or 'It has ended.')
         LOG.warning(
             'Container %(uuid)s of bulk %(bulk)s has ended: %(reason)s',
             {
@@ -855,7 +857,7 @@ class HostAgent:
         """Find starts that ended without the driver having started them."""
         if not self._starts:
             return
-        rows = db.container_states(list(self._starts))
+        rows = zun_rows.container_states(list(self._starts))
         for uuid, start in list(self._starts.items()):
             row = rows.get(uuid)
             if row is None:
@@ -939,7 +941,7 @@ class HostAgent:
             **values,
         )
         if moved:
-            db.reset_containers([member.container_uuid])
+            zun_rows.reset_containers([member.container_uuid])
         return moved
 
     def _look_into(self, uuid, start, status, task_state, now):
@@ -1051,7 +1053,7 @@ class HostAgent:
     def _check_deletes(self, now):
         if not self._deletes:
             return
-        rows = db.container_states(list(self._deletes))
+        rows = zun_rows.container_states(list(self._deletes))
         gone = [
             delete.member
             for uuid, delete in self._deletes.items()
@@ -1124,10 +1126,10 @@ class HostAgent:
         # Before the look, so that what comes meanwhile is not missed.
         self._row_wanted = False
         try:
-            row = db.get_host(self._host)
+            row = db_hosts.get_host(self._host)
         except exception.ResourceNotFound:
-            db.add_host(self._host)
-            row = db.get_host(self._host)
+            db_hosts.add_host(self._host)
+            row = db_hosts.get_host(self._host)
         self._row_read = now
         self._adjust(
             throttle.Settings.configured().overridden(
@@ -1193,7 +1195,7 @@ class HostAgent:
         }
 
     def _with_counts(self, shown):
-        counts = db.count_members_on(self._host)
+        counts = db_hosts.count_members_on(self._host)
         return dict(
             shown,
             queued=counts.get(MemberState.PLACED, 0),
@@ -1217,7 +1219,7 @@ class HostAgent:
             self._count_queued(shown, now),
         )
         if self._reports.look(now, state, at_work):
-            db.report_host(self._host, self._with_counts(shown))
+            db_hosts.report_host(self._host, self._with_counts(shown))
 
     def _count_queued(self, shown, now):
         """How many wait at a host that starts none, 0 at any other.
@@ -1228,7 +1230,7 @@ class HostAgent:
             self._queued = 0
         elif now - self._counted >= seldom.SELDOM:
             self._counted = now
-            self._queued = db.count_members_on(self._host).get(
+            self._queued = db_hosts.count_members_on(self._host).get(
                 MemberState.PLACED, 0
             )
         return self._queued

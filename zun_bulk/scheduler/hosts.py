@@ -26,7 +26,7 @@ from zun.scheduler import request_filter
 from zun.scheduler import utils
 
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import planner
 from zun_bulk.scheduler import pressure
 from zun_bulk.scheduler import usage
@@ -103,7 +103,7 @@ def survey(context, container, spec, placement, taken=None):
     :returns: a Survey.
     """
     taken = taken or {}
-    rows = db.list_hosts()
+    rows = db_hosts.list_hosts()
     held = pressure.find(rows)
     paces = {row.host: _pace(row.report or {}) for row in rows}
     passed, refused = _passing(context, container, spec, placement)

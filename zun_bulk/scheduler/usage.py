@@ -27,7 +27,7 @@ from zun.common import consts
 from zun.common import exception
 
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import kept
 from zun_bulk.scheduler import placement
 
@@ -119,7 +119,7 @@ def _claim(asked):
 
 
 def _read_usage():
-    return Usage(db.list_use(), db.list_shared_hosts())
+    return Usage(db_hosts.list_use(), db_hosts.list_shared_hosts())
 
 
 class _Inventories:

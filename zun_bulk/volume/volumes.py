@@ -26,7 +26,7 @@ from oslo_log import log as logging
 
 from zun_bulk import connections
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import zun_rows
 from zun_bulk.host import throttle
 from zun_bulk.volume import mounts
 
@@ -246,7 +246,7 @@ class Volumes:
             if container_uuids is None or container in container_uuids
             for volume in volumes
         ]
-        attached = db.attached_volumes(
+        attached = zun_rows.attached_volumes(
             [volume.id for volume in volumes if volume.status in HELD]
         )
         left = [volume for volume in volumes if volume.id not in attached]

@@ -34,8 +34,12 @@ from tests import database
 from tests.functional.db import servers
 from tests.threads import at_once
 from zun_bulk.db import api
+from zun_bulk.db import history as db_history
+from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import leases as db_leases
 from zun_bulk.db import migration
 from zun_bulk.db import models
+from zun_bulk.db import zun_rows
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
@@ -163,7 +167,7 @@ class DatabaseTests:
         }
         bulk, members = database.accept(1, template=template)
         self.assertEqual(template, bulk.template)
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         networks = [{'network': 'net-%d' % number} for number in range(5000)]
         database.place(bulk.id, epoch, [(members[0], 'host-1', networks, {})])
         self.assertEqual(networks, api.list_members(bulk.id)[0].networks)
@@ -182,14 +186,14 @@ class DatabaseTests:
             [('start', ('broken ? pipe? ?: “ä€”, ' + 'x' * 4000)[:4000], 1)],
             api.list_failures(bulk.id, 1),
         )
-        api.fail_containers([members[0].container_uuid], reason)
+        zun_rows.fail_containers([members[0].container_uuid], reason)
         self.assertEqual(
             'broken ? pipe? ?: “ä€”, ',
-            api.container_states([members[0].container_uuid])[
+            zun_rows.container_states([members[0].container_uuid])[
                 members[0].container_uuid
             ][1],
         )
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         self.assertTrue(
             api.set_bulk_status(
                 bulk.id,
@@ -361,7 +365,9 @@ class DatabaseTests:
         bulk, _members = database.accept(1)
         epochs = at_once(
             [
-                lambda owner=number: api.take_lease(bulk, 'host-%d' % owner)
+                lambda owner=number: db_leases.take_lease(
+                    bulk, 'host-%d' % owner
+                )
                 for number in range(THREADS)
             ]
         )
@@ -377,11 +383,11 @@ class DatabaseTests:
 
     def test_a_hosts_row(self):
         self.use_database()
-        at_once([lambda: api.add_host('host-1')] * THREADS)
-        (seen,) = api.list_hosts()
+        at_once([lambda: db_hosts.add_host('host-1')] * THREADS)
+        (seen,) = db_hosts.list_hosts()
         changed = at_once(
             [
-                lambda number=number: api.change_host(
+                lambda number=number: db_hosts.change_host(
                     seen,
                     held=True,
                     held_reason='disk %d' % number,
@@ -395,8 +401,8 @@ class DatabaseTests:
         self.assertEqual(1, changed.count(True))
         winner = changed.index(True)
         report = {'held_by': {'disk': 'x' * 100000}}
-        api.report_host('host-1', report)
-        row = api.get_host('host-1')
+        db_hosts.report_host('host-1', report)
+        row = db_hosts.get_host('host-1')
         self.assertEqual(
             (1, True, 'disk %d' % winner, 'fixed', winner, 0.25, report),
             (
@@ -410,12 +416,12 @@ class DatabaseTests:
             ),
         )
         self.assertIsNotNone(row.reported_at)
-        self.assertEqual({}, api.count_members_on('host-1'))
+        self.assertEqual({}, db_hosts.count_members_on('host-1'))
 
     def test_places_many_by_few_statements(self):
         engine = self.use_database()
         bulk, members = database.accept(50)
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         statements = []
         sa.event.listen(
             engine,
@@ -468,7 +474,7 @@ class DatabaseTests:
             )
         database.place(
             bulk.id,
-            api.take_lease(bulk, 'conductor'),
+            db_leases.take_lease(bulk, 'conductor'),
             [(member, 'host-1', [], {}) for member in members[:2]],
         )
         self.assertCountEqual(
@@ -476,12 +482,12 @@ class DatabaseTests:
                 ('host-1', consts.TYPE_CONTAINER, 0.1, '64', 0, 2),
                 (None, consts.TYPE_CONTAINER, 0.1, '64', 0, 1),
             ],
-            api.list_use(),
+            db_hosts.list_use(),
         )
-        self.assertEqual(['host-2'], api.list_shared_hosts())
+        self.assertEqual(['host-2'], db_hosts.list_shared_hosts())
         self.assertEqual(
             {bulk.uuid: {'host-1'}},
-            api.hosts_of_bulks([bulk.uuid, 'none'], bulk.project_id),
+            db_hosts.hosts_of_bulks([bulk.uuid, 'none'], bulk.project_id),
         )
 
     # -------------------------------------------------------------- history
@@ -489,13 +495,13 @@ class DatabaseTests:
     def told(self, bulk, **kwargs):
         return [
             (row.event, row.member_index, row.host, row.attempt, row.reason)
-            for row in api.list_events(bulk.id, **kwargs)
+            for row in db_history.list_events(bulk.id, **kwargs)
         ]
 
     def test_history(self):
         engine = self.use_database()
         bulk, members = database.accept(3)
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
@@ -518,7 +524,7 @@ class DatabaseTests:
         )
         api.move_members(members[2:], MemberState.RUNNING, reason=None)
         api.cancel_bulk(bulk.id)
-        epoch = api.take_lease(api.get_bulk(bulk.uuid), 'host-1')
+        epoch = db_leases.take_lease(api.get_bulk(bulk.uuid), 'host-1')
         self.assertTrue(api.cancel_members(bulk.id, epoch))
         self.assertEqual(
             [
@@ -537,7 +543,7 @@ class DatabaseTests:
         )
         self.assertEqual(
             {None, *(member.container_uuid for member in members)},
-            {row.container_uuid for row in api.list_events(bulk.id)},
+            {row.container_uuid for row in db_history.list_events(bulk.id)},
         )
 
     def test_one_event_of_one_move(self):
@@ -559,7 +565,7 @@ class DatabaseTests:
     def test_history_of_what_is_cancelled_while_it_starts(self):
         self.use_database()
         bulk, members = database.accept(60)
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
@@ -572,7 +578,7 @@ class DatabaseTests:
 
         def cancel():
             api.cancel_bulk(bulk.id)
-            epoch = api.take_lease(api.get_bulk(bulk.uuid), 'host-1')
+            epoch = db_leases.take_lease(api.get_bulk(bulk.uuid), 'host-1')
             return api.cancel_members(bulk.id, epoch)
 
         *_agents, cancelled = at_once(
@@ -588,7 +594,7 @@ class DatabaseTests:
 
     def test_history_is_trimmed_while_it_grows(self):
         self.use_database()
-        self.useFixture(fixtures.MockPatchObject(api, 'TRIM_BATCH', 10))
+        self.useFixture(fixtures.MockPatchObject(db_history, 'TRIM_BATCH', 10))
         bulks = [database.accept(50)[0] for _number in range(3)]
 
         def grow(bulk):
@@ -600,13 +606,13 @@ class DatabaseTests:
         def trim():
             for _time in range(20):
                 for bulk in bulks:
-                    api.trim_events(bulk.id, 100)
+                    db_history.trim_events(bulk.id, 100)
 
         at_once(
             [lambda bulk=bulk: grow(bulk) for bulk in bulks] + [trim, trim]
         )
         for bulk in bulks:
-            api.trim_events(bulk.id, 100)
+            db_history.trim_events(bulk.id, 100)
             told = self.told(bulk)
             self.assertEqual(
                 [('placed', 50), ('failed', 50)],
@@ -615,14 +621,14 @@ class DatabaseTests:
                     for state in ('placed', 'failed')
                 ],
             )
-        newest = api.newest_events(0)
+        newest = db_history.newest_events(0)
         self.assertEqual({bulk.id for bulk in bulks}, newest.keys())
-        self.assertEqual({}, api.newest_events(max(newest.values())))
+        self.assertEqual({}, db_history.newest_events(max(newest.values())))
 
     def test_delete_against_agents_and_conductor(self):
         self.use_database()
         bulk, members = database.accept(60)
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         database.place(
             bulk.id,
             epoch,
@@ -683,7 +689,7 @@ class DatabaseTests:
     def test_many_scale_a_bulk_at_once(self):
         engine = self.use_database()
         bulk, members = database.accept(40)
-        epoch = api.take_lease(bulk, 'host-1')
+        epoch = db_leases.take_lease(bulk, 'host-1')
         database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )

@@ -35,7 +35,7 @@ import zun.conf
 from zun.db.sqlalchemy import models
 
 from tests.lab.embedded import emulated_brick
-from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 
 
 CONF = zun.conf.CONF
@@ -47,7 +47,7 @@ def create_tables():
     manager.configure(connection=CONF.database.connection)
     engine = manager.writer.get_engine()
     models.Base.metadata.create_all(engine)
-    db_api.create_tables(engine)
+    db_base.create_tables(engine)
     engine.dispose()
 
 

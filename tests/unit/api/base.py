@@ -19,6 +19,7 @@ from zun.db.sqlalchemy import models as zun_models
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 
 
 def wrapped_application(environ, start_response):
@@ -118,7 +119,7 @@ class ApiTestCase(base.BaseTestCase):
     def rows(self, model):
         """All rows of a table, in the order of their making, as dicts."""
         table = model.__table__
-        with db_api.reader() as session:
+        with db_base.reader() as session:
             return [
                 dict(row._mapping)
                 for row in session.execute(table.select().order_by(table.c.id))

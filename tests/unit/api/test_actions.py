@@ -16,7 +16,7 @@ import ddt
 import sqlalchemy as sa
 
 from tests.unit.api import base
-from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 
 
@@ -28,7 +28,7 @@ class TestActions(base.ApiTestCase):
         self.woken.clear()
 
     def set_status(self, status, **member):
-        with db_api.writer() as session:
+        with db_base.writer() as session:
             session.execute(
                 sa.update(models.Bulk.__table__).values(status=status)
             )

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
 from tests.unit.api import base
-from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 
 
@@ -30,7 +30,7 @@ ADMIN = {'roles': 'admin', 'project': 'admin-project'}
 
 def update(model, where, **values):
     """Do to rows what a conductor or an agent would."""
-    with db_api.writer() as session:
+    with db_base.writer() as session:
         session.execute(
             sa.update(model.__table__).where(where).values(**values)
         )

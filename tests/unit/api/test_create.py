@@ -34,7 +34,9 @@ from zun_bulk.api import middleware
 from zun_bulk.api import validation
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import models
+from zun_bulk.db import zun_rows
 
 
 ADMIN = {'roles': 'admin'}
@@ -81,7 +83,7 @@ def make_host(name='host-1'):
         'rp_uuid': uuidutils.generate_uuid(),
         'numa_topology': {},
     }
-    with db_api.writer() as session:
+    with db_base.writer() as session:
         session.execute(sa.insert(zun_models.ComputeNode.__table__), [node])
 
 
@@ -350,7 +352,7 @@ class TestWritten(base.ApiTestCase):
             def listener(conn, cursor, statement, parameters, context, many):
                 statements.append(statement)
 
-            engine = db_api.get_engine()
+            engine = db_base.get_engine()
             sa.event.listen(engine, 'before_cursor_execute', listener)
             self.create(count=number, template={'image': 'busybox'})
             sa.event.remove(engine, 'before_cursor_execute', listener)
@@ -437,7 +439,7 @@ class TestLikeStock(base.ApiTestCase):
                     mine[column] = theirs[column]
             self.assertEqual(theirs, mine)
         # NULL and an empty document are not the same to Zun.
-        with db_api.reader() as session:
+        with db_base.reader() as session:
             raw = session.execute(
                 sa.text('SELECT * FROM container ORDER BY id')
             ).mappings()
@@ -1026,7 +1028,7 @@ class TestClientToken(base.ApiTestCase):
 
     def test_after_its_bulk_is_gone(self):
         bulk = self.post().json
-        with db_api.writer() as session:
+        with db_base.writer() as session:
             session.execute(sa.delete(models.Member))
             session.execute(sa.delete(models.Bulk))
         self.assertNotEqual(bulk['uuid'], self.post().json['uuid'])
@@ -1216,7 +1218,7 @@ class TestQuotas(base.ApiTestCase):
         self.request('/v1/bulks/' + bulk['uuid'], 'DELETE', status=202)
         # Not yet: the containers are there.
         self.create(count=1, status=403)
-        db_api.delete_containers(
+        zun_rows.delete_containers(
             [row['uuid'] for row in self.rows(zun_models.Container)][:1]
         )
         self.create(count=1)

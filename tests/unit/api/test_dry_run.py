@@ -26,6 +26,8 @@ from zun_bulk import notifications
 from zun_bulk.api import dry_run
 from zun_bulk.api.views import plan as view
 from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import planner
 
@@ -48,8 +50,8 @@ class DryRunTestCase(base.ApiTestCase):
     def dump(self):
         """All rows of all tables."""
         tables = sa.MetaData()
-        tables.reflect(db_api.get_engine())
-        with db_api.reader() as session:
+        tables.reflect(db_base.get_engine())
+        with db_base.reader() as session:
             return {
                 name: session.execute(sa.select(table)).all()
                 for name, table in tables.tables.items()
@@ -143,9 +145,9 @@ class TestAnswer(DryRunTestCase):
         )
 
     def test_a_host_that_is_held(self):
-        db_api.add_host('host-1')
-        db_api.change_host(
-            db_api.get_host('host-1'), held=True, held_reason='a new disk'
+        db_hosts.add_host('host-1')
+        db_hosts.change_host(
+            db_hosts.get_host('host-1'), held=True, held_reason='a new disk'
         )
         first = self.dry_run(request=ADMIN)['hosts'][0]
         self.assertEqual(

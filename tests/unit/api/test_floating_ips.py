@@ -20,6 +20,8 @@ from tests.unit.api import base
 from zun_bulk.api import floating_ips
 from zun_bulk.api import middleware
 from zun_bulk.db import api as db_api
+from zun_bulk.db import floating_ips as db_floating_ips
+from zun_bulk.db import leases as db_leases
 from zun_bulk.db import models
 
 
@@ -209,10 +211,14 @@ class TestCreate(FloatingIpsTestCase):
     def test_what_is_bound(self):
         self.create(floating_ips={'network': 'public'})
         (bulk,) = db_api.list_bulks()
-        epoch = db_api.take_lease(bulk, 'me')
+        epoch = db_leases.take_lease(bulk, 'me')
         first, second = db_api.list_members(bulk.id)
-        db_api.set_floating_ip(first, epoch, 'bound', address='172.24.0.2')
-        db_api.set_floating_ip(second, epoch, 'failed', reason='taken')
+        db_floating_ips.set_floating_ip(
+            first, epoch, 'bound', address='172.24.0.2'
+        )
+        db_floating_ips.set_floating_ip(
+            second, epoch, 'failed', reason='taken'
+        )
         shown = self.request('/v1/bulks/' + bulk.uuid).json
         self.assertEqual(
             (0, 1, 1),
@@ -336,8 +342,10 @@ class TestScale(FloatingIpsTestCase):
         self.scale(uuid, 2)
         self.scale(uuid, 4, status=409)
         (bulk,) = db_api.list_bulks()
-        epoch = db_api.take_lease(bulk, 'me')
-        db_api.clear_floating_ips(bulk.id, epoch, db_api.list_removed(bulk.id))
+        epoch = db_leases.take_lease(bulk, 'me')
+        db_floating_ips.clear_floating_ips(
+            bulk.id, epoch, db_api.list_removed(bulk.id)
+        )
         self.scale(uuid, 4)
         self.assertEqual(
             [(4, 'wanted', '10.9.0.3'), (5, 'wanted', '10.9.0.4')],

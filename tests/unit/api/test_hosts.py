@@ -22,7 +22,7 @@ from zun.common import context as zun_context
 
 from tests.unit.api import base
 from zun_bulk.api.handlers import host as handler
-from zun_bulk.db import api as db_api
+from zun_bulk.db import hosts as db_hosts
 
 
 CUT = {'ago': 10.0, 'why': 'overload'}
@@ -40,7 +40,7 @@ class HostsTestCase(base.ApiTestCase):
         self.clock = self.useFixture(
             time_fixture.TimeFixture(datetime.datetime(2026, 1, 2, 3, 4, 5))
         )
-        db_api.add_host('host-1')
+        db_hosts.add_host('host-1')
         self.service = objects.ZunService(
             zun_context.get_admin_context(),
             host='host-1',
@@ -108,7 +108,7 @@ class TestShow(HostsTestCase):
         self.assertEqual('host-1', self.get_pace.call_args.args[1])
 
     def test_the_last_report_where_there_is_no_answer(self):
-        db_api.report_host('host-1', dict(PACE, queued=9))
+        db_hosts.report_host('host-1', dict(PACE, queued=9))
         self.clock.advance_time_seconds(90)
         self.get_pace.side_effect = RuntimeError('no broker')
         shown = self.show()
@@ -149,7 +149,7 @@ class TestShow(HostsTestCase):
             self.assertEqual(state, self.show()['state'])
 
     def test_a_name_with_dots(self):
-        db_api.add_host('compute-1.example.org')
+        db_hosts.add_host('compute-1.example.org')
         shown = self.request(
             '/v1/bulk_hosts/compute-1.example.org', roles='admin', status=200
         ).json
@@ -158,7 +158,7 @@ class TestShow(HostsTestCase):
 
 class TestList(HostsTestCase):
     def test_asks_no_host(self):
-        db_api.report_host('host-1', PACE)
+        db_hosts.report_host('host-1', PACE)
         (shown,) = self.list()
         self.assertEqual(
             ('ok', 'report', 3),
@@ -167,13 +167,13 @@ class TestList(HostsTestCase):
         self.get_pace.assert_not_called()
 
     def test_a_host_that_is_down(self):
-        db_api.report_host('host-1', PACE)
+        db_hosts.report_host('host-1', PACE)
         self.clock.advance_time_seconds(3600)
         (shown,) = self.list()
         self.assertEqual(('unknown', 3600.0), (shown['state'], shown['age']))
 
     def test_a_clock_that_is_ahead(self):
-        db_api.report_host('host-1', PACE)
+        db_hosts.report_host('host-1', PACE)
         self.clock.advance_time_seconds(-5)
         self.assertEqual(0.0, self.list()[0]['age'])
 
@@ -181,26 +181,26 @@ class TestList(HostsTestCase):
 class TestUpdate(HostsTestCase):
     def test_hold_and_release(self):
         self.patch(held=True, hold_reason='disk')
-        row = db_api.get_host('host-1')
+        row = db_hosts.get_host('host-1')
         self.assertEqual(
             (True, 'disk', 1), (row.held, row.held_reason, row.epoch)
         )
         self.assertEqual([('host-1', 'hold', {'reason': 'disk'})], self.told())
         self.patch(held=False)
-        row = db_api.get_host('host-1')
+        row = db_hosts.get_host('host-1')
         self.assertEqual(
             (False, None, 2), (row.held, row.held_reason, row.epoch)
         )
         self.assertEqual(('host-1', 'release', {}), self.told()[-1])
 
     def test_a_hold_goes_before_what_was_reported(self):
-        db_api.report_host(
+        db_hosts.report_host(
             'host-1', dict(PACE, held_by={'operator': 'old', 'disk': 'full'})
         )
         self.assertEqual(
             {'disk': 'full'}, self.patch(held=False)['pace']['held_by']
         )
-        db_api.report_host('host-1', dict(PACE, held_by={'operator': 'old'}))
+        db_hosts.report_host('host-1', dict(PACE, held_by={'operator': 'old'}))
         shown = self.patch(held=False)
         self.assertEqual(
             ('ok', {}), (shown['state'], shown['pace']['held_by'])
@@ -219,13 +219,13 @@ class TestUpdate(HostsTestCase):
         self.patch(held=True)
         error = self.patch(held=False, hold_reason='why', status=400)
         self.assertIn('hold_reason', error['errors'][0]['detail'])
-        self.assertTrue(db_api.get_host('host-1').held)
+        self.assertTrue(db_hosts.get_host('host-1').held)
 
     def test_only_what_is_given_changes(self):
         self.patch(mode='fixed', max_in_flight=0)
         self.patch(start_interval=30, held=True)
         self.patch(mode=None)
-        row = db_api.get_host('host-1')
+        row = db_hosts.get_host('host-1')
         self.assertEqual(
             (None, 0, 30.0, True),
             (row.mode, row.max_in_flight, row.start_interval, row.held),
@@ -241,8 +241,8 @@ class TestUpdate(HostsTestCase):
         )
 
     def test_another_change_at_the_same_time(self):
-        seen = [db_api.get_host('host-1')]
-        db_api.change_host(seen[0], mode='fixed')
+        seen = [db_hosts.get_host('host-1')]
+        db_hosts.change_host(seen[0], mode='fixed')
         find = handler._find
         with mock.patch.object(
             handler,
@@ -253,7 +253,7 @@ class TestUpdate(HostsTestCase):
         self.assertEqual(('fixed', True), (shown['mode'], shown['held']))
 
     def test_others_change_it_all_the_time(self):
-        with mock.patch.object(db_api, 'change_host', return_value=False):
+        with mock.patch.object(db_hosts, 'change_host', return_value=False):
             error = self.patch(held=True, status=409)
         self.assertIn('try again', error['errors'][0]['detail'])
         self.assertEqual([], self.told())

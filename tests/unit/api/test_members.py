@@ -16,7 +16,7 @@ import ddt
 import sqlalchemy as sa
 
 from tests.unit.api import base
-from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 from zun_bulk.network import ports
 
@@ -31,7 +31,7 @@ class TestMembers(base.ApiTestCase):
             count=5,
             template={'image': 'busybox', 'name': 'web-{index}'},
         )
-        with db_api.writer() as session:
+        with db_base.writer() as session:
             session.execute(
                 sa.update(models.Member)
                 .where(models.Member.name.in_(('web-2', 'web-4')))

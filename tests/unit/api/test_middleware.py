@@ -272,7 +272,7 @@ class TestFactory(base.ApiTestCase):
         middleware.filter_factory({})
 
     def test_database_is_configured_once(self):
-        with mock.patch('zun_bulk.db.api.configure') as configure:
+        with mock.patch('zun_bulk.db.base.configure') as configure:
             middleware.filter_factory({})
             self.assertEqual(1, configure.call_count)
             self.request('/v1/bulks', status=200)

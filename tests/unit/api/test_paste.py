@@ -31,6 +31,7 @@ from zun.db.sqlalchemy import models as zun_models
 from tests import zun_fixtures
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 
 
 PASTE = pathlib.Path(__file__).parents[3] / 'etc/zun_bulk/api-paste.ini'
@@ -127,7 +128,7 @@ class PasteTestCase(base.BaseTestCase):
 
     def assert_nothing_written(self):
         self.assertEqual([], db_api.list_bulks())
-        with db_api.reader() as session:
+        with db_base.reader() as session:
             self.assertEqual(0, session.query(zun_models.Container).count())
 
 

@@ -23,6 +23,7 @@ from tests.unit.api import base
 from zun_bulk.api import accept
 from zun_bulk.api.handlers import bulk as handler
 from zun_bulk.db import api as db_api
+from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 
 
@@ -76,11 +77,11 @@ class ScaleTestCase(base.ApiTestCase):
         ]
 
     def set_bulk(self, **values):
-        with db_api.writer() as session:
+        with db_base.writer() as session:
             session.execute(sa.update(models.Bulk.__table__).values(**values))
 
     def set_members(self, *indexes, **values):
-        with db_api.writer() as session:
+        with db_base.writer() as session:
             session.execute(
                 sa.update(models.Member.__table__)
                 .where(models.Member.member_index.in_(indexes))

@@ -18,7 +18,7 @@ from oslotest import base
 
 from zun_bulk.cmd import orphans
 from zun_bulk.container import driver
-from zun_bulk.db import api as db
+from zun_bulk.db import zun_rows
 
 
 class TestOrphans(base.BaseTestCase):
@@ -43,7 +43,7 @@ class TestOrphans(base.BaseTestCase):
         )
         self.useFixture(
             fixtures.MockPatchObject(
-                db, 'container_states', lambda uuids: {'known': ()}
+                zun_rows, 'container_states', lambda uuids: {'known': ()}
             )
         )
         self.ports, self.placement = mock.Mock(), mock.Mock()

@@ -30,7 +30,13 @@ from tests import database
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import base as db_base
+from zun_bulk.db import floating_ips as db_floating_ips
+from zun_bulk.db import history as db_history
+from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import leases as db_leases
 from zun_bulk.db import models
+from zun_bulk.db import zun_rows
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
 from zun_bulk.network import ports
@@ -606,7 +612,7 @@ class TestBuild(ConductorTestCase):
             {('capacity', self.NO_ROOM)},
             {(member.reason_class, member.reason) for member in left},
         )
-        rows = db.container_states([m.container_uuid for m in left])
+        rows = zun_rows.container_states([m.container_uuid for m in left])
         self.assertEqual({'Error'}, {row[0] for row in rows.values()})
         self.assertEqual(
             {m.container_uuid for m in left}, set(self.placement.released)
@@ -649,7 +655,7 @@ class TestBuild(ConductorTestCase):
     def test_a_container_deleted_before_it_is_placed(self):
         first = self.accept(3)[0].container_uuid
         table = zun_models.Container.__table__
-        with db.writer() as session:
+        with db_base.writer() as session:
             session.execute(sa.delete(table).where(table.c.uuid == first))
         self.turn()
         self.assertEqual({'placed': 2, 'failed': 1}, self.states())
@@ -683,7 +689,7 @@ class TestBuild(ConductorTestCase):
         gone = set(self.ports.refused)
         self.assertEqual(gone, set(self.placement.released))
         self.assertEqual(gone, set(self.ports.swept))
-        rows = db.container_states(sorted(gone))
+        rows = zun_rows.container_states(sorted(gone))
         self.assertEqual(
             {'taken: a', 'taken: b'}, {row[1] for row in rows.values()}
         )
@@ -714,7 +720,9 @@ class TestBuild(ConductorTestCase):
                 for call in send.mock_calls
             ],
         )
-        self.assertEqual('paused', db.list_events(self.bulk.id)[-1].event)
+        self.assertEqual(
+            'paused', db_history.list_events(self.bulk.id)[-1].event
+        )
 
         # Nothing is done until its user wants it.
         self.ports.room = 3
@@ -735,7 +743,7 @@ class TestBuild(ConductorTestCase):
         pause = db.pause_bulk
 
         def be_late(*args):
-            db.take_lease(db.get_bulk(self.bulk.uuid), 'another')
+            db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'another')
             return pause(*args)
 
         with mock.patch.object(db, 'pause_bulk', side_effect=be_late):
@@ -790,7 +798,7 @@ class TestBuild(ConductorTestCase):
         ensure = self.ports.ensure
 
         def be_slow(bulk, *args):
-            db.take_lease(db.get_bulk(bulk.uuid), 'another')
+            db_leases.take_lease(db.get_bulk(bulk.uuid), 'another')
             return ensure(bulk, *args)
 
         self.ports.ensure = be_slow
@@ -833,7 +841,7 @@ class TestBuild(ConductorTestCase):
             ('error', None, '1 of 3 members failed'),
             [
                 (row.event, row.member_index, row.reason)
-                for row in db.list_events(self.bulk.id)
+                for row in db_history.list_events(self.bulk.id)
             ][-1],
         )
 
@@ -855,7 +863,7 @@ class TestBuild(ConductorTestCase):
 
 class TestTrim(ConductorTestCase):
     def number(self, bulk):
-        return len(db.list_events(bulk.id))
+        return len(db_history.list_events(bulk.id))
 
     def test_the_oldest_go_of_any_bulk(self):
         self.conf.config(group='zun_bulk', max_events=100)
@@ -869,7 +877,7 @@ class TestTrim(ConductorTestCase):
         self.assertEqual(
             [100, 1], [self.number(b) for b in (other, self.bulk)]
         )
-        self.assertEqual('running', db.list_events(other.id)[0].event)
+        self.assertEqual('running', db_history.list_events(other.id)[0].event)
 
         # Of one that is finished, too.
         (member,) = db.list_members(other.id, limit=1)
@@ -877,12 +885,12 @@ class TestTrim(ConductorTestCase):
         self.assertEqual(101, self.number(other))
         self.conductor.trim_events()
         self.assertEqual(100, self.number(other))
-        self.assertEqual('stopped', db.list_events(other.id)[-1].event)
+        self.assertEqual('stopped', db_history.list_events(other.id)[-1].event)
 
     def test_what_has_nothing_new_is_left_alone(self):
         self.accept(1)
         self.conductor.trim_events()
-        with mock.patch('zun_bulk.db.api.trim_events') as trim:
+        with mock.patch('zun_bulk.db.history.trim_events') as trim:
             self.conductor.trim_events()
             self.assertEqual([], trim.mock_calls)
             db.pause_bulk(self.bulk.id, 'why')
@@ -954,7 +962,7 @@ class TestHostDown(ConductorTestCase):
             ],
             [
                 (row.event, row.member_index, row.host, row.reason)
-                for row in db.list_events(self.bulk.id)[1:]
+                for row in db_history.list_events(self.bulk.id)[1:]
             ],
         )
 
@@ -973,7 +981,7 @@ class TestHostDown(ConductorTestCase):
         begun = self.members(host='host-1')
         db.start_members(begun[:2])
         uuid = begun[0].container_uuid
-        with db.writer() as session:
+        with db_base.writer() as session:
             table = zun_models.Container.__table__
             session.execute(
                 sa.update(table)
@@ -984,7 +992,8 @@ class TestHostDown(ConductorTestCase):
         self.turn()
         self.assertEqual({'host-2': {'placed': 6}}, self.hosts())
         self.assertEqual(
-            ('Creating', None, None, None), db.container_states([uuid])[uuid]
+            ('Creating', None, None, None),
+            zun_rows.container_states([uuid])[uuid],
         )
 
     def test_as_many_as_others_have_room_for(self):
@@ -1000,7 +1009,9 @@ class TestHostDown(ConductorTestCase):
 
     def test_not_by_one_who_lost_the_bulk(self):
         members = self.members(host='host-1')
-        held = db.is_held(self.bulk.id, db.get_bulk(self.bulk.uuid).epoch - 1)
+        held = db_leases.is_held(
+            self.bulk.id, db.get_bulk(self.bulk.uuid).epoch - 1
+        )
         self.assertEqual(
             [],
             db.move_members(
@@ -1117,7 +1128,9 @@ class TestStop(ConductorTestCase):
         self.assertFalse(self.conductor.stop(0.1))
         # Another one goes on after its time, as the call may take effect.
         self.assertIsNotNone(self.lease_owner())
-        self.assertEqual(2, db.take_lease(db.get_bulk(self.bulk.uuid), 'b'))
+        self.assertEqual(
+            2, db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'b')
+        )
         self.answer.set()
         self.conductor._planning.join(60)
         self.assertEqual({'queued': 30}, self.states())
@@ -1148,8 +1161,10 @@ class TestStop(ConductorTestCase):
 
 class TestHeldHosts(ConductorTestCase):
     def hold(self, name, held=True):
-        db.add_host(name)
-        db.change_host(db.get_host(name), held=held, held_reason='new disk')
+        db_hosts.add_host(name)
+        db_hosts.change_host(
+            db_hosts.get_host(name), held=held, held_reason='new disk'
+        )
 
     def placed(self):
         hosts = [member.host for member in self.members(state='placed')]
@@ -1198,7 +1213,7 @@ class TestCancel(ConductorTestCase):
         left = {m.container_uuid for m in members[1:]}
         self.assertEqual(left, set(self.placement.released))
         self.assertEqual(left, set(self.ports.swept))
-        rows = db.container_states([m.container_uuid for m in members])
+        rows = zun_rows.container_states([m.container_uuid for m in members])
         self.assertEqual({running.container_uuid}, set(rows))
         self.assertEqual(
             {None}, {m.host for m in self.members(state='cancelled')}
@@ -1207,7 +1222,7 @@ class TestCancel(ConductorTestCase):
         db.move_members([running], MemberState.PLACED, reason='busy')
         self.assertEqual('cancelling', self.turn().status)
         self.assertEqual({'deleting': 1, 'cancelled': 5}, self.states())
-        db.delete_containers([running.container_uuid])
+        zun_rows.delete_containers([running.container_uuid])
         db.move_members(self.members(state='deleting'), MemberState.DELETED)
         bulk = self.turn()
         self.assertEqual({'cancelled': 6}, self.states())
@@ -1266,7 +1281,7 @@ class TestScale(ConductorTestCase):
             for member in db.list_members_in('deleting', bulk_id=self.bulk.id)
             if member.host
         ]
-        db.delete_containers([member.container_uuid for member in gone])
+        zun_rows.delete_containers([member.container_uuid for member in gone])
         db.move_members(gone, 'deleted')
 
     def left(self):
@@ -1319,7 +1334,9 @@ class TestScale(ConductorTestCase):
         self.assertEqual(2, self.left())
         self.assertEqual(
             {m.container_uuid for m in members[:2]},
-            set(db.container_states([m.container_uuid for m in members])),
+            set(
+                zun_rows.container_states([m.container_uuid for m in members])
+            ),
         )
 
     def test_down_of_what_has_failed(self):
@@ -1427,7 +1444,7 @@ class TestDelete(ConductorTestCase):
         db.mark_bulk_deleting(self.bulk.id)
         self.conductor.look_after_bulks()
         uuids = [member.container_uuid for member in members]
-        self.assertEqual({}, db.container_states(uuids))
+        self.assertEqual({}, zun_rows.container_states(uuids))
         self.assertEqual([], db.list_bulks())
         self.assertTrue(set(uuids) <= set(self.ports.swept))
 
@@ -1469,7 +1486,7 @@ class TestFloatingIps(ConductorTestCase):
     def setUp(self):
         super().setUp()
         self.accept(2)
-        with db.writer() as session:
+        with db_base.writer() as session:
             session.execute(
                 sa.update(models.Member).values(floating_ip_state='wanted')
             )
@@ -1478,7 +1495,9 @@ class TestFloatingIps(ConductorTestCase):
 
     def set(self, state, *members):
         for member in members:
-            self.assertTrue(db.set_floating_ip(member, self.bulk.epoch, state))
+            self.assertTrue(
+                db_floating_ips.set_floating_ip(member, self.bulk.epoch, state)
+            )
 
     def test_a_bulk_is_finished_once_all_have_theirs(self):
         first, second = self.members()
@@ -1503,7 +1522,7 @@ class TestFloatingIps(ConductorTestCase):
         db.move_members(self.members(), MemberState.DELETED)
         bulk = self.turn()
         self.assertEqual(BulkStatus.DELETING, bulk.status)
-        db.clear_floating_ips(bulk.id, bulk.epoch, self.members())
+        db_floating_ips.clear_floating_ips(bulk.id, bulk.epoch, self.members())
         self.assertRaises(exception.ResourceNotFound, self.turn)
 
     def test_what_was_scaled_away_is_gone_once_it_is_released(self):
@@ -1513,6 +1532,6 @@ class TestFloatingIps(ConductorTestCase):
         db.move_members(removed, MemberState.DELETED)
         bulk = self.turn()
         self.assertEqual(1, len(db.list_removed(bulk.id)))
-        db.clear_floating_ips(bulk.id, bulk.epoch, removed)
+        db_floating_ips.clear_floating_ips(bulk.id, bulk.epoch, removed)
         self.turn()
         self.assertEqual([], db.list_removed(bulk.id))

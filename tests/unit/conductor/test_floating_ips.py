@@ -21,6 +21,8 @@ from zun_bulk.conductor import conductor
 from zun_bulk.conductor import floating_ips
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import floating_ips as db_floating_ips
+from zun_bulk.db import leases as db_leases
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import FloatingIpState
 from zun_bulk.db.models import MemberState
@@ -370,8 +372,8 @@ class TestBind(FloatingIpsTestCase):
         def forget_first(body):
             db.mark_bulk_deleting(self.bulk.id)
             bulk = db.get_bulk(self.bulk.uuid)
-            epoch = db.take_lease(bulk, 'another')
-            db.clear_floating_ips(bulk.id, epoch, self.members())
+            epoch = db_leases.take_lease(bulk, 'another')
+            db_floating_ips.clear_floating_ips(bulk.id, epoch, self.members())
             return create(body)
 
         with mock.patch.object(
@@ -567,7 +569,7 @@ class TestReview(FloatingIpsTestCase):
         self.place()
         self.move(MemberState.RUNNING)
         (member,) = self.members()
-        db.set_floating_ip(
+        db_floating_ips.set_floating_ip(
             member, self.epoch, FloatingIpState.FAILED, reason='taken'
         )
         db.set_bulk_status(

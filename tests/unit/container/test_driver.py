@@ -60,7 +60,7 @@ class DriverTestCase(base.BaseTestCase):
             setattr(
                 self, 'zun_' + name.strip('_'), self.useFixture(patch).mock
             )
-        self.useFixture(fixtures.MockPatch('zun_bulk.db.api.configure'))
+        self.useFixture(fixtures.MockPatch('zun_bulk.db.base.configure'))
         self.agent_class = self.useFixture(
             fixtures.MockPatch('zun_bulk.host.agent.HostAgent')
         ).mock

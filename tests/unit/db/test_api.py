@@ -27,7 +27,12 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.db import api
+from zun_bulk.db import base as db_base
+from zun_bulk.db import history as db_history
+from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import leases as db_leases
 from zun_bulk.db import models
+from zun_bulk.db import zun_rows
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Event
@@ -61,7 +66,7 @@ class DatabaseTestCase(base.BaseTestCase):
 
     def owned(self, bulk, owner='host-1:1'):
         """Take the bulk's lease. Returns the epoch."""
-        return api.take_lease(api.get_bulk(bulk.uuid), owner)
+        return db_leases.take_lease(api.get_bulk(bulk.uuid), owner)
 
     def place(self, bulk, members, hosts=('host-1',)):
         """Place members, hosts in turn. Returns them as they are then."""
@@ -137,7 +142,7 @@ class TestAccept(DatabaseTestCase):
         rows = database.rows(1)
         rows[2][0].update(labels=None, command=None, environment={'A': 'b'})
         api.accept_bulk(*rows)
-        with api.reader() as session:
+        with db_base.reader() as session:
             container = session.scalars(sa.select(zun_models.Container)).one()
         self.assertEqual(
             ({}, [], {'A': 'b'}),
@@ -221,7 +226,7 @@ class TestUsage(DatabaseTestCase):
         self.assertEqual(4, self.used()['containers'])
 
     def test_counts_containers_only(self):
-        with api.writer() as session:
+        with db_base.writer() as session:
             session.execute(
                 sa.insert(zun_models.Container.__table__),
                 [
@@ -376,7 +381,7 @@ class TestRead(DatabaseTestCase):
     def test_counts_of_nothing(self):
         self.assertEqual({}, api.count_members([]))
         self.assertEqual({}, api.get_bulks_by_id([]))
-        self.assertEqual({}, api.container_states([]))
+        self.assertEqual({}, zun_rows.container_states([]))
 
     def test_failures_most_common_first(self):
         bulk, members = database.accept(7)
@@ -473,7 +478,7 @@ class TestRead(DatabaseTestCase):
             bulk,
             members[0],
             api.list_bulks()[0],
-            api.list_bulks_with_work()[0],
+            db_leases.list_bulks_with_work()[0],
             api.get_bulks_by_id([bulk.id])[bulk.id],
             api.list_members_in(MemberState.QUEUED)[0],
         ):
@@ -506,8 +511,8 @@ class TestLease(DatabaseTestCase):
     def test_one_of_two_takes_it(self):
         bulk, _members = database.accept(1)
         seen = [api.get_bulk(bulk.uuid) for _contender in range(2)]
-        self.assertEqual(1, api.take_lease(seen[0], 'host-1'))
-        self.assertIsNone(api.take_lease(seen[1], 'host-2'))
+        self.assertEqual(1, db_leases.take_lease(seen[0], 'host-1'))
+        self.assertIsNone(db_leases.take_lease(seen[1], 'host-2'))
         bulk = api.get_bulk(bulk.uuid)
         self.assertEqual(('host-1', 1), (bulk.lease_owner, bulk.epoch))
 
@@ -515,9 +520,9 @@ class TestLease(DatabaseTestCase):
         bulk, _members = database.accept(1)
         epoch = self.owned(bulk, 'host-1')
         seen = api.get_bulk(bulk.uuid)
-        self.assertTrue(api.renew_lease(bulk.id, epoch))
+        self.assertTrue(db_leases.renew_lease(bulk.id, epoch))
         self.assertGreater(api.get_bulk(bulk.uuid).heartbeat, seen.heartbeat)
-        self.assertIsNone(api.take_lease(seen, 'host-2'))
+        self.assertIsNone(db_leases.take_lease(seen, 'host-2'))
         self.assertEqual('host-1', api.get_bulk(bulk.uuid).lease_owner)
 
     def test_work_is_a_sign_of_life(self):
@@ -525,7 +530,7 @@ class TestLease(DatabaseTestCase):
         epoch = self.owned(bulk, 'host-1')
         seen = api.get_bulk(bulk.uuid)
         database.place(bulk.id, epoch, [(members[0], 'host-1', [], {})])
-        self.assertIsNone(api.take_lease(seen, 'host-2'))
+        self.assertIsNone(db_leases.take_lease(seen, 'host-2'))
 
     def test_lost_owner_can_do_nothing(self):
         bulk, members = database.accept(1)
@@ -534,8 +539,8 @@ class TestLease(DatabaseTestCase):
         self.assertEqual(old + 1, new)
         before = self.dump()
 
-        self.assertFalse(api.renew_lease(bulk.id, old))
-        api.release_lease(bulk.id, old)
+        self.assertFalse(db_leases.renew_lease(bulk.id, old))
+        db_leases.release_lease(bulk.id, old)
         self.assertFalse(
             api.set_bulk_status(
                 bulk.id, old, BulkStatus.BUILDING, BulkStatus.READY
@@ -547,11 +552,11 @@ class TestLease(DatabaseTestCase):
         self.assertFalse(api.destroy_bulk(bulk.id, old))
         self.assertEqual(before, self.dump())
 
-        self.assertTrue(api.renew_lease(bulk.id, new))
+        self.assertTrue(db_leases.renew_lease(bulk.id, new))
 
     def test_release(self):
         bulk, _members = database.accept(1)
-        api.release_lease(bulk.id, self.owned(bulk, 'host-1'))
+        db_leases.release_lease(bulk.id, self.owned(bulk, 'host-1'))
         self.assertIsNone(api.get_bulk(bulk.uuid).lease_owner)
         self.assertEqual(2, self.owned(bulk, 'host-2'))
 
@@ -566,7 +571,7 @@ class TestLease(DatabaseTestCase):
                 by_status[BulkStatus.CANCELLING],
                 by_status[BulkStatus.DELETING],
             ],
-            [bulk.id for bulk in api.list_bulks_with_work()],
+            [bulk.id for bulk in db_leases.list_bulks_with_work()],
         )
 
 
@@ -594,7 +599,7 @@ class TestCourse(DatabaseTestCase):
         self.assertEqual(
             [], api.list_members_in('placed', host='host-1', building=True)
         )
-        self.assertEqual([], api.list_bulks_with_work())
+        self.assertEqual([], db_leases.list_bulks_with_work())
         self.assertTrue(api.resume_bulk(bulk.id))
         self.assertFalse(api.resume_bulk(bulk.id))
         self.assertEqual(members, api.start_members(members))
@@ -634,7 +639,7 @@ class TestCourse(DatabaseTestCase):
             [m.id for m in members[2:]],
             [m.id for m in api.list_cancelled_with_container(bulk.id, 10)],
         )
-        api.delete_containers([m.container_uuid for m in members[2:4]])
+        zun_rows.delete_containers([m.container_uuid for m in members[2:4]])
         self.assertEqual(
             [members[4].id],
             [m.id for m in api.list_cancelled_with_container(bulk.id, 10)],
@@ -645,8 +650,8 @@ class TestCourse(DatabaseTestCase):
         placed = self.place(bulk, members[:2])
         self.fail(api.start_members(placed))
         self.fail(members[2:], 'capacity')
-        api.fail_containers([m.container_uuid for m in members], 'no')
-        api.delete_containers([members[3].container_uuid])
+        zun_rows.fail_containers([m.container_uuid for m in members], 'no')
+        zun_rows.delete_containers([members[3].container_uuid])
         epoch = self.owned(bulk)
         api.set_bulk_status(bulk.id, epoch, 'building', 'error', finished=True)
         self.assertEqual(3, api.retry_bulk(bulk.id))
@@ -669,7 +674,7 @@ class TestCourse(DatabaseTestCase):
                 for m in api.list_members(bulk.id)
             ],
         )
-        rows = api.container_states([m.container_uuid for m in members])
+        rows = zun_rows.container_states([m.container_uuid for m in members])
         self.assertEqual({('Creating', None, None, None)}, set(rows.values()))
 
     def test_no_retry_of_what_is_on_its_way_out(self):
@@ -786,7 +791,7 @@ class TestScale(DatabaseTestCase):
             ('paused', 'why'), (paused.status, paused.status_reason)
         )
         self.assertEqual(
-            [bulk.id], [one.id for one in api.list_bulks_with_work()]
+            [bulk.id], [one.id for one in db_leases.list_bulks_with_work()]
         )
         epoch = self.owned(bulk)
         left = api.list_removed(bulk.id, ('deleting',))
@@ -796,9 +801,9 @@ class TestScale(DatabaseTestCase):
         self.assertEqual(1, len(api.list_removed(bulk.id, ('deleting',))))
         api.move_members(left, MemberState.DELETED)
         self.assertFalse(api.forget_members(bulk.id, epoch - 1, left))
-        self.assertEqual(1, len(api.list_bulks_with_work()))
+        self.assertEqual(1, len(db_leases.list_bulks_with_work()))
         self.assertTrue(api.forget_members(bulk.id, epoch, left))
-        self.assertEqual([], api.list_bulks_with_work())
+        self.assertEqual([], db_leases.list_bulks_with_work())
         self.assertEqual(1, len(api.list_members(bulk.id, with_removed=True)))
 
     def test_what_is_removed_is_counted_for_hosts_only(self):
@@ -813,7 +818,7 @@ class TestScale(DatabaseTestCase):
             },
             api.count_by_host(bulk.id, with_removed=True),
         )
-        self.assertEqual({'deleting': 2}, api.count_members_on('host-2'))
+        self.assertEqual({'deleting': 2}, db_hosts.count_members_on('host-2'))
         self.assertEqual(
             [4, 2],
             [
@@ -1102,7 +1107,7 @@ class TestHistory(DatabaseTestCase):
     def told(self, bulk, **kwargs):
         return [
             (row.event, row.member_index, row.host, row.attempt, row.reason)
-            for row in api.list_events(bulk.id, **kwargs)
+            for row in db_history.list_events(bulk.id, **kwargs)
         ]
 
     def end(self, bulk, status, reason=None):
@@ -1140,7 +1145,7 @@ class TestHistory(DatabaseTestCase):
             ('failed', 1, 'host-1', 2, 'host-1: no'),
         ]
         self.assertEqual(expected, self.told(bulk)[1:])
-        for row in api.list_events(bulk.id)[1:]:
+        for row in db_history.list_events(bulk.id)[1:]:
             member = members[row.member_index - 1]
             self.assertEqual(member.container_uuid, row.container_uuid)
             self.assertEqual(now, row.created_at)
@@ -1185,7 +1190,7 @@ class TestHistory(DatabaseTestCase):
             ],
             [
                 (row.event, row.reason)
-                for row in api.list_events(
+                for row in db_history.list_events(
                     bulk.id, filters={'member_index': None}
                 )
             ],
@@ -1259,11 +1264,13 @@ class TestHistory(DatabaseTestCase):
     def test_all_or_nothing(self):
         bulk, members = database.accept(2)
         before = self.dump()
-        with mock.patch.object(api, '_tell_of_members', side_effect=KeyError):
+        with mock.patch.object(
+            db_history, 'tell_of_members', side_effect=KeyError
+        ):
             self.assertRaises(
                 KeyError, api.move_members, members, MemberState.FAILED
             )
-        with mock.patch.object(api, '_tell', side_effect=KeyError):
+        with mock.patch.object(db_history, 'tell', side_effect=KeyError):
             self.assertRaises(KeyError, api.pause_bulk, bulk.id, 'why')
             self.assertRaises(KeyError, api.mark_bulk_deleting, bulk.id)
             self.assertRaises(KeyError, database.accept)
@@ -1275,13 +1282,15 @@ class TestHistory(DatabaseTestCase):
         for member in members:
             api.move_members([member], 'failed')
             api.move_members([member], 'running')
-        rows = api.list_events(bulk.id)
+        rows = db_history.list_events(bulk.id)
         ids = [row.id for row in rows]
         self.assertEqual(5, len(ids))
         self.assertEqual(sorted(ids), ids)
 
         def listed(**kwargs):
-            return [row.id for row in api.list_events(bulk.id, **kwargs)]
+            return [
+                row.id for row in db_history.list_events(bulk.id, **kwargs)
+            ]
 
         self.assertEqual(ids[::-1], listed(sort_dir='desc'))
         self.assertEqual(ids[2:4], listed(marker=ids[1], limit=2))
@@ -1292,25 +1301,28 @@ class TestHistory(DatabaseTestCase):
         )
 
     def test_trim(self):
-        self.useFixture(fixtures.MockPatchObject(api, 'TRIM_BATCH', 10))
+        self.useFixture(fixtures.MockPatchObject(db_history, 'TRIM_BATCH', 10))
         bulks = [database.accept(99)[0] for _number in range(2)]
         for bulk in bulks:
             api.move_members(api.list_members(bulk.id), 'running')
         kept = self.told(bulks[0])
         for keep, left in ((200, 100), (100, 100), (99, 99), (42, 42), (0, 0)):
-            api.trim_events(bulks[0].id, keep)
+            db_history.trim_events(bulks[0].id, keep)
             self.assertEqual(kept[100 - left :], self.told(bulks[0]))
         self.assertEqual(100, len(self.told(bulks[1])))
 
     def test_newest(self):
-        self.assertEqual({}, api.newest_events(0))
+        self.assertEqual({}, db_history.newest_events(0))
         one, other = [database.accept(1)[0] for _number in range(2)]
         newest = {
-            bulk.id: api.list_events(bulk.id)[-1].id for bulk in (one, other)
+            bulk.id: db_history.list_events(bulk.id)[-1].id
+            for bulk in (one, other)
         }
-        self.assertEqual(newest, api.newest_events(0))
+        self.assertEqual(newest, db_history.newest_events(0))
         api.pause_bulk(one.id, 'why')
-        self.assertEqual([one.id], list(api.newest_events(newest[other.id])))
+        self.assertEqual(
+            [one.id], list(db_history.newest_events(newest[other.id]))
+        )
 
     def test_goes_with_its_bulk(self):
         bulk, members = database.accept(2)
@@ -1410,18 +1422,18 @@ class TestZunRows(DatabaseTestCase):
         state = ('Error', 'broken', 'container_creating', 'host-1')
         self.assertEqual(
             dict.fromkeys(self.uuids[:2], state),
-            api.container_states(self.uuids[:2] + ['unknown']),
+            zun_rows.container_states(self.uuids[:2] + ['unknown']),
         )
 
     def test_fail(self):
-        api.fail_containers(self.uuids[:1], 'no room\0')
-        states = api.container_states(self.uuids)
+        zun_rows.fail_containers(self.uuids[:1], 'no room\0')
+        states = zun_rows.container_states(self.uuids)
         self.assertEqual(('Error', 'no room?'), states[self.uuids[0]][:2])
         self.assertEqual(('Error', 'broken'), states[self.uuids[1]][:2])
 
     def test_reset(self):
-        api.reset_containers(self.uuids[:1])
-        states = api.container_states(self.uuids)
+        zun_rows.reset_containers(self.uuids[:1])
+        states = zun_rows.container_states(self.uuids)
         self.assertEqual(('Creating', None, None, None), states[self.uuids[0]])
         self.assertEqual(
             collections.Counter(['Creating', 'Error', 'Error']),
@@ -1430,7 +1442,7 @@ class TestZunRows(DatabaseTestCase):
 
     def test_delete(self):
         _bulk, others = database.accept(1200, name='many')
-        api.delete_containers(
+        zun_rows.delete_containers(
             self.uuids[:2] + [member.container_uuid for member in others]
         )
         rows = self.dump()
@@ -1446,33 +1458,33 @@ class TestZunRows(DatabaseTestCase):
 class TestConfigure(base.BaseTestCase):
     def test_called_again(self):
         self.useFixture(database.Database(tables=False))
-        engine = api.get_engine()
-        api.configure()
-        self.assertIs(engine, api.get_engine())
+        engine = db_base.get_engine()
+        db_base.configure()
+        self.assertIs(engine, db_base.get_engine())
 
     def test_without_migrations(self):
         self.useFixture(database.Database(tables=False))
-        api.create_tables()
+        db_base.create_tables()
         self.assertLessEqual(
             set(models.Base.metadata.tables),
-            set(sa.inspect(api.get_engine()).get_table_names()),
+            set(sa.inspect(db_base.get_engine()).get_table_names()),
         )
 
 
 class TestHosts(DatabaseTestCase):
     def test_added_once(self):
-        api.add_host('host-1')
-        row = api.get_host('host-1')
-        api.change_host(row, held=True)
-        api.add_host('host-1')
+        db_hosts.add_host('host-1')
+        row = db_hosts.get_host('host-1')
+        db_hosts.change_host(row, held=True)
+        db_hosts.add_host('host-1')
         self.assertEqual((row.id, True), self.seen('id', 'held'))
 
     def seen(self, *names):
-        row = api.get_host('host-1')
+        row = db_hosts.get_host('host-1')
         return tuple(getattr(row, name) for name in names)
 
     def test_as_it_begins(self):
-        api.add_host('host-1')
+        db_hosts.add_host('host-1')
         self.assertEqual(
             (0, False, None, None, None, None, None, None),
             self.seen(
@@ -1489,35 +1501,40 @@ class TestHosts(DatabaseTestCase):
 
     def test_unknown(self):
         error = self.assertRaises(
-            exception.ResourceNotFound, api.get_host, 'host-9'
+            exception.ResourceNotFound, db_hosts.get_host, 'host-9'
         )
         self.assertIn('host-9', str(error))
-        api.report_host('host-9', {})
-        self.assertEqual([], api.list_hosts())
+        db_hosts.report_host('host-9', {})
+        self.assertEqual([], db_hosts.list_hosts())
 
     def test_list(self):
         for name in ('host-2', 'host-3', 'host-1'):
-            api.add_host(name)
+            db_hosts.add_host(name)
         self.assertEqual(
             ['host-1', 'host-2', 'host-3'],
-            [row.host for row in api.list_hosts()],
+            [row.host for row in db_hosts.list_hosts()],
         )
         self.assertEqual(
             ['host-2'],
-            [row.host for row in api.list_hosts(limit=1, marker='host-1')],
+            [
+                row.host
+                for row in db_hosts.list_hosts(limit=1, marker='host-1')
+            ],
         )
 
     def test_of_two_who_change_it_the_second_changes_nothing(self):
-        api.add_host('host-1')
-        row = api.get_host('host-1')
-        self.assertTrue(api.change_host(row, held=True, held_reason='disk'))
-        self.assertFalse(api.change_host(row, held=False))
+        db_hosts.add_host('host-1')
+        row = db_hosts.get_host('host-1')
+        self.assertTrue(
+            db_hosts.change_host(row, held=True, held_reason='disk')
+        )
+        self.assertFalse(db_hosts.change_host(row, held=False))
         self.assertEqual(
             (1, True, 'disk'), self.seen('epoch', 'held', 'held_reason')
         )
         self.assertTrue(
-            api.change_host(
-                api.get_host('host-1'), mode='fixed', start_interval=0.5
+            db_hosts.change_host(
+                db_hosts.get_host('host-1'), mode='fixed', start_interval=0.5
             )
         )
         self.assertEqual(
@@ -1526,24 +1543,24 @@ class TestHosts(DatabaseTestCase):
         )
 
     def test_a_report_is_no_change(self):
-        api.add_host('host-1')
-        row = api.get_host('host-1')
-        api.report_host('host-1', {'queued': 3})
+        db_hosts.add_host('host-1')
+        row = db_hosts.get_host('host-1')
+        db_hosts.report_host('host-1', {'queued': 3})
         self.assertEqual(
             (0, {'queued': 3}, None),
             self.seen('epoch', 'report', 'updated_at'),
         )
-        self.assertIsNotNone(api.get_host('host-1').reported_at)
-        self.assertTrue(api.change_host(row, held=True))
-        self.assertEqual({'queued': 3}, api.get_host('host-1').report)
+        self.assertIsNotNone(db_hosts.get_host('host-1').reported_at)
+        self.assertTrue(db_hosts.change_host(row, held=True))
+        self.assertEqual({'queued': 3}, db_hosts.get_host('host-1').report)
 
     def test_count_members(self):
         bulk, members = database.accept(5)
         members = self.place(bulk, members, ('host-1', 'host-2'))
         api.start_members(members[:1])
-        self.assertEqual({'placed': 2}, api.count_members_on('host-1'))
+        self.assertEqual({'placed': 2}, db_hosts.count_members_on('host-1'))
         api.pause_bulk(bulk.id, 'why not')
-        self.assertEqual({}, api.count_members_on('host-1'))
+        self.assertEqual({}, db_hosts.count_members_on('host-1'))
         api.mark_bulk_deleting(bulk.id)
-        self.assertEqual({'deleting': 3}, api.count_members_on('host-1'))
-        self.assertEqual({}, api.count_members_on('host-3'))
+        self.assertEqual({'deleting': 3}, db_hosts.count_members_on('host-1'))
+        self.assertEqual({}, db_hosts.count_members_on('host-3'))

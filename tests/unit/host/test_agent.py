@@ -21,7 +21,12 @@ from zun.common import utils
 from tests import database
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
+from zun_bulk.db import base as db_base
+from zun_bulk.db import history as db_history
+from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import leases as db_leases
 from zun_bulk.db import models
+from zun_bulk.db import zun_rows
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import agent
 from zun_bulk.host import gates
@@ -107,7 +112,7 @@ class AgentTestCase(base.BaseTestCase):
     def containers(self, context, filters):
         return [
             types.SimpleNamespace(uuid=uuid)
-            for uuid in db.container_states(filters['uuid'])
+            for uuid in zun_rows.container_states(filters['uuid'])
         ]
 
     def new_agent(self):
@@ -128,7 +133,7 @@ class AgentTestCase(base.BaseTestCase):
 
     def accept(self, count, host='host-1', **values):
         self.bulk, members = database.accept(count, **values)
-        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
         database.place(
             self.bulk.id,
             epoch,
@@ -151,7 +156,7 @@ class AgentTestCase(base.BaseTestCase):
 
     def break_row(self, uuid, reason, task_state=None):
         """Play zun-compute: it gives a container up."""
-        with db.writer() as session:
+        with db_base.writer() as session:
             table = db.zun_models.Container.__table__
             session.execute(
                 table.update()
@@ -209,7 +214,7 @@ class TestVolumes(AgentTestCase):
 
     def note(self, uuid):
         wanted = mounts.noted(self.member(uuid), {'2': self.NEW})
-        with db.writer() as session:
+        with db_base.writer() as session:
             table = models.Member.__table__
             session.execute(
                 table.update()
@@ -379,7 +384,7 @@ class TestStart(AgentTestCase):
             fixtures.MonkeyPatch('zun.objects.Volume.create', create)
         )
         first, second = self.accept(2, spec={'mounts': [mount('all')]})
-        with db.writer() as session:
+        with db_base.writer() as session:
             session.get(models.Member, self.member(second).id).wanted = {
                 'mounts': [mount('one'), mount('two')]
             }
@@ -410,7 +415,7 @@ class TestStart(AgentTestCase):
     def test_read_before_its_bulk_was_deleted(self):
         self.accept(1)
         self.agent._read_ahead()
-        with db.writer() as session:
+        with db_base.writer() as session:
             for model in (models.Member, models.Bulk):
                 session.execute(model.__table__.delete())
         self.turn()
@@ -647,7 +652,7 @@ class TestSince(AgentTestCase):
         return uuids
 
     def set_row(self, uuid, **values):
-        with db.writer() as session:
+        with db_base.writer() as session:
             table = db.zun_models.Container.__table__
             session.execute(
                 table.update().where(table.c.uuid == uuid).values(**values)
@@ -662,7 +667,7 @@ class TestSince(AgentTestCase):
             self.turn(0.1)
 
     def set_status(self, status):
-        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
         db.set_bulk_status(self.bulk.id, epoch, 'building', status)
 
     def test_one_that_dies(self):
@@ -678,7 +683,7 @@ class TestSince(AgentTestCase):
         )
         self.assertEqual({'running': 2, 'failed': 1}, self.states())
         self.assertEqual('error', db.get_bulk(self.bulk.uuid).status)
-        row = db.container_states([uuids[1]])[uuids[1]]
+        row = zun_rows.container_states([uuids[1]])[uuids[1]]
         self.assertEqual('Stopped', row[0])
         self.assertIn('exited with code 3', row[1])
 
@@ -802,7 +807,7 @@ class TestStrays(AgentTestCase):
         uuids = self.accept(3)
         for uuid in uuids:
             self.docker[uuid] = running()
-        with db.writer() as session:
+        with db_base.writer() as session:
             table = db.Member.__table__
             for uuid, host in zip(uuids, ('host-2', None), strict=False):
                 session.execute(
@@ -846,7 +851,8 @@ class TestFailures(AgentTestCase):
             ),
         )
         self.assertEqual(
-            ('Creating', None, None, None), db.container_states([uuid])[uuid]
+            ('Creating', None, None, None),
+            zun_rows.container_states([uuid])[uuid],
         )
         self.assertEqual([uuid], self.compute.created)
 
@@ -867,7 +873,8 @@ class TestFailures(AgentTestCase):
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
         self.assertEqual(
-            ('Creating', None, None, None), db.container_states([uuid])[uuid]
+            ('Creating', None, None, None),
+            zun_rows.container_states([uuid])[uuid],
         )
         self.turn(5.0)
         self.assertEqual({'starting': 1}, self.states())
@@ -887,7 +894,7 @@ class TestFailures(AgentTestCase):
             ],
             [
                 (row.event, row.host, row.attempt, row.reason)
-                for row in db.list_events(self.bulk.id)[1:]
+                for row in db_history.list_events(self.bulk.id)[1:]
             ],
         )
 
@@ -991,10 +998,10 @@ class TestFailures(AgentTestCase):
 
     def test_deleted_by_its_user_before_and_while_it_starts(self):
         uuids = self.accept(2)
-        db.delete_containers(uuids[:1])
+        zun_rows.delete_containers(uuids[:1])
         self.turn()
         self.assertEqual(uuids[1:], self.compute.created)
-        db.delete_containers(uuids)
+        zun_rows.delete_containers(uuids)
         self.turn()
         self.assertEqual(
             [('deleted', 'failed')] * 2,
@@ -1012,7 +1019,7 @@ class TestFailures(AgentTestCase):
         self.assertEqual([uuid] * 2, self.compute.created)
 
     def be_in(self, **values):
-        with db.writer() as session:
+        with db_base.writer() as session:
             table = db.zun_models.Container.__table__
             session.execute(table.update().values(**values))
 
@@ -1106,10 +1113,10 @@ class TestDelete(AgentTestCase):
         self.delete()
         self.turn()
         self.assertEqual(uuids[:4], self.compute.deleted)
-        db.delete_containers(uuids[:4])
+        zun_rows.delete_containers(uuids[:4])
         self.turn()
         self.assertEqual(uuids, self.compute.deleted)
-        db.delete_containers(uuids)
+        zun_rows.delete_containers(uuids)
         self.turn()
         self.assertEqual({'deleted': 6}, self.states())
         self.wake.assert_called()
@@ -1127,7 +1134,7 @@ class TestDelete(AgentTestCase):
         self.docker[uuid] = running()
         self.delete()
         self.turn()
-        db.delete_containers([uuid])
+        zun_rows.delete_containers([uuid])
         self.stuck = True
         self.turn()
         self.assertEqual({'deleting': 1}, self.states())
@@ -1137,7 +1144,7 @@ class TestDelete(AgentTestCase):
 
     def test_one_that_its_user_deleted(self):
         uuids = self.accept(1)
-        db.delete_containers(uuids)
+        zun_rows.delete_containers(uuids)
         self.delete()
         self.turn()
         self.turn()
@@ -1181,7 +1188,7 @@ class TestScaledDown(AgentTestCase):
         self.assertEqual(uuids[2:], self.compute.deleted)
         # zun-compute removes it, and then its row.
         del self.docker[uuids[2]]
-        db.delete_containers(uuids[2:])
+        zun_rows.delete_containers(uuids[2:])
         self.turn()
         self.assertEqual({'deleted': uuids[2]}, self.removed())
         self.assertEqual({'running': 2}, self.states())
@@ -1204,7 +1211,7 @@ class TestScaledDown(AgentTestCase):
         self.turn()
         self.assertEqual(uuids[1:], self.compute.deleted)
         del self.docker[uuids[1]]
-        db.delete_containers(uuids[1:])
+        zun_rows.delete_containers(uuids[1:])
         self.turn(6.0)
         self.turn()
         self.assertEqual({'running': 1}, self.states())
@@ -1230,12 +1237,14 @@ class TestOperator(AgentTestCase):
 
     def wish(self, **wishes):
         """Write wishes as the API does, and send its message."""
-        self.assertTrue(db.change_host(db.get_host('host-1'), **wishes))
+        self.assertTrue(
+            db_hosts.change_host(db_hosts.get_host('host-1'), **wishes)
+        )
         self.agent.wake()
 
     def test_makes_its_row(self):
         self.turn()
-        self.assertFalse(db.get_host('host-1').held)
+        self.assertFalse(db_hosts.get_host('host-1').held)
 
     def test_a_hold_and_its_end(self):
         self.turn()
@@ -1303,7 +1312,7 @@ class TestOperator(AgentTestCase):
 
     def test_without_a_message_it_looks_once_a_minute(self):
         self.turn()
-        db.change_host(db.get_host('host-1'), held=True)
+        db_hosts.change_host(db_hosts.get_host('host-1'), held=True)
         self.turn(59)
         self.assertEqual({}, self.agent.show()['held_by'])
         self.turn(1)
@@ -1348,10 +1357,10 @@ class TestOperator(AgentTestCase):
 
     def test_a_row_that_cannot_be_read_is_read_again(self):
         self.turn()
-        with mock.patch.object(db, 'get_host', side_effect=OSError):
+        with mock.patch.object(db_hosts, 'get_host', side_effect=OSError):
             self.assertRaises(OSError, self.broken_turn)
         self.agent._recover(self.now)
-        db.change_host(db.get_host('host-1'), held=True)
+        db_hosts.change_host(db_hosts.get_host('host-1'), held=True)
         self.turn()
         self.assertEqual({'operator'}, set(self.agent.show()['held_by']))
 
@@ -1366,10 +1375,10 @@ class TestReport(AgentTestCase):
     def setUp(self):
         super().setUp()
         self.reports = []
-        write = db.report_host
+        write = db_hosts.report_host
         self.useFixture(
             fixtures.MockPatchObject(
-                db,
+                db_hosts,
                 'report_host',
                 side_effect=lambda host, report: (
                     self.reports.append((self.now, report)),
@@ -1385,7 +1394,9 @@ class TestReport(AgentTestCase):
         for _turn in range(20):
             self.turn()
         self.assertEqual([1001.0], self.times())
-        self.assertEqual(self.reports[0][1], db.get_host('host-1').report)
+        self.assertEqual(
+            self.reports[0][1], db_hosts.get_host('host-1').report
+        )
 
     def test_at_work_every_five_seconds(self):
         self.accept(1)
@@ -1430,7 +1441,7 @@ class TestReport(AgentTestCase):
 
     def test_what_waits_at_a_held_host_is_told(self):
         self.turn()
-        db.change_host(db.get_host('host-1'), held=True)
+        db_hosts.change_host(db_hosts.get_host('host-1'), held=True)
         self.agent.wake()
         self.turn()
         self.accept(3)
@@ -1447,11 +1458,13 @@ class TestReport(AgentTestCase):
 
     def test_a_hold_is_told(self):
         self.turn()
-        db.change_host(db.get_host('host-1'), held=True, held_reason='why')
+        db_hosts.change_host(
+            db_hosts.get_host('host-1'), held=True, held_reason='why'
+        )
         self.agent.wake()
         self.turn()
         self.assertEqual(
-            {'operator': 'why'}, db.get_host('host-1').report['held_by']
+            {'operator': 'why'}, db_hosts.get_host('host-1').report['held_by']
         )
 
 

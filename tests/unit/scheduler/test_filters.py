@@ -21,7 +21,8 @@ from zun.compute import claims
 
 from tests import database
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import leases as db_leases
 from zun_bulk.scheduler import usage
 from zun_bulk.scheduler.filters import container_density
 from zun_bulk.scheduler.filters import group_affinity
@@ -377,7 +378,7 @@ class TestGroupAffinity(base.BaseTestCase):
 
     def make(self, *names):
         bulk, members = database.accept(len(names))
-        epoch = db.take_lease(bulk, 'conductor')
+        epoch = db_leases.take_lease(bulk, 'conductor')
         database.place(
             bulk.id,
             epoch,
@@ -399,7 +400,7 @@ class TestGroupAffinity(base.BaseTestCase):
         ]
 
     def test_no_hints(self):
-        with mock.patch.object(db, 'hosts_of_bulks') as read:
+        with mock.patch.object(db_hosts, 'hosts_of_bulks') as read:
             for hints in ({}, {'hints': None}, {'hints': {'label:a': 'b'}}):
                 found = group_affinity.GroupAffinityFilter().filter_all(
                     self.states, container(), hints
@@ -463,7 +464,7 @@ class TestGroupAffinity(base.BaseTestCase):
 
     def test_reads_once_for_all(self):
         with mock.patch.object(
-            db, 'hosts_of_bulks', side_effect=db.hosts_of_bulks
+            db_hosts, 'hosts_of_bulks', side_effect=db_hosts.hosts_of_bulks
         ) as reads:
             self.passing(same_host=self.bulk, different_host=self.other)
         self.assertEqual(1, reads.call_count)

@@ -53,10 +53,14 @@ class TestSurvey(base.BaseTestCase):
         self.enable('AvailabilityZoneFilter')
         self.rows = []
         self.reported = []
-        self.patch(hosts.db, 'list_hosts', side_effect=lambda: self.reported)
+        self.patch(
+            hosts.db_hosts, 'list_hosts', side_effect=lambda: self.reported
+        )
         self.patch(filters, '_filters', return_value=ALL)
-        self.patch(usage.db, 'list_use', side_effect=lambda: tuple(self.rows))
-        self.patch(usage.db, 'list_shared_hosts', return_value=[])
+        self.patch(
+            usage.db_hosts, 'list_use', side_effect=lambda: tuple(self.rows)
+        )
+        self.patch(usage.db_hosts, 'list_shared_hosts', return_value=[])
         self.patch(usage, 'inventories', return_value={})
         self.addCleanup(usage.forget)
         self.patch('zun.scheduler.client.report.SchedulerReportClient')

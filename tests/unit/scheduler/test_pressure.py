@@ -15,7 +15,7 @@ from unittest import mock
 from oslotest import base
 
 from tests import database
-from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import models
 from zun_bulk.scheduler import filters
 from zun_bulk.scheduler import pressure
@@ -67,8 +67,10 @@ class TestFilter(base.BaseTestCase):
         self.useFixture(database.Database())
         host_pressure.pressed.forget()
         self.addCleanup(host_pressure.pressed.forget)
-        db.add_host('host-1')
-        db.change_host(db.get_host('host-1'), held=True, held_reason='full')
+        db_hosts.add_host('host-1')
+        db_hosts.change_host(
+            db_hosts.get_host('host-1'), held=True, held_reason='full'
+        )
 
     def passing(self):
         hosts = [mock.Mock(hostname='host-%d' % n) for n in (1, 2)]
@@ -84,7 +86,7 @@ class TestFilter(base.BaseTestCase):
 
     def test_reads_once_for_a_burst(self):
         with mock.patch.object(
-            db, 'list_hosts', side_effect=db.list_hosts
+            db_hosts, 'list_hosts', side_effect=db_hosts.list_hosts
         ) as reads:
             for _time in range(10):
                 self.passing()

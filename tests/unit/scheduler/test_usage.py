@@ -24,7 +24,7 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db.models import Member
 from zun_bulk.db.models import MemberState
 from zun_bulk.scheduler import kept
@@ -184,7 +184,7 @@ class TestUsage(DatabaseTestCase):
 class TestKept(DatabaseTestCase):
     def test_reads_once_for_a_burst(self):
         with mock.patch.object(
-            db, 'list_use', side_effect=db.list_use
+            db_hosts, 'list_use', side_effect=db_hosts.list_use
         ) as reads:
             for _time in range(10):
                 usage.read()
@@ -237,7 +237,7 @@ class TestInventories(base.BaseTestCase):
 
 class TestHostsOfBulks(DatabaseTestCase):
     def find(self, *uuids, project_id='project-1'):
-        return db.hosts_of_bulks(uuids, project_id)
+        return db_hosts.hosts_of_bulks(uuids, project_id)
 
     def test_hosts(self):
         one, _members = self.bulk('host-1', 'host-2', 'host-2')

@@ -24,6 +24,8 @@ from tests import database
 from tests import zun_fixtures
 from tests.emulators import server
 from zun_bulk.db import api as db
+from zun_bulk.db import leases as db_leases
+from zun_bulk.db import zun_rows
 from zun_bulk.volume import mounts
 from zun_bulk.volume import trusts
 from zun_bulk.volume import volumes
@@ -107,7 +109,7 @@ class TestMake(VolumesTestCase):
     def test_what_is_noted_is_good_for_one_start(self):
         self.make()
         self.assertTrue(mounts.lacks(self.bulk, self.members[0]))
-        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
         noted = db.note_volumes(self.bulk.id, epoch, self.look().ready)
         self.assertEqual([member.id for member in self.members], noted)
         member = db.list_members(self.bulk.id)[0]
@@ -118,7 +120,7 @@ class TestMake(VolumesTestCase):
     def test_who_lost_the_bulk_notes_nothing(self):
         self.make()
         ready = self.look().ready
-        epoch = db.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
         self.assertIsNone(db.note_volumes(self.bulk.id, epoch - 1, ready))
         self.assertIsNone(db.list_members(self.bulk.id)[0].wanted)
 
@@ -358,7 +360,7 @@ class TestSweep(VolumesTestCase):
         self.assertEqual(
             ('in-use', made[0]['id']), (left['status'], left['id'])
         )
-        db.delete_mounts([mapping.container_uuid])
+        zun_rows.delete_mounts([mapping.container_uuid])
         self.volumes.sweep(self.bulk, self.uuids())
         self.assertEqual([], self.cloud.volumes())
 

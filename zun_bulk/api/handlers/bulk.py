@@ -25,6 +25,7 @@ from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api.views import bulk as view
 from zun_bulk.api.views import plan as plan_view
 from zun_bulk.db import api as db_api
+from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.volume import trusts
 
@@ -271,7 +272,7 @@ def _detail(req, bulk):
         db_api.count_members([bulk.id])[bulk.id],
         hosts,
         db_api.list_failures(bulk.id, view.MAX_FAILURES),
-        db_api.count_floating_ips(bulk.id),
+        db_floating_ips.count_floating_ips(bulk.id),
     )
 
 

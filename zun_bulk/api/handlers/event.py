@@ -14,7 +14,7 @@ from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import event as schema
 from zun_bulk.api.views import event as view
-from zun_bulk.db import api as db_api
+from zun_bulk.db import history as db_history
 
 
 def list_events(req, ident):
@@ -29,7 +29,7 @@ def list_events(req, ident):
     if 'event' in query:
         filters['event'] = query['event']
     marker = query.get('marker')
-    rows = db_api.list_events(
+    rows = db_history.list_events(
         bulk.id,
         filters=filters,
         limit=limit + 1,

@@ -23,7 +23,7 @@ from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as bulk_schema
 from zun_bulk.api.schemas import host as schema
 from zun_bulk.api.views import host as view
-from zun_bulk.db import api as db_api
+from zun_bulk.db import hosts as db_hosts
 
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def list_hosts(req):
     util.enforce(req.context, 'bulk_host:get_all')
     query = validation.read_query(req, schema.list_query)
     limit = util.page_size(query)
-    rows = db_api.list_hosts(limit + 1, query.get('marker'))
+    rows = db_hosts.list_hosts(limit + 1, query.get('marker'))
     rows, following = util.cut_page(req, query, rows, limit, 'host')
     up = _hosts_up(req.context)
     return util.json_response(
@@ -96,7 +96,7 @@ def update_host(req, name):
 def _find(name):
     if not _NAME.match(name):
         raise exception.ResourceNotFound(name='host', id=name)
-    return db_api.get_host(name)
+    return db_hosts.get_host(name)
 
 
 def _wishes(body):
@@ -123,7 +123,7 @@ def _change(name, body):
             raise exception.ValidationError(
                 detail='hold_reason: the host is not held'
             )
-        if db_api.change_host(row, **_wishes(body)):
+        if db_hosts.change_host(row, **_wishes(body)):
             return _find(name)
     raise exception.Conflict('The host is being changed by others; try again.')
 

@@ -14,7 +14,7 @@
 
 from oslo_log import log as logging
 
-from zun_bulk.db import api as db
+from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler.filters import reason
 
 
@@ -40,7 +40,9 @@ class GroupAffinityFilter(reason.ReasonFilter):
         self._different = _bulks(hints, DIFFERENT)
         asked = self._same | self._different
         self._found = (
-            db.hosts_of_bulks(asked, container.project_id) if asked else {}
+            db_hosts.hosts_of_bulks(asked, container.project_id)
+            if asked
+            else {}
         )
         for uuid in sorted(asked - set(self._found)):
             LOG.info(

@@ -1,0 +1,166 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Zun's own rows: containers, and what they have mounted."""
+
+import sqlalchemy as sa
+from zun.db.sqlalchemy import models as zun_models
+
+from zun_bulk.db import base
+from zun_bulk.db import models
+
+
+def container_states(uuids):
+    """:returns: {uuid: (status, status_reason, task_state, host)}."""
+    table = zun_models.Container.__table__
+    query = sa.select(
+        table.c.uuid,
+        table.c.status,
+        table.c.status_reason,
+        table.c.task_state,
+        table.c.host,
+    )
+    with base.reader() as session:
+        return {
+            row[0]: tuple(row[1:])
+            for part in base.parts(uuids)
+            for row in session.execute(query.where(table.c.uuid.in_(part)))
+        }
+
+
+def hostnames(uuids):
+    """:returns: {container uuid: hostname, or None}."""
+    table = zun_models.Container.__table__
+    query = sa.select(table.c.uuid, table.c.hostname)
+    with base.reader() as session:
+        return {
+            uuid: hostname
+            for part in base.parts(uuids)
+            for uuid, hostname in session.execute(
+                query.where(table.c.uuid.in_(part))
+            )
+        }
+
+
+@base.retry
+def fail_containers(uuids, reason):
+    """Say in Zun's rows that containers could not be placed."""
+    table = zun_models.Container.__table__
+    with base.writer() as session:
+        session.execute(
+            sa.update(table)
+            .where(table.c.uuid.in_(uuids))
+            .values(status='Error', status_reason=models.storable(reason))
+        )
+
+
+@base.retry
+def reset_containers(uuids):
+    """Make failed containers ready to be created again."""
+    with base.writer() as session:
+        session.execute(reset(uuids))
+
+
+@base.retry
+def stop_container(uuid, reason):
+    """Say in Zun's row of a running container that it runs no more.
+
+    Zun would see it at its next look at all containers, in a minute.
+    """
+    table = zun_models.Container.__table__
+    with base.writer() as session:
+        session.execute(
+            sa.update(table)
+            .where(
+                table.c.uuid == uuid,
+                table.c.status == 'Running',
+                table.c.task_state.is_(None),
+            )
+            .values(status='Stopped', status_reason=models.storable(reason))
+        )
+
+
+def reset(uuids):
+    table = zun_models.Container.__table__
+    return (
+        sa.update(table)
+        .where(table.c.uuid.in_(uuids))
+        .values(
+            status='Creating', status_reason=None, task_state=None, host=None
+        )
+    )
+
+
+def delete_containers(uuids):
+    """Delete Zun's rows of containers that no host has."""
+    for part in base.parts(uuids):
+        _delete_containers(part)
+
+
+@base.retry
+def _delete_containers(uuids):
+    actions = zun_models.ContainerAction.__table__
+    containers = zun_models.Container.__table__
+    with base.writer() as session:
+        # The rest cascades.
+        _delete_mounts(session, uuids)
+        session.execute(
+            sa.delete(actions).where(actions.c.container_uuid.in_(uuids))
+        )
+        session.execute(
+            sa.delete(containers).where(containers.c.uuid.in_(uuids))
+        )
+
+
+def delete_mounts(uuids):
+    """Delete Zun's rows of what containers had mounted on hosts that died."""
+    for part in base.parts(uuids):
+        _delete_mounts_of(part)
+
+
+@base.retry
+def _delete_mounts_of(uuids):
+    with base.writer() as session:
+        _delete_mounts(session, uuids)
+
+
+def _delete_mounts(session, uuids):
+    """Of mounts of bulks, each of which has a row of its own in volume."""
+    mappings = zun_models.VolumeMapping.__table__
+    volumes = zun_models.Volume.__table__
+    of_mounts = session.scalars(
+        sa.select(mappings.c.volume_id).where(
+            mappings.c.container_uuid.in_(uuids)
+        )
+    ).all()
+    if of_mounts:
+        session.execute(
+            sa.delete(mappings).where(mappings.c.container_uuid.in_(uuids))
+        )
+        session.execute(sa.delete(volumes).where(volumes.c.id.in_(of_mounts)))
+
+
+def attached_volumes(volume_ids):
+    """:returns: those of the Cinder volumes that Zun knows as attached."""
+    mappings = zun_models.VolumeMapping.__table__
+    volumes = zun_models.Volume.__table__
+    found = set()
+    with base.reader() as session:
+        for part in base.parts(volume_ids):
+            found.update(
+                session.scalars(
+                    sa.select(volumes.c.cinder_volume_id)
+                    .join(mappings, mappings.c.volume_id == volumes.c.id)
+                    .where(volumes.c.cinder_volume_id.in_(part))
+                )
+            )
+    return found
