@@ -47,6 +47,7 @@ from zun_bulk.api import members
 from zun_bulk.api import mounts
 from zun_bulk.api import nets
 from zun_bulk.api import template as templates
+from zun_bulk.api import validation
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
@@ -434,19 +435,13 @@ def _naming(field):
     except exception.ZunException as exc:
         if exc.code not in (400, 404, 409):
             raise
-        _refuse(field, exc)
+        validation.refuse('template.' + field, exc)
     except neutron_exceptions.NeutronClientNoUniqueMatch as exc:
-        _refuse(field, exc)
+        validation.refuse('template.' + field, exc)
     except neutron_exceptions.NeutronClientException as exc:
         if not 400 <= exc.status_code < 500:
             raise
-        _refuse(field, exc)
-
-
-def _refuse(field, text):
-    raise exception.ValidationError(
-        detail='template.%s: %s' % (field, text)
-    ) from None
+        validation.refuse('template.' + field, exc)
 
 
 def _enforce_policies(context, wanted):
@@ -672,7 +667,7 @@ def _check_sizes(rows, own):
         # Where they are alike, the last has the longest values.
         size, fault = _measure(name, rows[-1].get(name))
         if fault:
-            _refuse(name, fault)
+            validation.refuse('template.' + name, fault)
         total += size
     total *= len(rows)
     if own:

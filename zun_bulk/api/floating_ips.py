@@ -21,6 +21,7 @@ from zun.common import exception
 from zun.common import policy
 from zun.network import neutron
 
+from zun_bulk.api import validation
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db.models import FloatingIpState
 
@@ -59,13 +60,13 @@ def check(context, wanted, count, own=()):
         wanted, count = with_defaults({}), len(given)
     pool = wanted.get('pool', [])
     if pool and len(pool) < count - len(given):
-        _refuse(
+        validation.refuse(
             'floating_ips.pool',
             '%d are too few for %d containers'
             % (len(pool), count - len(given)),
         )
     if 'network' not in wanted and not pool and len(given) < count:
-        _refuse('floating_ips', 'it needs a network, or a pool')
+        validation.refuse('floating_ips', 'it needs a network, or a pool')
     network = _network(context, wanted)
     names = [
         *('floating_ips.pool[%d]' % number for number in range(len(pool))),
@@ -94,9 +95,11 @@ def _network(context, wanted):
     except exception.ZunException as exc:
         if exc.code not in (400, 404, 409):
             raise
-        _refuse(field, exc)
+        validation.refuse(field, exc)
     if not network.get('router:external'):
-        _refuse(field, 'network %s is not external' % wanted['network'])
+        validation.refuse(
+            field, 'network %s is not external' % wanted['network']
+        )
     return network
 
 
@@ -111,7 +114,7 @@ def check_pool(context, addresses, naming, network=None):
     positions = {}
     for position, address in enumerate(addresses):
         if address in positions:
-            _refuse(
+            validation.refuse(
                 naming(position),
                 '%s is %s already' % (address, naming(positions[address])),
             )
@@ -129,12 +132,14 @@ def check_pool(context, addresses, naming, network=None):
             )['floatingips']
         except neutron_exceptions.NotFound as exc:
             # It has no routers, and no floating IPs at all.
-            _refuse(naming(start), exc)
+            validation.refuse(naming(start), exc)
         found = {row['floating_ip_address']: row for row in rows}
         for address in batch:
             fault = _fault(found.get(address), network)
             if fault:
-                _refuse(naming(positions[address]), '%s %s' % (address, fault))
+                validation.refuse(
+                    naming(positions[address]), '%s %s' % (address, fault)
+                )
 
 
 def _fault(row, network):
@@ -218,7 +223,3 @@ def distribute(spec, members, taken=()):
 
 def _own(member):
     return (member.get('wanted') or {}).get('floating_ip')
-
-
-def _refuse(field, text):
-    raise exception.ValidationError(detail='%s: %s' % (field, text)) from None

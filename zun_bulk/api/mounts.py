@@ -23,6 +23,7 @@ from zun.common import exception
 from zun.common import utils as zun_utils
 
 from zun_bulk import connections
+from zun_bulk.api import validation
 from zun_bulk.volume import trusts
 
 
@@ -50,34 +51,36 @@ def check(field, mount):
     elif kind == 'volume':
         _check_volume(field, mount)
     else:
-        _refuse(field + '.type', 'it is volume or bind')
+        validation.refuse(field + '.type', 'it is volume or bind')
 
 
 def _check_file(field, mount):
     if 'size' in mount:
-        _refuse(field + '.size', 'a file has none')
+        validation.refuse(field + '.size', 'a file has none')
     try:
         zun_utils.decode_file_data(mount.get('source', ''))
     except (exception.Base64Exception, ValueError):
-        _refuse(field + '.source', 'it must be a file in base64')
+        validation.refuse(field + '.source', 'it must be a file in base64')
 
 
 def _check_volume(field, mount):
     if ('source' in mount) == ('size' in mount):
-        _refuse(
+        validation.refuse(
             field,
             'a volume has either a source, which is a volume that is there, '
             'or a size, for a new one for each container',
         )
     if 'source' in mount:
         if not 1 <= len(mount['source']) <= 255:
-            _refuse(field + '.source', 'it is the id or the name of a volume')
+            validation.refuse(
+                field + '.source', 'it is the id or the name of a volume'
+            )
         return
     size = str(mount['size'])
     if not (size.isascii() and size.isdigit() and len(size) <= 9) or not (
         1 <= int(size) <= MAX_SIZE
     ):
-        _refuse(
+        validation.refuse(
             field + '.size', 'it is a number of GB from 1 to %d' % MAX_SIZE
         )
 
@@ -96,7 +99,7 @@ def resolve(context, wishes):
         return _resolve(context, wishes, connections.cinder(context))
     except ks_exc.catalog.CatalogException:
         first = next(wish for wish in wishes if is_volume(wish.mount))
-        _refuse(first.field, 'there is no Cinder in this cloud')
+        validation.refuse(first.field, 'there is no Cinder in this cloud')
     except (
         ks_exc.ClientException,
         cinder_exceptions.ClientException,
@@ -189,9 +192,9 @@ def _find(context, cinder, listed, field, source):
         == context.project_id
     ]
     if not found:
-        _refuse(field, 'the project has no volume %s' % source)
+        validation.refuse(field, 'the project has no volume %s' % source)
     if len(found) > 1:
-        _refuse(
+        validation.refuse(
             field,
             'the project has %d volumes named %s; give the id of one'
             % (len(found), source),
@@ -203,7 +206,7 @@ def _check_usable(wish, volume, containers):
     field = wish.field + '.source'
     shareable = volume.multiattach
     if containers > 1 and not shareable:
-        _refuse(
+        validation.refuse(
             field,
             'volume %s cannot be shared by %d containers; ask for a new one '
             'for each with size, or give a multiattach volume'
@@ -214,7 +217,7 @@ def _check_usable(wish, volume, containers):
         # Others, such as those of an earlier bulk, come and go.
         usable += ('in-use', 'reserved', 'attaching', 'detaching')
     if volume.status not in usable:
-        _refuse(
+        validation.refuse(
             field,
             'volume %s is %s, and has to be %s'
             % (volume.id, volume.status, ' or '.join(usable)),
@@ -269,7 +272,7 @@ def trust(context, wishes):
         return trusts.create(context)
     except (ks_exc.Forbidden, ks_exc.Unauthorized) as error:
         LOG.info('User %s can give no trust: %s', context.user_id, error)
-        _refuse(
+        validation.refuse(
             new[0].field + '.size',
             'volumes are made by a trust that you give to Zun, and Keystone '
             'lets you give none with this token; use one that comes from no '
@@ -282,7 +285,3 @@ def trust(context, wishes):
             'Keystone does not answer as it should, so that nobody could make '
             'the volumes; try again later.'
         ) from error
-
-
-def _refuse(field, text):
-    raise exception.ValidationError(detail='%s: %s' % (field, text)) from None

@@ -14,8 +14,7 @@
 
 import ipaddress
 
-from zun.common import exception
-
+from zun_bulk.api import validation
 from zun_bulk.network import ports
 
 
@@ -127,10 +126,8 @@ def _parse(number, text):
         first, last = (
             ipaddress.IPv4Address(part.strip()) for part in text.split('-')
         )
-    except ValueError as error:
-        _refuse(
-            number, RANGE, 'it must be two IPv4 addresses: FIRST-LAST', error
-        )
+    except ValueError:
+        _refuse(number, RANGE, 'it must be two IPv4 addresses: FIRST-LAST')
     if first > last:
         _refuse(number, RANGE, '%s comes after %s' % (first, last))
     return first, last
@@ -148,7 +145,5 @@ def _subnet_of(first, last, subnets):
     return None
 
 
-def _refuse(number, key, text, cause=None):
-    raise exception.ValidationError(
-        detail='template.nets[%d].%s: %s' % (number, key, text)
-    ) from cause
+def _refuse(number, key, text):
+    validation.refuse('template.nets[%d].%s' % (number, key), text)

@@ -20,7 +20,6 @@ import re
 
 from oslo_utils import uuidutils
 from zun.api.controllers.v1.schemas import containers as zun_schema
-from zun.common import exception
 
 from zun_bulk.api import mounts
 from zun_bulk.api import nets
@@ -43,8 +42,8 @@ def check(template, bulk_name, count):
     if template.get('exposed_ports'):
         # zun-compute makes a security group for them with the user's token,
         # and a member starts without one.
-        _refuse(
-            'exposed_ports',
+        validation.refuse(
+            'template.exposed_ports',
             'bulks do not support it; give '
             'security_groups that open the ports',
         )
@@ -63,17 +62,13 @@ def check(template, bulk_name, count):
         )
     for label in template.get('labels') or {}:
         if label.startswith(LABEL_PREFIX):
-            _refuse(
-                'labels',
+            validation.refuse(
+                'template.labels',
                 'names that begin with %s are reserved' % LABEL_PREFIX,
             )
     nets.check(template.get('nets'), count)
     for number, mount in enumerate(template.get('mounts') or []):
         mounts.check('template.mounts[%d]' % number, mount)
-
-
-def _refuse(path, text):
-    raise exception.ValidationError(detail='template.%s: %s' % (path, text))
 
 
 def default_bulk_name(template):

@@ -115,5 +115,15 @@ def path(parts):
     return text.lstrip('.')
 
 
+def refuse(field, text):
+    """Say what is wrong with a field.
+
+    :param field: its path in the body, ``template.nets[0].port`` say.
+    :param text: what is wrong, or an error that tells it.
+    :raises: ValidationError (400)
+    """
+    raise exception.ValidationError(detail='%s: %s' % (field, text)) from None
+
+
 def _refuse_constant(name):
     raise ValueError('%s is not a number' % name)
