@@ -48,7 +48,7 @@ function init_zun_bulk {
     fi
 }
 
-# Only with panels in this tree, and Horizon's panels of Zun to go with them.
+# Whether there is a Horizon, and panels for it in this tree.
 function has_zun_bulk_dashboard {
     is_service_enabled horizon &&
         [[ -d "$ZUN_BULK_DIR/zun_bulk/dashboard/enabled" ]]

@@ -27,6 +27,7 @@ from oslotest import base
 import stevedore
 from zun.scheduler import filters as zun_filters
 
+from zun_bulk.conf import CONF
 from zun_bulk.scheduler import filters
 
 
@@ -306,7 +307,7 @@ class DevStackTestCase(base.BaseTestCase):
 
     def test_panels_for_horizon(self):
         self._make_dashboard()
-        services = 'mysql,rabbit,horizon,zun-ui'
+        services = 'mysql,rabbit,horizon'
 
         self._run(*STACK, ENABLED_SERVICES=services)
 
@@ -325,6 +326,21 @@ class DevStackTestCase(base.BaseTestCase):
         self._run(*STACK)
 
         self.assertEqual(['_1330_containers.py'], os.listdir(self.enabled))
+
+    def test_sample(self):
+        local, conf = (
+            (ROOT / 'devstack/local.conf.sample')
+            .read_text()
+            .split('[[post-config|$ZUN_CONF]]\n')
+        )
+        self.assertLess(
+            local.index('\nenable_plugin zun '),
+            local.index('\nenable_plugin zun-bulk '),
+        )
+        path = self.dest / 'post-config'
+        path.write_text(conf)
+        for section, option in ZunConf(path).options:
+            self.assertIn(option, CONF[section])
 
     def test_zun_comes_first(self):
         for plugins in ('zun-bulk zun', 'zun-bulk'):
