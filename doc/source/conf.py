@@ -14,10 +14,8 @@
 
 extensions = [
     'openstackdocstheme',
-    'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
     'oslo_policy.sphinxext',
-    'oslo_policy.sphinxpolicygen',
 ]
 
 project = 'zun_bulk'
@@ -30,10 +28,3 @@ html_theme = 'openstackdocs'
 
 openstackdocs_auto_name = False
 openstackdocs_repo_name = 'openstack/zun_bulk'
-
-config_generator_config_file = [
-    ('../../etc/zun_bulk/oslo-config-generator.conf', '_static/zun_bulk')
-]
-policy_generator_config_file = [
-    ('../../etc/zun_bulk/oslo-policy-generator.conf', '_static/zun_bulk')
-]
