@@ -14,6 +14,7 @@ usage() {
       --count N           containers (60)
       --net kuryr|none    kuryr: they reach each other; none: Neutron ports only (kuryr)
       --zun 16|18         release of Zun (18)
+      --kolla             with the zun.conf that Kolla Ansible makes of etc/kolla; Zun 16 only
       --install           install the Debian packages that are missing
       --keep              leave all of it running and print how to use it
       --down              end what --keep has left
@@ -23,7 +24,7 @@ TEXT
 
 die() { echo "lab: $*" >&2; exit 1; }
 
-HOSTS=2 COUNT=60 NET=kuryr ZUN=18 INSTALL="" KEEP="" DOWN=""
+HOSTS=2 COUNT=60 NET=kuryr ZUN=18 KOLLA="" INSTALL="" KEEP="" DOWN=""
 while (($#)); do
     case $1 in
         --real) ;;
@@ -31,6 +32,7 @@ while (($#)); do
         --count) COUNT=$2; shift ;;
         --net) NET=$2; shift ;;
         --zun) ZUN=$2; shift ;;
+        --kolla) KOLLA=--kolla ;;
         --install) INSTALL=--packages ;;
         --keep) KEEP=1 ;;
         --down) DOWN=1 ;;
@@ -66,7 +68,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-"$LAB" up --hosts "$HOSTS" --net "$NET" --zun "$ZUN"
+"$LAB" up --hosts "$HOSTS" --net "$NET" --zun "$ZUN" $KOLLA
 eval "$("$LAB" env)"
 
 ping=""
