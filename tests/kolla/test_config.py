@@ -125,19 +125,20 @@ class TestConfig(base.TestCase):
         self.assertTrue(examples)
 
     def test_policies_are_in_place(self):
-        for service in ('zun-api', 'zun-wsproxy'):
-            folder = self.out / 'controller' / service
-            files = json.loads((folder / 'config.json').read_text())
-            conf = self.load(folder / 'zun.conf')
+        folder = self.out / 'controller' / 'zun-api'
+        files = json.loads((folder / 'config.json').read_text())
+        enforcer = policy.Enforcer(self.load(folder / 'zun.conf'))
+        enforcer.register_defaults(
+            [*zun_policies.list_rules(), *policies.list_rules()]
+        )
+        enforcer.load_rules()
 
-            enforcer = policy.Enforcer(conf)
-            enforcer.load_rules()
-
-            self.assertIn('bulk:create', enforcer.file_rules)
-            self.assertIn(
-                '/etc/zun/policy.yaml',
-                [entry['dest'] for entry in files['config_files']],
-            )
+        self.assertIn(
+            '/etc/zun/policy.yaml',
+            [entry['dest'] for entry in files['config_files']],
+        )
+        self.assertTrue(enforcer.check_rules())
+        self.assertIn('bulk:create', enforcer.file_rules)
 
     def test_policies_are_the_defaults(self):
         text = (ETC / 'config/zun/policy.yaml').read_text()
@@ -169,10 +170,13 @@ class TestConfig(base.TestCase):
         build = build['DEFAULT']
         prefix = f'{build["registry"]}/{build["namespace"]}/'
 
-        for name in ('api', 'compute', 'wsproxy', 'cni-daemon'):
+        for name in ('api', 'compute'):
             self.assertIn(f'{prefix}zun-{name}:{build["tag"]}', self.log)
         ours = yaml.safe_load((ETC / 'globals.d/zun_bulk.yml').read_text())
         self.assertEqual(prefix, ours['zun_bulk_image_url'])
-        self.assertEqual(
-            '{{ zun_bulk_image_url }}horizon', ours['horizon_image']
-        )
+        self.assertEqual(build['tag'], ours['zun_bulk_tag'])
+        for name in ('zun-wsproxy', 'zun-cni-daemon', 'horizon'):
+            self.assertEqual(
+                '{{ zun_bulk_image_url }}' + name,
+                ours[name.replace('-', '_') + '_image'],
+            )
