@@ -151,9 +151,9 @@ if $full; then
     run_suite 18 real timeout --kill-after=60 1800 tests/lab/real-tests.sh \
         -- --exclude-regex \
         'test_(each_has|engine|host_down|neutron_dies|overcommit|restarts)'
-    check_step 'The main job beside Zun 16, on a real OpenStack' \
+    check_step 'The main job beside Zun 16, as Kolla Ansible configures it' \
         timeout --kill-after=60 600 \
-        ./run_lab.sh --real --zun 16 --net none
+        ./run_lab.sh --real --zun 16 --kolla --net none
 else
     run_suites "$zun"
 fi
