@@ -152,7 +152,7 @@ if $full; then
         -- --exclude-regex \
         'test_(each_has|engine|host_down|neutron_dies|overcommit|restarts)'
     check_step 'The main job beside Zun 16, as Kolla Ansible configures it' \
-        timeout --kill-after=60 600 \
+        timeout --kill-after=60 900 \
         ./run_lab.sh --real --zun 16 --kolla --net none
 else
     run_suites "$zun"
