@@ -27,6 +27,7 @@ import threading
 from oslo_log import log as logging
 from zun.common import rpc
 
+from zun_bulk import reports
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import base as db_base
@@ -34,8 +35,10 @@ from zun_bulk.db import base as db_base
 
 LOG = logging.getLogger(__name__)
 
-#: What is waited for; SIGHUP has the configuration read again.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+NAME = 'zun-bulk-conductor'
+#: What is waited for; SIGHUP has the configuration read again, SIGUSR2 a
+#: report written.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 #: Seconds for what is under way when it is told to end: less than systemd
 #: grants, and more than Neutron and Placement take unless they hang.
 STOP_TIMEOUT = 30
@@ -49,15 +52,23 @@ planned by one of them at a time.
 EPILOG = """
 SIGTERM and SIGINT end it once what is under way is done, and others take over
 at once. SIGHUP has it read again those options that may change while it runs,
-the level of logs for one. Without --config-file it reads zun.conf where Zun
-looks for it, /etc/zun/zun.conf for one.
+the level of logs for one. SIGUSR2 has it write a Guru Meditation Report, to
+[oslo_reports] log_dir or to standard error. Without --config-file it reads
+zun.conf where Zun looks for it, /etc/zun/zun.conf for one.
 """
 
 
-def _wait_for_the_end():
-    """Return once a signal says that the process is to end."""
+def _wait_for_the_end(reported):
+    """Return once a signal says that the process is to end.
+
+    :param reported: whether a signal asks for reports.
+    """
     while True:
         number = signal.sigwait(SIGNALS)
+        if number == signal.SIGUSR2:
+            if reported:
+                reports.write(NAME)
+            continue
         if number != signal.SIGHUP:
             LOG.info('Ending for %s', signal.Signals(number).name)
             return
@@ -78,21 +89,23 @@ def main(argv=None):
     CONF(
         sys.argv[1:] if argv is None else argv,
         project='zun',
-        prog='zun-bulk-conductor',
+        prog=NAME,
         description=DESCRIPTION,
         epilog=EPILOG,
     )
     rpc.init(CONF)
     logging.setup(CONF, 'zun')
-    LOG.info('Starting zun-bulk-conductor in PID %s', os.getpid())
+    LOG.info('Starting %s in PID %s', NAME, os.getpid())
     CONF.log_opt_values(LOG, python_logging.DEBUG)
     db_base.configure()
     planner = conductor.Conductor()
+    reports.add('Conductor of bulks', planner.report)
+    reported = reports.configure(NAME)
     # In a thread: without a broker it goes on without end, as the planning
     # does without messages.
     threading.Thread(target=planner.start, daemon=True).start()
 
-    _wait_for_the_end()
+    _wait_for_the_end(reported)
     # Whoever is told a second time ends at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

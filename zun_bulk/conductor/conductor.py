@@ -98,10 +98,12 @@ class Leases:
 
     def __init__(self, owner, lease_time):
         """:param lease_time: seconds without a sign of life."""
-        self._owner = owner
+        self.owner = owner
         self._lease_time = lease_time
         self._held = {}
         self._seen = {}
+        #: {bulk id: uuid} of what is held.
+        self._uuids = {}
 
     def epoch(self, bulk, now):
         """The epoch under which to work on a bulk; None if it is another's.
@@ -114,11 +116,12 @@ class Leases:
             return held
         self._held.pop(bulk.id, None)
         # Its own it takes anew when the bulk's user has changed the bulk.
-        free = bulk.lease_owner in (None, self._owner)
+        free = bulk.lease_owner in (None, self.owner)
         if not free and not self._stands_still(bulk, now):
             return None
-        epoch = db_leases.take_lease(bulk, self._owner)
+        epoch = db_leases.take_lease(bulk, self.owner)
         if epoch is not None:
+            self._uuids[bulk.id] = bulk.uuid
             self._held[bulk.id] = epoch
         return epoch
 
@@ -143,14 +146,21 @@ class Leases:
         """:returns: {bulk id: epoch} of what this conductor works on."""
         return dict(self._held)
 
+    def report(self):
+        """:returns: the same for people, by the bulks' uuids."""
+        return {
+            self._uuids.get(bulk_id, bulk_id): epoch
+            for bulk_id, epoch in self.held().items()
+        }
+
     def release(self):
         """Let others take all that this conductor holds, at once."""
-        db_leases.release_leases(self._owner)
+        db_leases.release_leases(self.owner)
         self._held.clear()
 
     def forget_but(self, bulk_ids):
         """Forget all other bulks: there is no work in them any more."""
-        for table in (self._held, self._seen):
+        for table in (self._held, self._seen, self._uuids):
             for bulk_id in set(table) - set(bulk_ids):
                 table.pop(bulk_id, None)
 
@@ -177,6 +187,8 @@ class Conductor:
         self._placement = None
         self._ports = None
         self._volumes = None
+        #: (the Bulk that is just looked after, since when), or None.
+        self._at = None
         #: Whether something is waited for that nobody tells of.
         self._soon = False
         #: {bulk id: the epoch under which each claim for it is noted}.
@@ -246,6 +258,25 @@ class Conductor:
         self._woken.set()
         self._floating_ips.wake()
 
+    def report(self):
+        """What it has in hand, as a dict, for who looks for a fault."""
+        now = time.monotonic()
+        at = self._at
+        return {
+            'owner': self._leases.owner,
+            'leases': self._leases.report(),
+            'at': at
+            and {
+                'bulk': at[0].uuid,
+                'status': at[0].status,
+                'seconds': now - at[1],
+            },
+            'stopping': self._stopping.is_set(),
+            'hosts_down': sorted(self._down_hosts),
+            'port_calls': self._port_calls.show(now),
+            'floating_ip_calls': self._floating_ips.show(now),
+        }
+
     def _run(self):
         while not self._stopping.is_set():
             try:
@@ -308,6 +339,7 @@ class Conductor:
             epoch = self._leases.epoch(bulk, time.monotonic())
             if epoch is None:
                 continue
+            self._at = bulk, time.monotonic()
             try:
                 self._look_after(bulk, epoch)
             except Stopping:
@@ -324,6 +356,8 @@ class Conductor:
             except Exception:
                 # It stays as it is in the database and is tried again.
                 LOG.exception('Could not go on with bulk %s', bulk.uuid)
+            finally:
+                self._at = None
 
     def _look_after(self, bulk, epoch):
         if bulk.status == BulkStatus.DELETING:

@@ -95,6 +95,10 @@ class FloatingIps:
     def wake(self):
         self._woken.set()
 
+    def show(self, now):
+        """See Throttle, of its calls."""
+        return self._calls.show(now)
+
     def settle(self, bulk, epoch):
         """Whether a bulk may be finished as far as floating IPs go.
 

@@ -30,6 +30,7 @@ from zun.common import exception
 from zun.container.docker import driver as docker_driver
 from zun.container.docker import utils as docker_utils
 
+from zun_bulk import reports
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import base as db_base
@@ -94,8 +95,12 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         if not self._serving:
             self._serving = True
             self._agent.start()
+            reports.add('Bulks on this host', self._agent.report)
             if CONF.zun_bulk.run_conductor:
-                conductor.Conductor().start()
+                planner = conductor.Conductor()
+                planner.start()
+                reports.add('Conductor of bulks', planner.report)
+            reports.on_signal('zun-compute')
         return super().get_available_resources()
 
     def inspect(self, container_uuid):

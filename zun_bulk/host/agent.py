@@ -225,6 +225,38 @@ class HostAgent:
         """What an operator wants to know, as a dict. Asked by any thread."""
         return self._with_counts(self._show(time.monotonic()))
 
+    def report(self):
+        """What it has in hand, as a dict, for who looks for a fault.
+
+        Without the database, which may be the fault. Asked by any thread.
+        """
+        now = time.monotonic()
+        return dict(
+            self._show(now),
+            pulls=self.pulls.show(now),
+            starting=self._report_casts(self._starts, now),
+            being_deleted=self._report_casts(self._deletes, now),
+            settling=len(self._settling),
+            read_ahead=len(self._ready),
+            tried_again_later=len(self._delayed),
+        )
+
+    def _report_casts(self, casts, now):
+        return {
+            uuid: {
+                'name': cast.member.name,
+                'bulk': self._uuid_of_bulk(cast.member.bulk_id),
+                'attempt': cast.member.attempt,
+                'seconds': round(now - cast.since, 1),
+                'driver_is_at_it': cast.working,
+            }
+            for uuid, cast in list(casts.items())
+        }
+
+    def _uuid_of_bulk(self, bulk_id):
+        bulk, _api = self._bulks.get(bulk_id, (None, None))
+        return bulk and bulk.uuid
+
     # ------------------------------------------------- called by the driver
 
     # Each may be told of any container, of a bulk or not.

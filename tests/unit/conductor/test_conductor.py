@@ -78,6 +78,13 @@ class TestLeases(base.BaseTestCase):
         self.first.renew()
         self.assertEqual(2, self.epoch(self.second, 117))
 
+    def test_report(self):
+        self.assertEqual({}, self.first.report())
+        self.epoch(self.first, 0)
+        self.assertEqual({self.bulk.uuid: 1}, self.first.report())
+        self.first.forget_but([])
+        self.assertEqual({}, self.first.report())
+
     def test_only_one_of_two_takes_it(self):
         seen = db.get_bulk(self.bulk.uuid)
         self.assertEqual(1, self.first.epoch(seen, 0))
@@ -859,6 +866,29 @@ class TestBuild(ConductorTestCase):
         self.conductor._survey = fail_for_the_first
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
+
+
+class TestReport(ConductorTestCase):
+    def test_while_it_places_members(self):
+        self.accept(3)
+        found = []
+        make = self.ports.ensure
+
+        def ensure(*args, **kwargs):
+            found.append(self.conductor.report())
+            return make(*args, **kwargs)
+
+        self.ports.ensure = ensure
+        self.turn()
+        report = found[0]
+        self.assertEqual({self.bulk.uuid: 1}, report['leases'])
+        self.assertEqual(self.bulk.uuid, report['at']['bulk'])
+        self.assertEqual('building', report['at']['status'])
+        self.assertLess(report['at']['seconds'], 60)
+        self.assertIn(CONF.host, report['owner'])
+        self.assertEqual(1, report['port_calls']['limit'])
+        self.assertEqual(4, report['floating_ip_calls']['limit'])
+        self.assertIsNone(self.conductor.report()['at'])
 
 
 class TestTrim(ConductorTestCase):

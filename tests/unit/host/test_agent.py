@@ -1369,6 +1369,38 @@ class TestOperator(AgentTestCase):
         self.turn()
 
 
+class TestGuruReport(AgentTestCase):
+    def test_what_is_in_hand(self):
+        uuids = self.accept(6)
+        self.turn()
+        self.start(uuids[:1])
+        self.turn()
+        with self.agent.working(uuids[1]):
+            report = self.agent.report()
+        self.assertEqual(4, report['starts']['limit'])
+        self.assertEqual(4, report['starts']['in_flight'])
+        self.assertEqual({}, report['held_by'])
+        self.assertEqual(1, report['settling'])
+        self.assertEqual(3, report['pulls']['limit'])
+        self.assertEqual(set(uuids[1:5]), set(report['starting']))
+        cast = report['starting'][uuids[1]]
+        self.assertEqual(
+            ('web-2', self.bulk.uuid, 1, True),
+            (
+                cast['name'],
+                cast['bulk'],
+                cast['attempt'],
+                cast['driver_is_at_it'],
+            ),
+        )
+        self.assertFalse(report['starting'][uuids[2]]['driver_is_at_it'])
+        self.assertEqual({}, report['being_deleted'])
+
+    def test_no_database(self):
+        with mock.patch.object(db_base, 'reader', side_effect=OSError):
+            self.assertEqual({}, self.agent.report()['starting'])
+
+
 class TestReport(AgentTestCase):
     """What the host's row tells of the host."""
 
