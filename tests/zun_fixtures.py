@@ -35,6 +35,7 @@ from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk.conf import CONF
 from zun_bulk.db import base as db_base
+from zun_bulk.db import migration
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import usage
 
@@ -100,6 +101,7 @@ class Database(fixtures.Fixture):
         db_options.set_defaults(CONF)
         CONF.set_override('connection', self.url, 'database')
         CONF.set_override('sqlite_synchronous', False, 'database')
+        self._make(path)
         self._point(enginefacade._context_manager)
         self._point(db_base.CONTEXT_MANAGER)
         if hasattr(zun_db_api, '_FACADE'):
@@ -107,21 +109,28 @@ class Database(fixtures.Fixture):
             self.useFixture(
                 fixtures.MonkeyPatch('zun.db.sqlalchemy.api._FACADE', None)
             )
-        self._make(path)
 
     def _point(self, manager):
-        ours = enginefacade.transaction_context()
-        ours.configure(connection=self.url, sqlite_synchronous=False)
+        ours = self._new_manager()
         self.addCleanup(ours.dispose_pool)
         self.addCleanup(manager.patch_factory(ours))
+
+    def _new_manager(self):
+        ours = enginefacade.transaction_context()
+        ours.configure(connection=self.url, sqlite_synchronous=False)
+        return ours
 
     def _make(self, path):
         cls = type(self)
         if cls._contents is None:
+            # Apart, so that no test finds its own engine in use already.
+            undo = db_base.CONTEXT_MANAGER.patch_factory(self._new_manager())
             engine = db_base.get_engine()
             zun_models.Base.metadata.create_all(engine)
             db_base.create_tables(engine)
+            migration.stamp('head')
             engine.dispose()
+            undo()
             cls._contents = pathlib.Path(path).read_bytes()
         else:
             pathlib.Path(path).write_bytes(cls._contents)

@@ -14,6 +14,7 @@
 
 import signal
 
+from tests.emulators import server
 from tests.functional import base
 
 
@@ -53,11 +54,20 @@ class TestStandalone(base.FunctionalTestCase):
         ident = self.create_bulk(20)
         # Nobody else would.
         self.assertEqual((None, 0), self.lease(ident))
+        self.wait_for('it is missed', lambda: self.health('/conductor') == 503)
+        # Bulks are accepted all the same.
+        self.assertEqual(200, self.health())
         self.start('zun-bulk-conductor')
+        self.wait_for('it is seen', lambda: self.health('/conductor') == 200)
         self.assert_all_running(ident, 20)
         self.assertEqual((None, 1), self.lease(ident))
         self.delete_bulk(ident)
         self.assertEqual({}, self.lab.leftovers())
+
+    def health(self, path=''):
+        """:returns: the status of zun-api's health check."""
+        url = self.lab.zun_url.removesuffix('/v1')
+        return server.call(url, 'GET', '/healthcheck' + path)[0]
 
     def test_one_takes_over_from_another(self):
         first, second = 'zun-bulk-conductor', 'zun-bulk-conductor-2'

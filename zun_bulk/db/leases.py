@@ -50,6 +50,18 @@ def list_bulks_with_work():
         return session.scalars(query).all()
 
 
+def heartbeats(limit):
+    """:returns: {bulk id: heartbeat} of the oldest that want a conductor."""
+    query = (
+        sa.select(Bulk.id, Bulk.heartbeat)
+        .where(Bulk.status.in_(BulkStatus.WORK))
+        .order_by(Bulk.id)
+        .limit(limit)
+    )
+    with base.reader() as session:
+        return {row.id: row.heartbeat for row in session.execute(query)}
+
+
 @base.retry
 def take_lease(bulk, owner):
     """Become the one conductor of a bulk.

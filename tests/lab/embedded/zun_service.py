@@ -36,6 +36,7 @@ from zun.db.sqlalchemy import models
 
 from tests.lab.embedded import emulated_brick
 from zun_bulk.db import base as db_base
+from zun_bulk.db import migration
 
 
 CONF = zun.conf.CONF
@@ -47,8 +48,9 @@ def create_tables():
     manager.configure(connection=CONF.database.connection)
     engine = manager.writer.get_engine()
     models.Base.metadata.create_all(engine)
-    db_base.create_tables(engine)
     engine.dispose()
+    db_base.configure()
+    migration.upgrade()
 
 
 def send_replies_as_json():

@@ -232,7 +232,29 @@ class TestShipped(PasteTestCase):
         self.assertEqual(401, response.status_int)
 
     def test_healthcheck(self):
-        self.assertEqual(200, self.request('/healthcheck').status_int)
+        for path in ('/healthcheck', '/healthcheck/conductor'):
+            response = self.request(path)
+            self.assertEqual(200, response.status_int)
+            # Whoever asks learns no more than that.
+            self.assertEqual({'OK'}, set(response.text.split()))
+            response = self.request(
+                path, headers={'Accept': 'application/json'}
+            )
+            self.assertFalse(response.json['detailed'])
+            self.assertEqual({'OK'}, set(response.json['reasons']))
+
+    def test_healthcheck_before_the_tables_are_there(self):
+        with db_base.writer() as session:
+            session.connection().exec_driver_sql(
+                'DELETE FROM zun_bulk_alembic_version'
+            )
+        response = self.request('/healthcheck')
+        self.assertEqual(503, response.status_int)
+        self.assertIn('ZUN_BULK TABLES OUTDATED', response.text)
+        self.assertEqual(503, self.request('/healthcheck', 'HEAD').status_int)
+        self.assertEqual(
+            200, self.request('/healthcheck/conductor').status_int
+        )
 
 
 class TestWrongOrder(PasteTestCase):
