@@ -23,6 +23,8 @@ import threading
 import eventlet.patcher
 from oslo_log import log as logging
 import oslo_messaging as messaging
+from oslo_utils import importutils
+from zun.common import profiler
 from zun.common import rpc
 from zun.common import rpc_service
 from zun.compute import rpcapi
@@ -31,6 +33,9 @@ from zun_bulk.conf import CONF
 
 
 LOG = logging.getLogger(__name__)
+
+#: Zun traces where it is installed.
+osprofiler = importutils.try_import('osprofiler.profiler')
 
 CONDUCTOR_TOPIC = 'zun-bulk-conductor'
 HOST_TOPIC = 'zun-bulk-host'
@@ -101,6 +106,7 @@ class HostEndpoint(WakeEndpoint):
         self._wake()
 
 
+@profiler.trace('rpc')
 def wake_conductors(context):
     """Tell the conductors that there is work.
 
@@ -112,6 +118,7 @@ def wake_conductors(context):
     )
 
 
+@profiler.trace('rpc')
 def wake_host(context, host):
     """Tell a host's agent that it has members to start or to delete."""
     _cast(
@@ -119,6 +126,7 @@ def wake_host(context, host):
     )
 
 
+@profiler.trace('rpc')
 def get_pace(context, host):
     """Ask a host's agent for its pace, for PACE_TIMEOUT seconds.
 
@@ -128,8 +136,14 @@ def get_pace(context, host):
     if not _ASKED.acquire(blocking=False):
         raise TimeoutError('Too many hosts have not answered yet')
     answer = futures.Future()
+    traced = osprofiler and osprofiler.get()
 
     def ask():
+        if traced:
+            # What is traced is known to the thread that was asked alone.
+            osprofiler.init(
+                traced.hmac_key, traced.get_base_id(), traced.get_id()
+            )
         try:
             answer.set_result(
                 _client(_host_target(host), PACE_TIMEOUT).call(
@@ -148,6 +162,7 @@ def get_pace(context, host):
     return answer.result(PACE_TIMEOUT + 0.5)
 
 
+@profiler.trace('rpc')
 def tell_host(context, host, what, **values):
     """Tell a host's agent of an operator's wish, which is in its row.
 

@@ -16,6 +16,7 @@ from unittest import mock
 import fixtures
 import oslo_messaging as messaging
 from oslotest import base
+from osprofiler import profiler
 from zun.common import context as zun_context
 
 from tests import zun_fixtures
@@ -58,6 +59,15 @@ class TestHostTopic(base.BaseTestCase):
         self.assertEqual(
             {'starts': {'limit': 2, 'median': None}},
             rpc.get_pace(self.context, 'host-1'),
+        )
+
+    def test_get_pace_carries_a_trace(self):
+        self.addCleanup(profiler.clean)
+        profiler.clean()
+        base_id = profiler.init('key').get_base_id()
+        self.serve(lambda: {'trace': profiler.get().get_base_id()})
+        self.assertEqual(
+            {'trace': base_id}, rpc.get_pace(self.context, 'host-1')
         )
 
     def test_get_pace_of_a_host_that_is_down(self):

@@ -14,11 +14,15 @@
 
 from oslo_db import api as oslo_db_api
 from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import importutils
 import sqlalchemy as sa
 
 from zun_bulk.conf import CONF
 from zun_bulk.db import models
 
+
+#: Zun traces where it is installed.
+osprofiler_sqlalchemy = importutils.try_import('osprofiler.sqlalchemy')
 
 #: Our own, because Zun's is private to it and differs between releases.
 CONTEXT_MANAGER = enginefacade.transaction_context()
@@ -63,6 +67,15 @@ def configure():
         )
     }
     CONTEXT_MANAGER.configure(**options)
+    if (
+        osprofiler_sqlalchemy
+        and CONF.profiler.enabled
+        and CONF.profiler.trace_sqlalchemy
+    ):
+        # As Zun does: each statement of a traced request is a point.
+        CONTEXT_MANAGER.append_on_engine_create(
+            lambda engine: osprofiler_sqlalchemy.add_tracing(sa, engine, 'db')
+        )
 
 
 def reader():

@@ -17,18 +17,25 @@ authtoken and Zun's own application are real; Keystone's answers are canned.
 
 import os
 import pathlib
+import time
 
 import ddt
 from keystoneauth1 import fixture as keystone_fixture
 from keystoneauth1 import loading
 from keystonemiddleware import auth_token  # noqa: F401 (registers options)
 from oslotest import base
+from osprofiler import _utils as osprofiler_utils
+from osprofiler import notifier
+from osprofiler import profiler
+from osprofiler import web
 from paste import deploy
 from requests_mock.contrib import fixture as requests_fixture
 import webob
+from zun.common import profiler as zun_profiler
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import zun_fixtures
+from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
@@ -51,6 +58,13 @@ project_domain_id = default
 driver = zun.common.quota.NoopQuotaDriver
 """ % {'url': KEYSTONE}
 
+PROFILER = """
+[profiler]
+enabled = true
+trace_sqlalchemy = true
+hmac_keys = key
+"""
+
 FORGED = {
     'X-Identity-Status': 'Confirmed',
     'X-Service-Identity-Status': 'Confirmed',
@@ -60,16 +74,18 @@ FORGED = {
     'X-Roles': 'admin',
     'X-Role': 'admin',
 }
+BASE_ID = '00000000-0000-4000-8000-000000000001'
 BODY = b'{"count": 1, "template": {"image": "busybox"}}'
 
 
 class PasteTestCase(base.BaseTestCase):
     paste = None
+    config = CONFIG
 
     def setUp(self):
         super().setUp()
         self.addCleanup(self._forget_options)
-        self.useFixture(zun_fixtures.Config(CONFIG))
+        self.useFixture(zun_fixtures.Config(self.config))
         self.useFixture(zun_fixtures.Policy())
         self.useFixture(zun_fixtures.Database())
         self.useFixture(zun_fixtures.Neutron())
@@ -255,6 +271,70 @@ class TestShipped(PasteTestCase):
         self.assertEqual(
             200, self.request('/healthcheck/conductor').status_int
         )
+
+
+class TestTraced(PasteTestCase):
+    """A request that asks for a trace, by who knows the key."""
+
+    config = CONFIG + PROFILER
+
+    def setUp(self):
+        super().setUp()
+        self.points = []
+        zun_profiler.setup('zun-api', 'host-1')
+        self.addCleanup(web.disable)
+        self.addCleanup(notifier.set, notifier.get())
+        notifier.set(self.points.append)
+
+    def trace(self, path, method='GET', body=None, key='key'):
+        """:returns: names of the points, of one trace, that began."""
+        headers = {'X-Auth-Token': 'good'}
+        packed = osprofiler_utils.signed_pack(
+            {'base_id': BASE_ID, 'parent_id': BASE_ID, 'hmac_key': 'key'}, key
+        )
+        headers['X-Trace-Info'], headers['X-Trace-HMAC'] = packed
+        response = self.request(path, method, body, headers)
+        self.assertLess(response.status_int, 300, response.text)
+        self.assertLessEqual(
+            {point['base_id'] for point in self.points}, {BASE_ID}
+        )
+        return [
+            point['name']
+            for point in self.points
+            if point['name'].endswith('-start')
+        ]
+
+    def statements(self):
+        return ' '.join(
+            point['info']['db']['statement']
+            for point in self.points
+            # Those of Zun's functions have none.
+            if 'db' in point['info']
+        )
+
+    def test_create(self):
+        woken = []
+        server = rpc.serve(
+            rpc.CONDUCTOR_TOPIC, lambda: woken.append(profiler.get())
+        )
+        self.addCleanup(server.wait)
+        self.addCleanup(server.stop)
+        names = self.trace('/v1/bulks', 'POST', BODY)
+        self.assertEqual('wsgi-start', names[0])
+        self.assertIn('INSERT INTO zun_bulk_bulk', self.statements())
+        self.assertIn('rpc-start', names)
+        deadline = time.monotonic() + 60
+        while not woken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # Messages carry it, as Zun's do.
+        self.assertEqual([BASE_ID], [one.get_base_id() for one in woken])
+
+    def test_show(self):
+        self.assertIn('db-start', self.trace('/v1/bulks'))
+        self.assertIn('FROM zun_bulk_bulk', self.statements())
+
+    def test_not_by_who_does_not_know_the_key(self):
+        self.assertEqual([], self.trace('/v1/bulks', key='guessed'))
 
 
 class TestWrongOrder(PasteTestCase):
