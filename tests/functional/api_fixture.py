@@ -22,6 +22,7 @@ from zun import objects
 from zun.api import app as zun_app
 from zun.common import context as zun_context
 
+from tests import openapi
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import api as db_api
@@ -59,6 +60,26 @@ class TokenSays:
         return self._application(environ, start_response)
 
 
+class AsDocumented:
+    """Fails a request whose answer is not as the API's document says."""
+
+    def __init__(self, application):
+        self._application = application
+
+    def __call__(self, environ, start_response):
+        path = environ['PATH_INFO']
+        response = webob.Request(environ).get_response(self._application)
+        if openapi.is_ours(path):
+            openapi.check(
+                environ['REQUEST_METHOD'],
+                path,
+                response.status_code,
+                response.headers,
+                response.json if response.body else None,
+            )
+        return response(environ, start_response)
+
+
 class ApiFixture(fixture.GabbiFixture):
     """A database with nothing in it, and two networks in Neutron."""
 
@@ -77,7 +98,7 @@ class ApiFixture(fixture.GabbiFixture):
         for item in self._fixtures:
             item.setUp()
         app = middleware.filter_factory({})(zun_app.setup_app())
-        _app = request_id.RequestId(TokenSays(app))
+        _app = AsDocumented(request_id.RequestId(TokenSays(app)))
 
     def stop_fixture(self):
         for item in reversed(self._fixtures):

@@ -22,6 +22,7 @@ import tempfile
 from oslotest import base
 from testtools import content
 
+from tests import openapi
 from tests.lab.embedded import lab as embedded
 
 
@@ -39,6 +40,16 @@ _temporary = tempfile.gettempdir()
 _lab = None
 
 
+class DocumentedLab(embedded.Lab):
+    """One that fails where the API's document says something else."""
+
+    def request(self, method, path, *args, **kwargs):
+        status, answer = super().request(method, path, *args, **kwargs)
+        if openapi.is_ours('/v1' + path):
+            openapi.check(method, '/v1' + path, status, None, answer)
+        return status, answer
+
+
 def shared_lab():
     """:returns: this process's lab, brought up by the first call."""
     global _lab
@@ -51,7 +62,7 @@ def shared_lab():
                 'metrics_port': embedded.free_ports(1)[0],
             },
         }
-        lab = embedded.Lab(root, conf=conf, scale=0.3, volumes=True)
+        lab = DocumentedLab(root, conf=conf, scale=0.3, volumes=True)
         atexit.register(shutil.rmtree, root, ignore_errors=True)
         atexit.register(lab.stop)
         lab.start()
