@@ -511,16 +511,7 @@ def _components():
                 'name': 'OpenStack-API-Version',
                 'in': 'header',
                 'description': 'The version to answer; the oldest without it.',
-                'schema': {
-                    'type': 'string',
-                    'examples': [
-                        '%s %s'
-                        % (
-                            microversion.SERVICE_TYPE,
-                            microversion.VERSIONS[-1],
-                        )
-                    ],
-                },
+                'schema': {'type': 'string', 'examples': [latest]},
             }
         },
         'headers': {

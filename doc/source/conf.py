@@ -13,6 +13,7 @@
 """How Sphinx builds the documentation."""
 
 extensions = [
+    'cliff.sphinxext',
     'openstackdocstheme',
     'oslo_config.sphinxext',
     'oslo_policy.sphinxext',
@@ -28,3 +29,5 @@ html_theme = 'openstackdocs'
 
 openstackdocs_auto_name = False
 openstackdocs_repo_name = 'openstack/zun_bulk'
+
+autoprogram_cliff_application = 'openstack'
