@@ -105,7 +105,7 @@ class Tables(_Healthcheck):
 
     def _judge(self, version):
         # Tables that are newer are those of an upgrade that is under way.
-        if version is None or version in _outdated():
+        if version is None or _outdated() & set(version.split(', ')):
             return _unhealthy(
                 'ZUN_BULK TABLES OUTDATED',
                 'They are at %s: run zun-bulk-db-manage upgrade.' % version,
@@ -159,8 +159,8 @@ class SignsOfLife:
 
 @functools.cache
 def _outdated():
-    """:returns: all revisions that this release knows but the newest."""
-    return frozenset(migration.revisions()[1:])
+    """:returns: what revisions that lack what this release adds."""
+    return frozenset(migration.revisions(migration.EXPAND)[1:])
 
 
 def _healthy(details):

@@ -25,7 +25,12 @@ from zun_bulk.db import migration
 
 
 def do_upgrade():
-    migration.upgrade(CONF.command.revision)
+    if CONF.command.expand:
+        migration.expand()
+    elif CONF.command.contract:
+        migration.contract()
+    else:
+        migration.upgrade(CONF.command.revision)
 
 
 def do_version():
@@ -45,7 +50,11 @@ def do_check():
 
 
 def do_revision():
-    migration.revision(CONF.command.message, CONF.command.autogenerate)
+    migration.revision(
+        CONF.command.message,
+        CONF.command.autogenerate,
+        migration.CONTRACT if CONF.command.contract else migration.EXPAND,
+    )
 
 
 def add_command_parsers(subparsers):
@@ -54,8 +63,21 @@ def add_command_parsers(subparsers):
     parser = subparsers.add_parser(
         'upgrade', help='Bring the zun_bulk tables to a revision.'
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         'revision', nargs='?', help='The newest if none is given.'
+    )
+    which.add_argument(
+        '--expand',
+        action='store_true',
+        help='Only add what this release wants: services of the release '
+        'before go on working.',
+    )
+    which.add_argument(
+        '--contract',
+        action='store_true',
+        help='Remove what this release no longer wants, once no service of '
+        'the release before runs any more.',
     )
     parser.set_defaults(func=do_upgrade)
 
@@ -89,6 +111,11 @@ def add_command_parsers(subparsers):
         '--autogenerate',
         action='store_true',
         help='Fill it with what the models have and the tables have not.',
+    )
+    parser.add_argument(
+        '--contract',
+        action='store_true',
+        help='It removes something, and is run by "upgrade --contract".',
     )
     parser.set_defaults(func=do_revision)
 

@@ -48,6 +48,23 @@ from zun_bulk.db.models import MemberState
 THREADS = 8
 
 
+def values_for(table, number):
+    """A row that has what it must have and no more.
+
+    :param number: its id, and what tells it from other rows.
+    """
+    return {
+        column.name: '{"n": %d}' % number
+        if isinstance(column.type, sa.String)
+        else number % 2 == 1
+        if isinstance(column.type, sa.Boolean)
+        else number
+        for column in table.columns
+        if column.primary_key
+        or (not column.nullable and column.server_default is None)
+    }
+
+
 class DatabaseTests:
     """Tests that every server has to pass."""
 
@@ -685,6 +702,48 @@ class DatabaseTests:
         (bulk,) = api.list_bulks()
         self.assertEqual(1, api.last_index_of(bulk))
         self.assertEqual({1: {'running': 1}}, api.count_members([1]))
+
+    def test_earlier_releases_write_after_expand(self):
+        """As they do in a rolling upgrade, whichever release it was."""
+        engine = self.use_database()
+        empty = self.useFixture(
+            database.Database(self.server.make_database(), tables=False)
+        ).engine
+        earlier = []
+        for revision in reversed(migration.revisions()[1:]):
+            migration.upgrade(revision)
+            # Alone with what it knew then.
+            metadata = sa.MetaData()
+            metadata.reflect(
+                empty, only=lambda name, _all: name.startswith('zun_bulk_')
+            )
+            metadata.remove(metadata.tables[migration.VERSION_TABLE])
+            earlier.append((revision, metadata))
+        for number, (revision, metadata) in enumerate(earlier, 1):
+            with engine.begin() as connection:
+                for table in metadata.sorted_tables:
+                    connection.execute(
+                        table.insert().values(values_for(table, number))
+                    )
+            with engine.connect() as connection:
+                for table in metadata.sorted_tables:
+                    (row,) = connection.execute(
+                        table.select().where(table.c.id == number)
+                    )
+                    self.assertEqual(
+                        values_for(table, number),
+                        {
+                            name: row._mapping[name]
+                            for name in values_for(table, number)
+                        },
+                        revision,
+                    )
+        with engine.connect() as connection:
+            # Today's models take what they have written.
+            for model in (models.Bulk, Member, models.Host, models.Project):
+                rows = connection.execute(sa.select(model.__table__)).all()
+                self.assertLessEqual(3, len(rows), model)
+        self.assertEqual(len(earlier), self.count(engine, models.Bulk))
 
     def test_many_scale_a_bulk_at_once(self):
         engine = self.use_database()

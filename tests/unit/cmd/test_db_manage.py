@@ -74,6 +74,24 @@ class TestDbManage(base.BaseTestCase):
         )
         self.assertEqual(0, self.run_command('check')[0])
 
+    def test_expand_and_contract(self):
+        self.assertEqual(0, self.run_command('upgrade', '--expand')[0])
+        self.assertEqual(migration.head(), migration.version())
+        self.assertEqual(0, self.run_command('upgrade', '--contract')[0])
+        self.assertEqual({}, migration.missing())
+        self.assertEqual(0, self.run_command('check')[0])
+
+    def test_one_of_expand_contract_and_a_revision(self):
+        for argv in (
+            ('--expand', '--contract'),
+            ('--expand', migration.head()),
+            (migration.head(), '--contract'),
+        ):
+            status, _out, err = self.run_command('upgrade', *argv)
+            self.assertEqual(2, status)
+            self.assertIn('not allowed with', err)
+        self.assertIsNone(migration.version())
+
     def test_reads_the_configuration_of_zun(self):
         self.run_command('version')
         self.assertEqual('host-1', CONF.host)

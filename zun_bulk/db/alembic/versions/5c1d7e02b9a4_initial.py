@@ -24,6 +24,8 @@ from sqlalchemy.dialects import mysql
 
 revision = '5c1d7e02b9a4'
 down_revision = None
+# All that follow it are of this branch.
+branch_labels = ('expand',)
 
 TABLE_OPTIONS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb3'}
 
