@@ -37,6 +37,23 @@ BULK = models.Bulk(
 )
 
 
+#: What a payload of each version has. What is added is a new version with an
+#: entry of its own, and what is changed or taken away a new first number.
+PAYLOADS = {
+    '1.0': {
+        'version',
+        'uuid',
+        'name',
+        'project_id',
+        'user_id',
+        'request_id',
+        'status',
+        'status_reason',
+        'count',
+    }
+}
+
+
 class Endpoint:
     """What another program listens with."""
 
@@ -103,6 +120,18 @@ class TestSend(NotificationTestCase):
             ],
             endpoint.told,
         )
+
+    def test_payload_is_that_of_its_version(self):
+        self.assertEqual(list(PAYLOADS)[-1], notifications.VERSION)
+        self.assertEqual(
+            PAYLOADS[notifications.VERSION],
+            {*notifications._FIELDS, 'version'},
+            'raise VERSION and record it',
+        )
+        versions = list(PAYLOADS)
+        for before, after in zip(versions, versions[1:]):
+            if before.split('.')[0] == after.split('.')[0]:
+                self.assertLess(PAYLOADS[before], PAYLOADS[after])
 
     def test_nobody_wants_any(self):
         with mock.patch.object(notifications.threading, 'Thread') as thread:
