@@ -13,6 +13,8 @@
 """Conductors in processes of their own, beside a zun-compute without one."""
 
 import signal
+import subprocess
+import sys
 
 from tests.emulators import server
 from tests.functional import base
@@ -26,6 +28,9 @@ class TestStandalone(base.FunctionalTestCase):
         self.lab.kill('zun', signal.SIGTERM)
         self.addCleanup(self.lab.start_zun)
         self.addCleanup(self.lab.kill, 'zun', signal.SIGTERM)
+        self.start_zun()
+
+    def start_zun(self):
         self.lab.start_zun(
             zun_bulk={
                 'run_conductor': False,
@@ -88,6 +93,62 @@ class TestStandalone(base.FunctionalTestCase):
         self.start(second)
         self.assert_all_running(ident, 20)
         self.assertEqual((None, 2), self.lease(ident))
+
+    def test_rolling_upgrade(self):
+        """All is restarted in mid-bulk, in the order of an upgrade."""
+        # So slowly that it has not ended before.
+        self.pace(0.5)
+        self.addCleanup(self.pace, None)
+        name = 'zun-bulk-conductor'
+        self.start(name)
+        ident = self.create_bulk(40)
+        expand = subprocess.Popen(
+            [
+                sys.executable,
+                '-m',
+                'zun_bulk.cmd.db_manage',
+                '--config-file',
+                str(self.lab.root / 'etc' / 'zun.conf'),
+                'upgrade',
+                '--expand',
+            ]
+        )
+        self.addCleanup(expand.wait)
+
+        def running():
+            """{index: id at the engine} of those that are running."""
+            return {
+                member['index']: self.inspect(member['container_uuid'])['Id']
+                for member in self.members(ident, '?state=running')
+            }
+
+        self.wait_for('some run', running)
+        self.end(name)
+        self.start(name)
+        before = running()
+        self.lab.kill('zun', signal.SIGTERM)
+        self.assertLess(len(before), 40)
+        self.start_zun()
+        self.assertEqual(0, expand.wait())
+        self.assert_all_running(ident, 40)
+        # What ran was left alone, and nothing is there twice.
+        self.assertLessEqual(before.items(), running().items())
+        for found in (
+            self.lab.zun_containers(),
+            self.lab.ports(),
+            self.lab.allocations(),
+        ):
+            self.assertEqual(40, len(found))
+
+    def pace(self, interval):
+        def told():
+            status, _answer = self.lab.request(
+                'PATCH', '/bulk_hosts/host-1', {'start_interval': interval}
+            )
+            return status == 200
+
+        # The agent makes its row a moment after zun-compute is up.
+        self.wait_for('the host is known', told)
 
     def test_one_that_stands_still_and_wakes(self):
         """What it has in hand is stale by then, and has no effect."""

@@ -46,3 +46,12 @@ class TestRestarts(base.DisturbedTestCase):
         self.build(
             lambda: self.kill('zun-api', 'zun-compute-1', 'zun-compute-2')
         )
+
+    def test_one_after_the_other(self):
+        """As in a rolling upgrade: told to end, and started again."""
+        self.build(self.roll)
+
+    def roll(self):
+        for name in ('zun-api', 'zun-compute-1', 'zun-compute-2'):
+            self.lab('stop', name)
+            self.lab('start', name)
