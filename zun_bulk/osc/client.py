@@ -123,17 +123,18 @@ class BulkClient:
         self._http = copy.copy(container_client.http_client)
         self._http.api_version = api_versions.APIVersion()
 
-    def create(self, body, note):
+    def create(self, body, note, delays=CREATE_DELAYS):
         """Ask for a bulk, some times as long as there is no answer.
 
         :param body: the request: client_token, count, template and so on;
             the token lets no repetition make another bulk
         :param note: function of a line of text, told of each failure that is
             borne
+        :param delays: seconds before each repetition
         :returns: the bulk, accepted but not built yet; what would become of
             it if the request has dry_run
         """
-        for delay in CREATE_DELAYS:
+        for delay in delays:
             try:
                 return self._create(body)
             except ApiError as e:

@@ -120,7 +120,7 @@ class MembersFile:
     def __init__(self, path, members, places):
         """:param places: [(line, item)] of the members"""
         self.members = members
-        self._path = path
+        self.name = path
         self._places = places
 
     @contextlib.contextmanager
@@ -139,7 +139,7 @@ class MembersFile:
         if position >= len(self._places):
             return match[0]
         line, item = self._places[position]
-        text = f'{self._path}:{line}'
+        text = f'{self.name}:{line}'
         if not match[2]:
             return f'{text} {item}'.rstrip()
         return f'{text}: {item}{match[2]}' if item else f'{text}: '
@@ -152,31 +152,53 @@ def read(path, nets):
     :returns: a MembersFile
     :raises: CommandError that tells all that is wrong
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in _READERS:
-        raise exceptions.CommandError(
-            f'--members-from: {path} has to end in .csv, .json, .yaml or .yml.'
-        )
+    _reader(path)
     try:
-        # Programs that write tables begin their UTF-8 with a mark.
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            text = file.read()
+        with open(path, 'rb') as file:
+            content = file.read()
     except OSError as e:
         raise exceptions.CommandError(f'--members-from: {e}') from e
+    return parse(path, content, nets, files=True)
+
+
+def parse(name, content, nets, files=False):
+    """Check what is in a file.
+
+    :param name: what to call the file; its suffix tells the format
+    :param content: bytes
+    :param nets: how many networks each container has
+    :param files: whether members may mount files of this machine: only who
+        runs on his own may be asked to read them
+    :returns: a MembersFile
+    :raises: CommandError that tells all that is wrong
+    """
+    reader = _reader(name)
+    try:
+        # Programs that write tables begin their UTF-8 with a mark.
+        text = content.decode('utf-8-sig')
     except UnicodeDecodeError as e:
         raise exceptions.CommandError(
-            f'--members-from: {path} is not UTF-8: {e}'
+            f'--members-from: {name} is not UTF-8: {e}'
         ) from e
-    problems = Problems(path)
-    checker = _Checker(problems, nets)
+    problems = Problems(name)
+    checker = _Checker(problems, nets, files)
     members, places = [], []
-    for entry in _READERS[suffix](text, problems):
+    for entry in reader(text, problems):
         places.append((entry.line, entry.item))
         members.append(checker.member(entry, len(places)))
     if not problems and not members:
         problems.add(1, None, 'there are no members')
     problems.refuse()
-    return MembersFile(path, members, places)
+    return MembersFile(name, members, places)
+
+
+def _reader(name):
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix not in _READERS:
+        raise exceptions.CommandError(
+            f'--members-from: {name} has to end in .csv, .json, .yaml or .yml.'
+        )
+    return _READERS[suffix]
 
 
 # ---------------------------------------------------------------- formats
@@ -391,9 +413,10 @@ class _Wrong(ValueError):
 class _Checker:
     """Makes members of entries, one after the other."""
 
-    def __init__(self, problems, nets):
+    def __init__(self, problems, nets, files):
         self._problems = problems
         self._nets = nets
+        self._files = files
         #: {(what, value): line}
         self._seen = {}
         #: {mount as it is written: as the API takes it}
@@ -492,6 +515,11 @@ class _Checker:
         if not isinstance(text, str):
             raise _Wrong(f'{mount!r} is not a mount')
         if text not in self._known_mounts:
+            if not self._files and not _is_volume(text):
+                raise _Wrong(
+                    f'{text!r}: files can be mounted with the openstack '
+                    'command only'
+                )
             try:
                 (parsed,) = zun_utils.parse_mounts([text])
             except OSError as e:
@@ -506,6 +534,15 @@ class _Checker:
                 parsed['source'] = zun_utils.encode_file_data(parsed['source'])
             self._known_mounts[text] = parsed
         return self._known_mounts[text]
+
+
+def _is_volume(mount):
+    """Tell whether zunclient reads no file for a mount, however written."""
+    for part in mount.split(','):
+        key, _sign, value = part.partition('=')
+        if key.strip() == 'type' and value.strip() != 'volume':
+            return False
+    return True
 
 
 def _matching(value, index, pattern):

@@ -1,0 +1,72 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Horizon with the panels of zun_bulk, and of zun-ui if it is installed."""
+
+import importlib.util
+import os
+
+from openstack_dashboard import enabled as horizon_enabled
+from openstack_dashboard.test.settings import *  # noqa: F403
+from openstack_dashboard.utils import settings as settings_utils
+
+from zun_bulk import dashboard
+from zun_bulk.dashboard import enabled
+
+
+# Those of Horizon's tests, less what is made of the enabled files.
+_own = ('openstack_dashboard.dashboards', 'openstack_dashboard.contrib')
+INSTALLED_APPS = [
+    app
+    for app in INSTALLED_APPS  # noqa: F405
+    if not app.startswith(_own)
+]
+for _key in ('dashboards', 'default_dashboard', 'panel_customization'):
+    HORIZON_CONFIG.pop(_key, None)  # noqa: F405
+
+_modules = [horizon_enabled, enabled]
+if os.environ.get('TEST_WITH_ZUN_UI') != '0' and importlib.util.find_spec(
+    'zun_ui'
+):
+    from zun_ui import enabled as zun_ui_enabled
+
+    _modules.insert(1, zun_ui_enabled)
+settings_utils.update_dashboards(
+    _modules,
+    HORIZON_CONFIG,  # noqa: F405
+    INSTALLED_APPS,
+)
+
+# Horizon runs it so too.
+_snippet = os.path.join(
+    os.path.dirname(dashboard.__file__),
+    'local_settings.d',
+    '_1335_zun_bulk.py',
+)
+POLICY_FILES = {}
+DEFAULT_POLICY_FILES = {}
+with open(_snippet, encoding='utf-8') as _file:
+    exec(compile(_file.read(), _snippet, 'exec'))  # noqa: H904
+POLICY_CHECK_FUNCTION = 'openstack_auth.policy.check'
+
+API_RESULT_PAGE_SIZE = 20
+
+# As in production, where Horizon compiles a template once.
+TEMPLATES[0]['OPTIONS']['loaders'] = [  # noqa: F405
+    (
+        'django.template.loaders.cached.Loader',
+        TEMPLATES[0]['OPTIONS']['loaders'],  # noqa: F405
+    )
+]
+# Style sheets are none of what these tests look at, and take a minute.
+COMPRESS_ENABLED = False
+COMPRESS_PRECOMPILERS = ()

@@ -1,0 +1,193 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The table of hosts, and what may be done with a host."""
+
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.translation import gettext as now_
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+from horizon import tables
+
+from zun_bulk.dashboard import api
+from zun_bulk.dashboard import labels
+from zun_bulk.dashboard.bulks import tables as bulk_tables
+from zun_bulk.osc.progress import format_duration
+
+
+_MAY_SET = ((bulk_tables.POLICY, 'bulk_host:update'),)
+
+
+class HoldHost(tables.LinkAction):
+    name = 'hold'
+    verbose_name = _('Hold Host')
+    url = 'horizon:admin:bulk_hosts:hold'
+    classes = ('ajax-modal',)
+    icon = 'pause'
+    policy_rules = _MAY_SET
+
+    def allowed(self, request, host=None):
+        return host is None or not host.held
+
+
+class ReleaseHost(tables.BatchAction):
+    name = 'release'
+    icon = 'play'
+    policy_rules = _MAY_SET
+    help_text = _(
+        'The host starts containers again, unless one of its gates holds it.'
+    )
+
+    @staticmethod
+    def action_present(count):
+        return ngettext_lazy('Release Host', 'Release Hosts', count)
+
+    @staticmethod
+    def action_past(count):
+        return ngettext_lazy('Released Host', 'Released Hosts', count)
+
+    def allowed(self, request, host=None):
+        return host is None or host.held
+
+    @bulk_tables.telling
+    def action(self, request, name):
+        api.host_update(request, name, {'held': False})
+
+
+class SetLimits(tables.LinkAction):
+    name = 'limits'
+    verbose_name = _('Set Limits')
+    url = 'horizon:admin:bulk_hosts:limits'
+    classes = ('ajax-modal',)
+    icon = 'sliders'
+    policy_rules = _MAY_SET
+
+
+class HostsFilter(tables.FilterAction):
+    def filter(self, table, hosts, text):
+        return [host for host in hosts if text.lower() in host.name.lower()]
+
+
+def _seconds(name):
+    def get(host):
+        value = host.starts.get(name)
+        return '-' if value is None else now_('%.1f s') % value
+
+    return get
+
+
+def _number(name):
+    def get(host):
+        value = host.starts.get(name)
+        return '-' if value is None else value
+
+    return get
+
+
+def _rate(host):
+    value = host.starts.get('per_second')
+    return '-' if value is None else now_('%.1f/s') % value
+
+
+def _queued(host):
+    return '-' if host.pace is None else host.pace['queued']
+
+
+def _holds(host):
+    """Who or what holds it and why, a line each."""
+    if not host.held_by:
+        return '-'
+    return format_html_join(
+        '',
+        '<div>{}: {}</div>',
+        (
+            (who, why or now_('no reason given'))
+            for who, why in sorted(host.held_by.items())
+        ),
+    )
+
+
+def _cut(host):
+    cut = host.starts.get('last_cut')
+    if not cut:
+        return '-'
+    return now_('%(ago)s ago: %(why)s') % {
+        'ago': format_duration(cut['ago']),
+        'why': cut['why'],
+    }
+
+
+def _settings(host):
+    """What has been set of it, in place of its configuration."""
+    titles = {
+        'mode': now_('mode'),
+        'max_in_flight': now_('most in flight'),
+        'start_interval': now_('seconds between starts'),
+    }
+    wished = [
+        f'{title} {getattr(host, name)}'
+        for name, title in titles.items()
+        if getattr(host, name) is not None
+    ]
+    return ', '.join(wished) or '-'
+
+
+def _age(host):
+    return '-' if host.age is None else format_duration(host.age)
+
+
+class HostsTable(tables.DataTable):
+    STATUSES = (
+        ('ok', True),
+        ('held', True),
+        ('breaker open', False),
+        ('unknown', False),
+    )
+
+    name = tables.Column('name', verbose_name=_('Host'))
+    state = tables.Column(
+        'state',
+        verbose_name=_('State'),
+        display_choices=tuple(labels.HOST_STATES.items()),
+    )
+    holds = tables.Column(_holds, verbose_name=_('Held By'))
+    limit = tables.Column(_number('limit'), verbose_name=_('Limit'))
+    in_flight = tables.Column(
+        _number('in_flight'), verbose_name=_('In Flight')
+    )
+    queued = tables.Column(_queued, verbose_name=_('Waiting'))
+    rate = tables.Column(_rate, verbose_name=_('Pace'))
+    median = tables.Column(
+        _seconds('median'),
+        verbose_name=_('Latency'),
+        help_text=_('Seconds that half of the last starts took at the most.'),
+    )
+    p95 = tables.Column(
+        _seconds('p95'),
+        verbose_name=_('Latency, 95%'),
+        help_text=_('Seconds that 95% of the last starts took at the most.'),
+    )
+    cut = tables.Column(_cut, verbose_name=_('Last Cut'))
+    settings = tables.Column(_settings, verbose_name=_('Set'))
+    age = tables.Column(_age, verbose_name=_('Reported'))
+
+    class Meta:
+        name = 'bulk_hosts'
+        verbose_name = _('Bulk Hosts')
+        table_actions = (HostsFilter,)
+        row_actions = (HoldHost, ReleaseHost, SetLimits)
+        multi_select = False
+
+    def get_absolute_url(self):
+        # Also of a row that another view renders.
+        return reverse('horizon:admin:bulk_hosts:index')

@@ -1,0 +1,284 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The table of bulks, and what may be done with a bulk."""
+
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+from horizon import tables
+from horizon.tables import actions
+from horizon.utils import filters
+from openstack_dashboard import policy
+
+from zun_bulk.dashboard import api
+from zun_bulk.dashboard import labels
+from zun_bulk.dashboard import progress
+from zun_bulk.osc import client
+
+
+#: The key of zun_bulk's rules in Horizon's POLICY_FILES.
+POLICY = 'container_bulk'
+
+
+def telling(function):
+    """Have a batch action say why the API refused it."""
+    return actions.handle_exception_with_detail_message(
+        'Failed for %(id)s: %(exc)s',
+        client.ApiError,
+        'Refused for %(id)s: %(exc)s',
+        _('%(name)s: %(exc)s'),
+        __name__,
+    )(function)
+
+
+class _Permitted(policy.PolicyTargetMixin):
+    """An action that the status of a bulk and the policy have to allow."""
+
+    policy_target_attrs = (
+        ('project_id', 'project_id'),
+        ('user_id', 'user_id'),
+    )
+
+    def allowed(self, request, bulk=None):
+        return bulk is None or self.name in bulk.actions
+
+
+class _Act(_Permitted, tables.BatchAction):
+    """An action that has the API's name and takes nothing."""
+
+    @telling
+    def action(self, request, ident):
+        api.bulk_act(request, ident, self.name)
+
+
+class PauseBulk(_Act):
+    name = 'pause'
+    icon = 'pause'
+    policy_rules = ((POLICY, 'bulk:pause'),)
+    help_text = _(
+        'No more containers are started until the bulk is resumed. Those that '
+        'run go on.'
+    )
+
+    @staticmethod
+    def action_present(count):
+        return ngettext_lazy('Pause Bulk', 'Pause Bulks', count)
+
+    @staticmethod
+    def action_past(count):
+        return ngettext_lazy('Paused Bulk', 'Paused Bulks', count)
+
+
+class ResumeBulk(_Act):
+    name = 'resume'
+    icon = 'play'
+    policy_rules = ((POLICY, 'bulk:resume'),)
+    help_text = _('Containers that wait are started again.')
+
+    @staticmethod
+    def action_present(count):
+        return ngettext_lazy('Resume Bulk', 'Resume Bulks', count)
+
+    @staticmethod
+    def action_past(count):
+        return ngettext_lazy('Resumed Bulk', 'Resumed Bulks', count)
+
+
+class RetryBulk(_Act):
+    name = 'retry'
+    icon = 'refresh'
+    policy_rules = ((POLICY, 'bulk:retry'),)
+    help_text = _(
+        'What has failed is tried again, with all of its attempts; a paused '
+        'or finished bulk goes on.'
+    )
+
+    @staticmethod
+    def action_present(count):
+        return ngettext_lazy('Retry Failed', 'Retry Failed', count)
+
+    @staticmethod
+    def action_past(count):
+        return ngettext_lazy(
+            'Trying again what failed of Bulk',
+            'Trying again what failed of Bulks',
+            count,
+        )
+
+
+class CancelBulk(_Act):
+    name = 'cancel'
+    icon = 'ban'
+    action_type = 'danger'
+    policy_rules = ((POLICY, 'bulk:cancel'),)
+    help_text = _(
+        'Containers that are not started yet are given up. Those that run '
+        'stay.'
+    )
+
+    @staticmethod
+    def action_present(count):
+        return ngettext_lazy('Cancel Bulk', 'Cancel Bulks', count)
+
+    @staticmethod
+    def action_past(count):
+        return ngettext_lazy('Cancelling Bulk', 'Cancelling Bulks', count)
+
+
+class DeleteBulk(_Permitted, tables.DeleteAction):
+    policy_rules = ((POLICY, 'bulk:delete'),)
+    help_text = _(
+        'All containers of a bulk are deleted with it. This action cannot be '
+        'undone.'
+    )
+
+    @staticmethod
+    def action_present(count):
+        return ngettext_lazy('Delete Bulk', 'Delete Bulks', count)
+
+    @staticmethod
+    def action_past(count):
+        return ngettext_lazy(
+            'Scheduled deletion of Bulk', 'Scheduled deletion of Bulks', count
+        )
+
+    @telling
+    def delete(self, request, ident):
+        api.bulk_delete(request, ident)
+
+
+class ScaleBulk(_Permitted, tables.LinkAction):
+    name = 'scale'
+    verbose_name = _('Scale Bulk')
+    classes = ('ajax-modal',)
+    icon = 'arrows-v'
+    policy_rules = ((POLICY, 'bulk:scale'),)
+
+    def get_link_url(self, bulk):
+        return reverse(f'{self.table.namespace}:scale', args=[bulk.id])
+
+
+class CreateBulk(_Permitted, tables.LinkAction):
+    name = 'create'
+    verbose_name = _('Create Bulk')
+    url = 'horizon:project:bulks:create'
+    icon = 'plus'
+    policy_rules = ((POLICY, 'bulk:create'),)
+
+
+class BulksFilter(tables.FilterAction):
+    filter_type = 'server'
+    filter_choices = (
+        ('name', _('Name ='), True),
+        (
+            'status',
+            _('Status ='),
+            True,
+            _('building, paused, ready, error, cancelling or cancelled'),
+        ),
+    )
+
+
+class _NameColumn(tables.Column):
+    def get_link_url(self, bulk):
+        return reverse(f'{self.table.namespace}:detail', args=[bulk.id])
+
+
+def progress_cell(bulk):
+    return render_to_string(
+        'zun_bulk/bulks/_progress.html',
+        {
+            'bars': progress.bars(bulk.members, bulk.count),
+            'percent': bulk.percent,
+            'text': progress.counts_text(bulk.members),
+            'name': bulk.name,
+        },
+    )
+
+
+def _rate(bulk):
+    return progress.rate_text(bulk, progress.sample(bulk))
+
+
+class BulksTable(tables.DataTable):
+    STATUSES = (
+        ('ready', True),
+        ('cancelled', True),
+        ('error', False),
+        ('paused', True),
+        ('building', None),
+        ('cancelling', None),
+        ('deleting', None),
+    )
+    #: Where the pages of a bulk are.
+    namespace = 'horizon:project:bulks'
+
+    name = _NameColumn('name', link=True, verbose_name=_('Name'))
+    status = tables.Column(
+        'status',
+        verbose_name=_('Status'),
+        display_choices=tuple(labels.STATUSES.items()),
+    )
+    progress = tables.Column(progress_cell, verbose_name=_('Progress'))
+    rate = tables.Column(_rate, verbose_name=_('Rate'))
+    count = tables.Column('count', verbose_name=_('Containers'))
+    image = tables.Column('image', verbose_name=_('Image'))
+    created_at = tables.Column(
+        'created_at',
+        verbose_name=_('Age'),
+        filters=(filters.parse_isotime, filters.timesince_sortable),
+        attrs={'data-type': 'timesince'},
+    )
+
+    class Meta:
+        name = 'bulks'
+        verbose_name = _('Bulks')
+        table_actions = (BulksFilter, CreateBulk, DeleteBulk)
+        row_actions = (
+            PauseBulk,
+            ResumeBulk,
+            RetryBulk,
+            ScaleBulk,
+            CancelBulk,
+            DeleteBulk,
+        )
+
+    def get_object_by_id(self, lookup):
+        for bulk in self.data:
+            if bulk.id == lookup:
+                return bulk
+        # It is on another page by now.
+        return api.bulk_get(self.request, lookup)
+
+
+class AdminBulksTable(BulksTable):
+    namespace = 'horizon:admin:bulks'
+
+    project = tables.Column('project_id', verbose_name=_('Project ID'))
+
+    class Meta:
+        name = 'bulks'
+        verbose_name = _('Bulks')
+        columns = (
+            'project',
+            'name',
+            'status',
+            'progress',
+            'rate',
+            'count',
+            'image',
+            'created_at',
+        )
+        table_actions = (BulksFilter, DeleteBulk)
+        row_actions = BulksTable._meta.row_actions

@@ -1,0 +1,264 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The tabs of a bulk's page."""
+
+import itertools
+import re
+
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from horizon import exceptions
+from horizon import tables
+from horizon import tabs
+from horizon.utils import filters
+from horizon.utils import functions as utils
+
+from zun_bulk.dashboard import api
+from zun_bulk.dashboard import command
+from zun_bulk.dashboard import labels
+from zun_bulk.dashboard import progress
+
+
+_NUMBER = re.compile(r'\d{1,9}\Z')
+
+
+def live(bulk):
+    """All of a bulk's page that changes by itself; asks the API nothing."""
+    samples = progress.sample(bulk)
+    known = progress.hosts(bulk)
+    reasons, other_reasons = progress.failures(bulk)
+    return {
+        'bulk': bulk,
+        'status': labels.STATUSES.get(bulk.status, bulk.status),
+        'bars': progress.bars(bulk.members, bulk.count),
+        'states': [
+            (labels.STATES[state], bulk.members[state])
+            for state in api.STATES
+            if bulk.members.get(state)
+        ],
+        'text': progress.counts_text(bulk.members),
+        'rate': progress.rate_text(bulk, samples),
+        'eta': progress.eta_text(bulk, samples),
+        'chart': progress.chart(samples),
+        'hosts': known and known[0],
+        'hosts_more': known and known[1],
+        'failures': reasons,
+        'other_reasons': other_reasons,
+        'announcement': progress.summary(bulk),
+    }
+
+
+class OverviewTab(tabs.Tab):
+    name = _('Overview')
+    slug = 'overview'
+    template_name = 'zun_bulk/bulks/_overview.html'
+
+    def get_context_data(self, request, **kwargs):
+        bulk = self.tab_group.kwargs['bulk']
+        return {
+            **live(bulk),
+            'template': sorted(
+                (name, value)
+                for name, value in bulk.template.items()
+                if value not in (None, '', [], {})
+            ),
+            'command': command.line(bulk),
+            'placement': labels.PLACEMENTS.get(
+                bulk.placement['policy'], bulk.placement['policy']
+            ),
+        }
+
+
+def _container(member):
+    return member.container_uuid
+
+
+def _host(item):
+    return item.host or '-'
+
+
+def _state(member):
+    return labels.STATES.get(member.state, member.state)
+
+
+def _addresses(member):
+    return ', '.join(filter(None, member.addresses or [])) or '-'
+
+
+def _event(event):
+    return labels.EVENTS.get(event.event, event.event)
+
+
+class _PlainTable(tables.DataTable):
+    def get_object_display(self, datum):
+        return None
+
+
+class MembersTable(_PlainTable):
+    index = tables.Column('index', verbose_name=_('Number'))
+    name = tables.Column('name', verbose_name=_('Name'))
+    state = tables.Column(_state, verbose_name=_('State'))
+    host = tables.Column(_host, verbose_name=_('Host'))
+    addresses = tables.Column(_addresses, verbose_name=_('Addresses'))
+    floating_ip = tables.Column('floating_ip', verbose_name=_('Floating IP'))
+    attempt = tables.Column('attempt', verbose_name=_('Attempt'))
+    reason = tables.Column('reason', verbose_name=_('Reason'))
+    container = tables.Column(_container, verbose_name=_('Container ID'))
+
+    class Meta:
+        name = 'members'
+        verbose_name = _('Containers')
+        footer = False
+
+
+class EventsTable(_PlainTable):
+    created_at = tables.Column(
+        'created_at', verbose_name=_('Time'), filters=(filters.parse_isotime,)
+    )
+    event = tables.Column(_event, verbose_name=_('Event'))
+    index = tables.Column('index', verbose_name=_('Number'))
+    host = tables.Column(_host, verbose_name=_('Host'))
+    attempt = tables.Column('attempt', verbose_name=_('Attempt'))
+    reason = tables.Column('reason', verbose_name=_('Reason'))
+
+    class Meta:
+        name = 'events'
+        verbose_name = _('Events')
+        footer = False
+
+
+class _PagedTab(tabs.Tab):
+    """A table of which a page is taken from the API at a time."""
+
+    preload = False
+    table_class = None
+    #: In which order the first page is.
+    sort_dir = 'asc'
+    #: What of the request goes on to the following pages.
+    fields = ()
+
+    def get_context_data(self, request, **kwargs):
+        bulk = self.tab_group.kwargs['bulk']
+        asked = {
+            name: request.GET[name].strip()[:255]
+            for name in self.fields
+            if request.GET.get(name, '').strip()
+        }
+        marker = request.GET.get(f'{self.slug}_marker', '')
+        before = request.GET.get(f'{self.slug}_before', '')
+        back = bool(_NUMBER.match(before))
+        marker = before if back else marker
+        marker = int(marker) if _NUMBER.match(marker) else None
+        size = utils.get_page_size(request)
+        sort_dir = self.sort_dir
+        if back:
+            sort_dir = 'desc' if sort_dir == 'asc' else 'asc'
+        try:
+            items = self.get_page(
+                request,
+                bulk,
+                asked,
+                limit=size + 1,
+                marker=marker,
+                sort_dir=sort_dir,
+            )
+        except Exception:
+            items = []
+            exceptions.handle(request, _('Unable to retrieve the list.'))
+        more, items = len(items) > size, items[:size]
+        if back:
+            items.reverse()
+        table = self.table_class(request, data=items)
+        base = {'tab': self.get_id(), **asked}
+        url = self.tab_group.kwargs['url']
+
+        def page(name, item):
+            query = urlencode({**base, f'{self.slug}_{name}': item.id})
+            return f'{url}?{query}'
+
+        follows = items and (back or more)
+        precedes = items and (more if back else marker is not None)
+        return {
+            'bulk': bulk,
+            'url': url,
+            'tab_id': self.get_id(),
+            'table': table,
+            'asked': asked,
+            'previous': page('before', items[0]) if precedes else None,
+            'next': page('marker', items[-1]) if follows else None,
+        }
+
+
+class MembersTab(_PagedTab):
+    name = _('Containers')
+    slug = 'members'
+    template_name = 'zun_bulk/bulks/_members.html'
+    table_class = MembersTable
+    fields = ('q', 'state', 'host')
+
+    def get_context_data(self, request, **kwargs):
+        context = super().get_context_data(request, **kwargs)
+        hosts = context['bulk'].hosts
+        context['states'] = labels.STATES.items()
+        context['hosts'] = None if hosts is None else sorted(hosts)
+        return context
+
+    def get_page(self, request, bulk, asked, limit, **page):
+        """A page of members: one call of the API, unless a text is sought.
+
+        The API does not search in names, so that members are read until
+        there is a page of those that have the text.
+        """
+        query = {
+            name: asked[name] for name in ('state', 'host') if name in asked
+        }
+        text = asked.get('q', '').lower()
+        if not text:
+            return api.member_list(
+                request, bulk.id, limit=limit, **query, **page
+            )
+        if _NUMBER.match(text):
+            number = int(text)
+            # Without the page: there is but one.
+            found = api.member_list(
+                request, bulk.id, limit=1, marker=max(0, number - 1), **query
+            )
+            return [member for member in found if member.index == number]
+        members = api.member_iter(request, bulk.id, **query, **page)
+        return list(
+            itertools.islice(
+                (m for m in members if text in m.name.lower()), limit
+            )
+        )
+
+
+class EventsTab(_PagedTab):
+    name = _('Events')
+    slug = 'events'
+    template_name = 'zun_bulk/bulks/_events.html'
+    table_class = EventsTable
+    # What happened last is what one wants to know.
+    sort_dir = 'desc'
+    fields = ('index',)
+
+    def get_page(self, request, bulk, asked, limit, **page):
+        if _NUMBER.match(asked.get('index', '')):
+            page['index'] = int(asked['index'])
+        return api.event_list(request, bulk.id, limit, **page)
+
+
+class BulkTabs(tabs.TabGroup):
+    slug = 'bulk_details'
+    tabs = (OverviewTab, MembersTab, EventsTab)
+    sticky = False
+    show_single_tab = True

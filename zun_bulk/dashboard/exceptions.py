@@ -1,0 +1,36 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the API refuses, in classes by which Horizon knows what to do."""
+
+from zun_bulk.osc import client
+
+
+class NotFound(client.ApiError):
+    """There is no such bulk or host (404)."""
+
+
+class Unauthorized(client.ApiError):
+    """The token does not hold any more (401): log in again."""
+
+
+_CLASSES = {401: Unauthorized, 404: NotFound}
+
+UNAUTHORIZED = (Unauthorized,)
+NOT_FOUND = (NotFound,)
+RECOVERABLE = (client.ApiError,)
+
+
+def of(error):
+    """The same client.ApiError, as one of the classes above if it is one."""
+    kind = _CLASSES.get(error.status, client.ApiError)
+    return kind(str(error), error.status, error.unanswered)

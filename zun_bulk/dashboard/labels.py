@@ -1,0 +1,65 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How the pages call what the API has words for."""
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+
+STATUSES = {
+    'building': pgettext_lazy('Status of a bulk', 'Building'),
+    'paused': pgettext_lazy('Status of a bulk', 'Paused'),
+    'ready': pgettext_lazy('Status of a bulk', 'Ready'),
+    'error': pgettext_lazy('Status of a bulk', 'Error'),
+    'cancelling': pgettext_lazy('Status of a bulk', 'Cancelling'),
+    'cancelled': pgettext_lazy('Status of a bulk', 'Cancelled'),
+    'deleting': pgettext_lazy('Status of a bulk', 'Deleting'),
+}
+
+STATES = {
+    'queued': pgettext_lazy('State of a container of a bulk', 'Queued'),
+    'placed': pgettext_lazy('State of a container of a bulk', 'Placed'),
+    'starting': pgettext_lazy('State of a container of a bulk', 'Starting'),
+    'running': pgettext_lazy('State of a container of a bulk', 'Running'),
+    'stopped': pgettext_lazy('State of a container of a bulk', 'Stopped'),
+    'failed': pgettext_lazy('State of a container of a bulk', 'Failed'),
+    'cancelled': pgettext_lazy('State of a container of a bulk', 'Cancelled'),
+    'deleting': pgettext_lazy('State of a container of a bulk', 'Deleting'),
+    'deleted': pgettext_lazy('State of a container of a bulk', 'Deleted'),
+}
+
+EVENTS = {
+    **STATES,
+    **STATUSES,
+    'accepted': pgettext_lazy('Event of a bulk', 'Accepted'),
+    'resumed': pgettext_lazy('Event of a bulk', 'Resumed'),
+    'retried': pgettext_lazy('Event of a bulk', 'Retried'),
+    'scaled': pgettext_lazy('Event of a bulk', 'Scaled'),
+}
+
+HOST_STATES = {
+    'ok': pgettext_lazy('State of a host', 'OK'),
+    'held': pgettext_lazy('State of a host', 'Held'),
+    'breaker open': pgettext_lazy('State of a host', 'Breaker open'),
+    'unknown': pgettext_lazy('State of a host', 'Unknown'),
+}
+
+PLACEMENTS = {
+    'spread': _('Spread evenly over hosts'),
+    'pack': _('Pack onto few hosts'),
+    'zone-spread': _('Spread evenly over zones, then hosts'),
+    'affinity': _('All on one host'),
+    'soft-affinity': _('On one host as far as there is room'),
+    'anti-affinity': _('Each on a host of its own'),
+    'soft-anti-affinity': _('Each on a host of its own as far as there are'),
+}

@@ -1,0 +1,153 @@
+/*
+ * Licensed under the Apache License, Version 2.0 (the "License"); you may
+ * not use this file except in compliance with the License. You may obtain
+ * a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+ * WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+ * License for the specific language governing permissions and limitations
+ * under the License.
+ */
+
+/*
+ * Pages that refresh themselves while work is under way. What is at
+ * data-bulk-refresh says, in one answer for the whole page, what stands in
+ * which elements now, and after how many seconds to look again: 0 is never.
+ */
+(function () {
+  'use strict';
+
+  var SLOWEST = 60;
+
+  function busy(element) {
+    return element.contains(document.activeElement) ||
+      element.querySelector('.open, .dropdown-menu.show') !== null;
+  }
+
+  function parse(html) {
+    var template = document.createElement('template');
+    template.innerHTML = html.trim();
+    return template.content.firstElementChild;
+  }
+
+  function copyChecked(from, to) {
+    var before = from.querySelector('.table-row-multi-select');
+    var after = to.querySelector('.table-row-multi-select');
+    if (before && after) {
+      after.checked = before.checked;
+    }
+  }
+
+  function Watch(element) {
+    this.element = element;
+    this.shown = {};
+    this.wait = Number(element.getAttribute('data-bulk-poll'));
+    this.schedule(this.wait);
+  }
+
+  Watch.prototype.schedule = function (seconds) {
+    if (seconds > 0) {
+      window.setTimeout(this.look.bind(this), seconds * 1000);
+    } else {
+      this.element.setAttribute('data-bulk-poll', '0');
+    }
+  };
+
+  Watch.prototype.look = function () {
+    var watch = this;
+    if (document.hidden) {
+      // Nobody looks: go on when somebody does.
+      document.addEventListener('visibilitychange', function () {
+        watch.look();
+      }, {once: true});
+      return;
+    }
+    window.fetch(this.element.getAttribute('data-bulk-refresh'), {
+      credentials: 'same-origin',
+      headers: {
+        'Accept': 'application/json',
+        'X-Requested-With': 'XMLHttpRequest'
+      }
+    }).then(function (response) {
+      if (response.status === 401 || response.redirected) {
+        return {reload: true};
+      }
+      if (!response.ok) {
+        throw new Error(response.status);
+      }
+      return response.json();
+    }).then(function (answer) {
+      if (answer.reload) {
+        window.location.reload();
+        return;
+      }
+      watch.wait = answer.poll;
+      // What could not be put in its place now is to be put there later.
+      if (!watch.show(answer) && !answer.poll) {
+        watch.wait = 3;
+      }
+      watch.schedule(watch.wait);
+    }).catch(function () {
+      watch.wait = Math.min(SLOWEST, 2 * Math.max(1, watch.wait));
+      watch.schedule(watch.wait);
+    });
+  };
+
+  /* Returns whether all is shown. */
+  Watch.prototype.show = function (answer) {
+    var watch = this;
+    var all = true;
+    Object.keys(answer.fragments).forEach(function (id) {
+      var html = answer.fragments[id];
+      var element = document.getElementById(id);
+      if (!element || watch.shown[id] === html) {
+        return;
+      }
+      if (busy(element)) {
+        all = false;
+        return;
+      }
+      var fresh = parse(html);
+      copyChecked(element, fresh);
+      element.replaceWith(fresh);
+      watch.shown[id] = html;
+    });
+    this.removeGone(answer.fragments);
+    var announcement = document.getElementById('bulk-announce');
+    if (announcement && announcement.textContent !== answer.announce) {
+      announcement.textContent = answer.announce;
+    }
+    if (window.horizon && window.horizon.datatables) {
+      window.horizon.datatables.validate_button();
+    }
+    return all;
+  };
+
+  Watch.prototype.removeGone = function (fragments) {
+    if (!this.element.hasAttribute('data-bulk-rows')) {
+      return;
+    }
+    this.element.querySelectorAll('tbody > tr[data-object-id]').forEach(
+      function (row) {
+        if (!(row.id in fragments)) {
+          row.remove();
+        }
+      });
+  };
+
+  function start() {
+    document.querySelectorAll('[data-bulk-refresh]').forEach(
+      function (element) {
+        return new Watch(element);
+      });
+  }
+
+  if (document.readyState === 'loading') {
+    document.addEventListener('DOMContentLoaded', start);
+  } else {
+    start();
+  }
+}());
