@@ -133,6 +133,7 @@ class TestWritten(base.ApiTestCase):
             'run': False,
             'max_attempts': 5,
             'on_failure': 'pause',
+            'image': 'busybox',
             'client_token': None,
             'placement': {'policy': 'spread', 'allow_partial': False},
             'template': {'image': 'busybox', 'name': 'a-b'},

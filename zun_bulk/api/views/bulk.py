@@ -40,6 +40,7 @@ def summary(req, bulk, counts):
         'run': bulk.run,
         'max_attempts': bulk.max_attempts,
         'on_failure': bulk.on_failure,
+        'image': bulk.template['image'],
         'client_token': _client_token(req, bulk),
         # Those of earlier releases have a policy only.
         'placement': dict(schema.PLACEMENT, **bulk.placement),

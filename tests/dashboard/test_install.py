@@ -1,0 +1,75 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What an installation of the dashboard has to bring."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import unittest
+
+from horizon import base as horizon_base
+import sass
+
+from zun_bulk import dashboard
+
+
+_ROOT = os.path.dirname(dashboard.__file__)
+
+
+class TestPanels(unittest.TestCase):
+    def _slugs(self, name):
+        group = horizon_base.Horizon.get_dashboard(name).get_panel_group(
+            'container'
+        )
+        return [panel.slug for panel in group]
+
+    def test_project(self):
+        slugs = self._slugs('project')
+        self.assertIn('bulks', slugs)
+        if importlib.util.find_spec('zun_ui'):
+            self.assertIn('container.containers', slugs)
+
+    def test_admin(self):
+        slugs = self._slugs('admin')
+        self.assertIn('bulks', slugs)
+        self.assertIn('bulk_hosts', slugs)
+
+
+class TestFiles(unittest.TestCase):
+    def test_no_service_is_imported(self):
+        code = (
+            'import pkgutil, sys, django\n'
+            'django.setup()\n'
+            'from zun_bulk import dashboard\n'
+            'for module in pkgutil.walk_packages(dashboard.__path__,'
+            " 'zun_bulk.dashboard.'):\n"
+            "    if '.local_settings' not in module.name:\n"
+            '        __import__(module.name)\n'
+            "assert 'zun_bulk.dashboard.bulks.views' in sys.modules\n"
+            "print([name for name in sys.modules if name.split('.')[0] =="
+            " 'zun'])\n"
+        )
+        printed = subprocess.run(
+            [sys.executable, '-c', code],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        self.assertEqual('[]', printed.splitlines()[-1])
+
+    def test_style_sheet(self):
+        css = sass.compile(
+            filename=os.path.join(_ROOT, 'static', 'zun_bulk', 'bulks.scss')
+        )
+        self.assertIn('.bulk-chart .bulk-line', css)
