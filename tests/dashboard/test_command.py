@@ -82,6 +82,8 @@ class TestCommand(unittest.TestCase):
     def test_the_command_understands_it(self):
         body = parsed(command.line(BODY))
         template = body['template']
+        # Zun's command has a terminal go with it.
+        self.assertIs(True, template.pop('tty'))
         for field in ('auto_remove', 'exposed_ports'):
             if not template.get(field):
                 template.pop(field, None)

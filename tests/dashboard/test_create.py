@@ -116,8 +116,7 @@ class TestForm(_Neutron, base.BaseTestCase):
         bulk = self.add_bulk()
         page = self.client.post(CREATE, MINIMUM)
         self.assertRedirectsNoFollow(
-            page,
-            reverse('horizon:project:bulks:detail', args=[bulk['uuid']]),
+            page, reverse('horizon:project:bulks:detail', args=[bulk['uuid']])
         )
         self.assertEqual(
             [
@@ -182,10 +181,7 @@ class TestForm(_Neutron, base.BaseTestCase):
                 'availability_zone': 'nova',
                 'security_groups': ['group-1'],
                 'nets': [
-                    {
-                        'network': 'net-1',
-                        'v4-range': '10.0.0.10-10.0.0.20',
-                    }
+                    {'network': 'net-1', 'v4-range': '10.0.0.10-10.0.0.20'}
                 ],
             },
             body['template'],

@@ -10,14 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import os
+
 import ddt
 from oslo_policy import policy as oslo_policy
 from oslotest import base
+import yaml
 from zun.common import context as zun_context
 from zun.common import exception
 from zun.common import policy
 
 from tests import zun_fixtures
+import zun_bulk
 from zun_bulk import policies
 from zun_bulk.api import middleware
 
@@ -88,3 +92,29 @@ class TestPolicies(base.BaseTestCase):
         before = dict(policy.init().registered_rules)
         middleware.register_policies()
         self.assertEqual(before, policy.init().registered_rules)
+
+    def test_defaults_of_the_dashboard(self):
+        path = os.path.join(
+            os.path.dirname(zun_bulk.__file__),
+            'dashboard',
+            'conf',
+            'default_policies.yaml',
+        )
+        with open(path, encoding='utf-8') as file:
+            shown = {
+                rule['name']: (rule['check_str'], rule.get('operations'))
+                for rule in yaml.safe_load(file)
+            }
+        own = {rule.name for rule in policies.list_rules()}
+        self.assertEqual(set(), own - set(shown))
+        known = policy.init().registered_rules
+        self.assertEqual(
+            {
+                name: (
+                    str(known[name].check_str),
+                    getattr(known[name], 'operations', None),
+                )
+                for name in shown
+            },
+            shown,
+        )
