@@ -55,29 +55,29 @@ check_step() { # TITLE COMMAND...: counts as one test
     if "$@"; then count 1 0; else count 0 1; fi
 }
 
-stamp() { # ZUN: changes with whatever decides what gets installed
+stamp() { # CONSTRAINTS: changes with whatever decides what gets installed
     "$PYTHON" --version
     pwd
-    sha256sum "constraints/zun-$1.txt" setup.cfg pyproject.toml \
+    sha256sum "constraints/$1.txt" setup.cfg pyproject.toml \
         requirements.txt test-requirements.txt
 }
 
-make_venv() { # ZUN
-    local venv=.venv-tests-$1
-    if [[ $(stamp "$1") == "$(cat "$venv/stamp" 2>/dev/null)" ]]; then
+make_venv() { # NAME CONSTRAINTS ARGUMENT...: those of pip
+    local venv=.venv-tests-$1 constraints=$2
+    shift 2
+    if [[ $(stamp "$constraints") == "$(cat "$venv/stamp" 2>/dev/null)" ]]; then
         return
     fi
-    echo "Installing Zun $1 and the tests' requirements into $venv"
+    echo "Installing $constraints and the tests' requirements into $venv"
     "$PYTHON" -m venv --clear "$venv" ||
         die "$PYTHON cannot make a virtual environment (on Debian and" \
             "Ubuntu: apt install python3-venv)"
     # An old one in the tree hides the entry points that are new since.
     rm -rf zun_bulk.egg-info
     "$venv/bin/pip" install -qq --disable-pip-version-check \
-        --constraint "constraints/zun-$1.txt" \
-        --requirement test-requirements.txt --editable '.[service]' ||
+        --constraint "constraints/$constraints.txt" "$@" ||
         die "pip could not install the requirements"
-    stamp "$1" >"$venv/stamp"
+    stamp "$constraints" >"$venv/stamp"
 }
 
 run_suite() { # ZUN SUITE COMMAND...: the command runs $STESTR
@@ -112,9 +112,28 @@ run_suites() { # ZUN OPTION...: those of stestr for the functional tests
     # In seconds; a functional test has six times as many (see its base).
     local -x OS_TEST_TIMEOUT=${OS_TEST_TIMEOUT:-120}
     shift
-    make_venv "$zun"
+    make_venv "$zun" "zun-$zun" \
+        --requirement test-requirements.txt --editable '.[service]'
     run_suite "$zun" unit stestr_run unit
     run_suite "$zun" functional stestr_run functional "$@"
+}
+
+run_dashboard() { # HORIZON
+    local venv=.venv-tests-horizon-$1 status=0 ran failed
+    title "Tests of the dashboard in Horizon $1"
+    make_venv "horizon-$1" "horizon-$1" \
+        --editable '.[dashboard]' requests-mock zun-ui
+    "$venv/bin/python" -m django test tests.dashboard \
+        --settings tests.dashboard.settings --buffer 2>&1 |
+        tee "$venv/output" || status=$?
+    ran=$(awk '/^Ran [0-9]+ test/ { print $2 }' "$venv/output")
+    # FAILED (failures=1, errors=2)
+    failed=$(awk -F '[(), =]+' '/^FAILED / {
+            for (i = 2; i < NF; i++) if ($i ~ /failures|errors/) n += $(i + 1)
+        } END { print n + 0 }' "$venv/output")
+    # A module that cannot be imported, say.
+    ((!status || failed)) || failed=1
+    count $((${ran:-0} > failed ? ${ran:-0} - failed : 0)) "$failed"
 }
 
 zun=18
@@ -146,6 +165,7 @@ if $full; then
     # What takes long and tries our own conductors and agents, not Zun.
     run_suites 16 --exclude-regex \
         'test_(conductor|converges|events|failures|hosts|restore|scale)'
+    run_dashboard 27
     check_step 'Style' .venv-tests-18/bin/pre-commit run --all-files
     # Without what stops and starts daemons, and waits for them.
     run_suite 18 real timeout --kill-after=60 1800 tests/lab/real-tests.sh \

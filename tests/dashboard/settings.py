@@ -16,7 +16,7 @@ import importlib.util
 import os
 
 from openstack_dashboard import enabled as horizon_enabled
-from openstack_dashboard.test.settings import *  # noqa: F403
+from openstack_dashboard.test.settings import *  # noqa: F403,H303
 from openstack_dashboard.utils import settings as settings_utils
 
 from zun_bulk import dashboard
@@ -67,6 +67,5 @@ TEMPLATES[0]['OPTIONS']['loaders'] = [  # noqa: F405
         TEMPLATES[0]['OPTIONS']['loaders'],  # noqa: F405
     )
 ]
-# Style sheets are none of what these tests look at, and take a minute.
+# None of what these tests look at, and it takes a minute.
 COMPRESS_ENABLED = False
-COMPRESS_PRECOMPILERS = ()

@@ -99,6 +99,14 @@ class TestForm(_Neutron, base.BaseTestCase):
         self.assertContains(page, 'data-bulk-used="4.5"')
         self.assertContains(page, 'No Limit')
 
+    def test_one_token_apart_from_the_errors(self):
+        """The script empties the place of the errors before a dry run."""
+        page = self.client.get(CREATE).content.decode()
+        self.assertEqual(1, page.count('name="client_token"'))
+        self.assertLess(
+            page.index('name="client_token"'), page.index('id="bulk-errors"')
+        )
+
     def test_token_is_new_each_time(self):
         tokens = {
             self.client.get(CREATE).context['form']['client_token'].value()

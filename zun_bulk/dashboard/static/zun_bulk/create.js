@@ -203,7 +203,7 @@
         errors[name].forEach(function (text) {
           var alert = document.createElement('div');
           alert.className = 'alert alert-danger';
-          alert.textContent = text;
+          alert.textContent = name === '__all__' ? text : name + ': ' + text;
           document.getElementById('bulk-errors').append(alert);
         });
         return;
