@@ -12,12 +12,12 @@
 
 """What an installation of the dashboard has to bring."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 import unittest
 
+from django.conf import settings
 from horizon import base as horizon_base
 import sass
 
@@ -37,13 +37,41 @@ class TestPanels(unittest.TestCase):
     def test_project(self):
         slugs = self._slugs('project')
         self.assertIn('bulks', slugs)
-        if importlib.util.find_spec('zun_ui'):
+        if 'zun_ui' in settings.INSTALLED_APPS:
             self.assertIn('container.containers', slugs)
 
     def test_admin(self):
         slugs = self._slugs('admin')
         self.assertIn('bulks', slugs)
         self.assertIn('bulk_hosts', slugs)
+
+    def test_without_zun_ui(self):
+        code = (
+            'import django\n'
+            'django.setup()\n'
+            'from horizon import base\n'
+            'from django.urls import reverse\n'
+            "reverse('horizon:project:bulks:index')\n"
+            "for name in ('project', 'admin'):\n"
+            '    dashboard = base.Horizon.get_dashboard(name)\n'
+            "    group = dashboard.get_panel_group('container')\n"
+            '    print(*(panel.slug for panel in group))\n'
+        )
+        self.assertEqual(
+            ['bulks', 'bulks bulk_hosts'],
+            _run(code, TEST_WITH_ZUN_UI='0').splitlines()[-2:],
+        )
+
+
+def _run(code, **environment):
+    """What a Python of its own prints."""
+    return subprocess.run(
+        [sys.executable, '-c', code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    ).stdout
 
 
 class TestFiles(unittest.TestCase):
@@ -60,12 +88,7 @@ class TestFiles(unittest.TestCase):
             "print([name for name in sys.modules if name.split('.')[0] =="
             " 'zun'])\n"
         )
-        printed = subprocess.run(
-            [sys.executable, '-c', code],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+        printed = _run(code)
         self.assertEqual('[]', printed.splitlines()[-1])
 
     def test_style_sheet(self):

@@ -244,6 +244,8 @@ class BulksTable(tables.DataTable):
     class Meta:
         name = 'bulks'
         verbose_name = _('Bulks')
+        row_actions_dropdown_template = 'zun_bulk/_row_actions.html'
+        table_actions_template = 'zun_bulk/_table_actions.html'
         table_actions = (BulksFilter, CreateBulk, DeleteBulk)
         row_actions = (
             PauseBulk,
@@ -280,5 +282,7 @@ class AdminBulksTable(BulksTable):
             'image',
             'created_at',
         )
+        row_actions_dropdown_template = 'zun_bulk/_row_actions.html'
+        table_actions_template = 'zun_bulk/_table_actions.html'
         table_actions = (BulksFilter, DeleteBulk)
         row_actions = BulksTable._meta.row_actions

@@ -184,6 +184,8 @@ class HostsTable(tables.DataTable):
     class Meta:
         name = 'bulk_hosts'
         verbose_name = _('Bulk Hosts')
+        row_actions_dropdown_template = 'zun_bulk/_row_actions.html'
+        table_actions_template = 'zun_bulk/_table_actions.html'
         table_actions = (HostsFilter,)
         row_actions = (HoldHost, ReleaseHost, SetLimits)
         multi_select = False
