@@ -398,11 +398,12 @@ class CreateForm(forms.SelfHandlingForm):
 
     def clean_address_ranges(self):
         """{id of a network: range}; networks may be called by name or id."""
-        names = {name: ident for ident, name in self._networks.items()}
         wanted = self.cleaned_data.get('networks') or []
+        # Names need not be unique, but for those that are chosen.
+        names = {self._networks[ident]: ident for ident in wanted}
         ranges = {}
         for name, addresses in self.cleaned_data['address_ranges'].items():
-            ident = name if name in self._networks else names.get(name)
+            ident = names.get(name, name)
             if ident not in wanted:
                 raise forms.ValidationError(
                     _('%(name)s is not among the networks that are chosen.'),
