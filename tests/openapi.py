@@ -122,6 +122,7 @@ def _summary():
         'run': _BOOLEAN,
         'max_attempts': bulk.create['properties']['max_attempts'],
         'on_failure': bulk.create['properties']['on_failure'],
+        'image': _STRING,
         'client_token': _or_null(bulk.client_token),
         'placement': dict(
             bulk.create['properties']['placement'],
