@@ -6,7 +6,8 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 usage() {
     sed -n 's/^    //p' <<'TEXT'
-    usage: run_lab.sh [--count N] [--zun 16|18] [--keep] [--down]
+    usage: run_lab.sh [--count N] [--zun 16|18] [--keep [--horizon]]
+                      [--down]
            run_lab.sh --real [OPTIONS]
 
     Brings up a lab, creates containers in bulk by the command line, looks at
@@ -21,6 +22,7 @@ usage() {
       --count N    containers (60)
       --zun 16|18  release of Zun (18)
       --keep       leave the lab running and print how to use it
+      --horizon    and Horizon with it, in a virtual environment of its own
       --down       end what --keep has left
       --real       an OpenStack in which nothing is emulated (root, Debian or
                    Ubuntu): see run_lab.sh --real --help
@@ -38,7 +40,7 @@ for argument; do
     [[ $argument != --real ]] || exec tests/lab/real.sh "$@"
 done
 
-ZUN=18
+ZUN=18 HORIZON=""
 ARGUMENTS=()
 while (($#)); do
     case $1 in
@@ -46,6 +48,7 @@ while (($#)); do
         --zun=*) ZUN=${1#*=} ;;
         --count) ARGUMENTS+=("$1" "${2:-}"); shift ;;
         --count=* | --keep | --down) ARGUMENTS+=("$1") ;;
+        --horizon) HORIZON=1 ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; die "what is $1?" ;;
     esac
@@ -93,5 +96,14 @@ if [[ $(stamp) != "$(cat "$VENV/stamp" 2>/dev/null)" ]]; then
     echo "lab: installing Zun $ZUN, Placement and zun_bulk into $VENV"
     install || die "cannot install"
     echo "lab: installed in $SECONDS s"
+fi
+if [[ $HORIZON ]]; then
+    HORIZON=$PWD/.venv-horizon-$ZUN
+    echo "lab: installing Horizon into $HORIZON"
+    LAB_PYTHON=$PYTHON tests/lab/horizon/install "$HORIZON" "$ZUN" \
+        --editable >"$VENV/horizon.log" 2>&1 ||
+        die "cannot install it; see $VENV/horizon.log"
+    echo "lab: installed in $SECONDS s"
+    ARGUMENTS+=(--horizon "$HORIZON")
 fi
 exec "$VENV/bin/python" -m tests.lab.embedded "${ARGUMENTS[@]}"

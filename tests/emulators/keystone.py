@@ -13,9 +13,11 @@
 """An emulated Keystone: tokens and the catalogue of services.
 
 Users, projects and roles are fixed; a token lives as long as the process.
-It serves keystoneauth, keystonemiddleware and the command line client. Trusts
-are as the OS-TRUST extension of the Identity API v3 has them: only the trustor
-makes and deletes one, only the trustee uses it, always by impersonation.
+It serves keystoneauth, keystonemiddleware, the command line client and
+Horizon's login. Each user's project is its default one, and none has a role
+on a domain or the system. Trusts are as the OS-TRUST extension of the Identity
+API v3 has them: only the trustor makes and deletes one, only the trustee uses
+it, always by impersonation.
 """
 
 import datetime
@@ -63,6 +65,8 @@ class Keystone(server.Emulator):
         ('DELETE', '/v3/auth/tokens', 'token_revoke'),
         ('GET', '/v3/auth/catalog', 'catalog'),
         ('GET', '/v3/auth/projects', 'project_list'),
+        ('GET', '/v3/auth/domains', 'domain_list'),
+        ('GET', '/v3/users/([^/]+)/projects', 'user_projects'),
         ('GET', '/v3/projects', 'project_list'),
         ('GET', '/v3/projects/([^/]+)', 'project_show'),
         ('POST', '/v3/OS-TRUST/trusts', 'trust_create'),
@@ -142,8 +146,11 @@ class Keystone(server.Emulator):
         name = self._user_of(auth.get('identity', {}))
         if name is None:
             raise self.unauthorized()
+        unscoped = auth.get('scope') == 'unscoped'
         scope = auth.get('scope')
         scope = scope if isinstance(scope, dict) else {}
+        if 'domain' in scope or 'system' in scope:
+            raise self.unauthorized()
         trust = None
         if 'OS-TRUST:trust' in scope:
             trust = self._trust_of(name, scope['OS-TRUST:trust'])
@@ -168,20 +175,11 @@ class Keystone(server.Emulator):
                 'domain': DOMAIN,
                 'password_expires_at': None,
             },
-            'project': {
-                'id': identifier('project', project),
-                'name': project,
-                'domain': DOMAIN,
-            },
-            'is_domain': False,
-            'roles': [
-                {'id': identifier('role', role), 'name': role}
-                for role in roles
-            ],
             'issued_at': timestamp(now),
             'expires_at': timestamp(now + LIFETIME),
-            'catalog': self._catalog(identifier('project', project)),
         }
+        if not unscoped:
+            token.update(self._in_project(project, roles))
         if trust:
             token['OS-TRUST:trust'] = {
                 'id': trust['id'],
@@ -194,6 +192,19 @@ class Keystone(server.Emulator):
         return server.Response(
             201, {'token': token}, {'X-Subject-Token': ident}
         )
+
+    def _in_project(self, project, roles):
+        """:returns: what a token has that is scoped to a project."""
+        ident = identifier('project', project)
+        return {
+            'project': {'id': ident, 'name': project, 'domain': DOMAIN},
+            'is_domain': False,
+            'roles': [
+                {'id': identifier('role', role), 'name': role}
+                for role in roles
+            ],
+            'catalog': self._catalog(ident),
+        }
 
     def _trust_of(self, trustee, scope):
         trust = self.trusts.get(scope.get('id'))
@@ -283,6 +294,26 @@ class Keystone(server.Emulator):
                     project
                     for project in self._projects()
                     if name in (None, project['name'])
+                ],
+            },
+        )
+
+    def domain_list(self, request):
+        self._caller(request)
+        return server.Response(200, {'links': {}, 'domains': []})
+
+    def user_projects(self, request, ident):
+        caller = self._caller(request)['user']
+        if caller['id'] != ident:
+            raise self.error(403, 'You are not authorized to do that.')
+        return server.Response(
+            200,
+            {
+                'links': {},
+                'projects': [
+                    project
+                    for project in self._projects()
+                    if project['name'] == USERS[caller['name']][0]
                 ],
             },
         )

@@ -17,6 +17,7 @@ usage() {
       --kolla             with the zun.conf that Kolla Ansible makes of etc/kolla; Zun 16 only
       --install           install the Debian packages that are missing
       --keep              leave all of it running and print how to use it
+      --horizon           Horizon too, with zun_bulk's panels
       --down              end what --keep has left
     LAB_ROOT (/var/tmp/zun-bulk-lab) holds the virtual environments and all data.
 TEXT
@@ -24,7 +25,7 @@ TEXT
 
 die() { echo "lab: $*" >&2; exit 1; }
 
-HOSTS=2 COUNT=60 NET=kuryr ZUN=18 KOLLA="" INSTALL="" KEEP="" DOWN=""
+HOSTS=2 COUNT=60 NET=kuryr ZUN=18 KOLLA="" INSTALL="" KEEP="" DOWN="" HORIZON=""
 while (($#)); do
     case $1 in
         --real) ;;
@@ -35,6 +36,7 @@ while (($#)); do
         --kolla) KOLLA=--kolla ;;
         --install) INSTALL=--packages ;;
         --keep) KEEP=1 ;;
+        --horizon) HORIZON=--horizon ;;
         --down) DOWN=1 ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; die "what is $1?" ;;
@@ -63,12 +65,12 @@ clean_up() {
     exit "$status"
 }
 
-"$LAB" install --zun "$ZUN" $INSTALL
+"$LAB" install --zun "$ZUN" $INSTALL $HORIZON
 "$LAB" wipe  # refuses while a lab is up; what an earlier one left would be counted
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-"$LAB" up --hosts "$HOSTS" --net "$NET" --zun "$ZUN" $KOLLA
+"$LAB" up --hosts "$HOSTS" --net "$NET" --zun "$ZUN" $KOLLA $HORIZON
 eval "$("$LAB" env)"
 
 ping=""
@@ -89,7 +91,8 @@ lab: it stays up. To use it:
     openstack appcontainer bulk create --count 10 --wait --image-pull-policy never \\
         --net network=\$LAB_NETWORK \$LAB_IMAGE sleep 1000
     DOCKER_HOST=\$LAB_DOCKER_1 docker ps
-    Keystone $OS_AUTH_URL, Zun $LAB_ZUN_URL; user admin, password $OS_PASSWORD
+    Keystone $OS_AUTH_URL, Zun $LAB_ZUN_URL${HORIZON:+, Horizon $LAB_HORIZON_URL}
+    user $OS_USERNAME, password $OS_PASSWORD
 lab: to end it: ./run_lab.sh --real --down
 TEXT
 else

@@ -226,8 +226,10 @@ def explain(lab, root):
         ('Neutron', lab.neutron_url),
         ('Placement', lab.placement_url),
         ('engine', lab.engine_url.replace('http:', 'tcp:')),
+        ('Horizon', lab.horizon_url),
     ):
-        print('%-9s %s' % (name, url))
+        if url:
+            print('%-9s %s' % (name, url))
     print('logs      %s' % (root / 'log'))
     print('the end   ./run_lab.sh --down\n', flush=True)
 
@@ -276,6 +278,10 @@ def up_and_run(args, say):
             raise embedded.LabError(
                 'not all containers run; the logs stay in %s' % (ROOT / 'log')
             )
+        if args.horizon:
+            lab.start_horizon(args.horizon)
+            lab.save()
+            say('Horizon')
         if args.keep:
             explain(lab, ROOT)
             kept = True
@@ -308,6 +314,7 @@ def parse_arguments():
     parser.add_argument('--count', type=int, default=60)
     parser.add_argument('--keep', action='store_true')
     parser.add_argument('--down', action='store_true')
+    parser.add_argument('--horizon', metavar='VENV')
     args = parser.parse_args()
     if args.count < 1:
         parser.error('--count wants a number from 1')

@@ -13,10 +13,10 @@
 """The embedded lab: the main job on one machine, without root.
 
 Real: zun-api with its paste pipeline, zun-compute's code with our driver,
-Placement with its keystonemiddleware; on SQLite. Emulated: Keystone, Neutron,
-Cinder and os-brick where volumes are wanted, and, where no Docker Engine is
-given, the engine. ``fake://`` messages do not
-leave a process and Zun has one host name a process, so it is one host.
+Placement with its keystonemiddleware, on SQLite; Horizon, where it is wanted.
+Emulated: Keystone, Neutron, Cinder and os-brick where volumes are wanted, and,
+where no Docker Engine is given, the engine. ``fake://`` messages do not leave
+a process and Zun has one host name a process, so it is one host.
 """
 
 import configparser
@@ -41,6 +41,7 @@ from tests.emulators import server
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
 PASTE = REPOSITORY / 'etc' / 'zun_bulk' / 'api-paste.ini'
+HORIZON = REPOSITORY / 'tests' / 'lab' / 'horizon'
 HOST = 'host-1'
 #: The rows of capsules' containers go with the capsule, but not in SQLite.
 CONTAINERS = 'container WHERE capsule_id IS NULL'
@@ -128,6 +129,7 @@ class Lab:
         self.processes = {}
         self.auth_url = self.zun_url = None
         self.neutron_url = self.placement_url = self.cinder_url = None
+        self.horizon_url = None
         self._tokens = {}
 
     # ------------------------------------------------------------- starting
@@ -396,6 +398,20 @@ class Lab:
             str(self.root / 'log' / (name + '.log')),
         )
 
+    def start_horizon(self, venv):
+        """Start Horizon and wait until it shows its login.
+
+        :param venv: what ``tests/lab/horizon/install`` has made.
+        """
+        port = free_ports(1)[0]
+        self.horizon_url = 'http://127.0.0.1:%d/' % port
+        self._spawn(
+            'horizon',
+            [str(HORIZON / 'serve'), str(venv), str(port)],
+            OS_AUTH_URL=self.auth_url,
+        )
+        self._wait_for_answer('horizon', self.horizon_url, 'auth/login/')
+
     def _zun_is_up(self):
         try:
             status, body = self.request('GET', '/services')
@@ -425,10 +441,15 @@ class Lab:
     # ------------------------------------------------------------ processes
 
     def _start(self, name, module, *arguments, **environment):
+        self._spawn(
+            name, [sys.executable, '-m', module, *arguments], **environment
+        )
+
+    def _spawn(self, name, command, **environment):
         log = open(self.root / 'log' / (name + '.out'), 'ab')
         with log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, '-m', module, *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -741,6 +762,7 @@ class Lab:
                 'zun_url',
                 'neutron_url',
                 'placement_url',
+                'horizon_url',
             )
         }
         state['pids'] = {

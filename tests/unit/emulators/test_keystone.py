@@ -73,6 +73,35 @@ class TestKeystone(base.BaseTestCase):
             keystone.identifier('user', 'demo'), client.get_user_id()
         )
 
+    def test_a_login_as_horizon_does_it(self):
+        unscoped = v3.Password(
+            self.auth_url,
+            username='demo',
+            password='demo',
+            user_domain_id='default',
+            unscoped=True,
+        )
+        access = unscoped.get_access(session.Session())
+        self.assertFalse(access.scoped)
+        self.assertFalse(access.has_service_catalog())
+
+        client = session.Session(unscoped)
+        (project,) = client.get(
+            f'{self.auth_url}/users/{access.user_id}/projects'
+        ).json()['projects']
+        self.assertEqual('demo', project['name'])
+        scoped = v3.Token(
+            self.auth_url, access.auth_token, project_id=project['id']
+        )
+        self.assertTrue(scoped.get_access(client).has_service_catalog())
+
+        no_domain = v3.Token(
+            self.auth_url, access.auth_token, domain_name='Default'
+        )
+        self.assertRaises(
+            exceptions.Unauthorized, no_domain.get_access, client
+        )
+
     def test_wrong_password_user_or_project(self):
         for wrong in (
             {'password': 'wrong'},
