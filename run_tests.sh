@@ -6,10 +6,10 @@
 #
 #   --zun 16|18  the Zun to test beside (18)
 #   --full       the unit and functional tests beside both releases of Zun,
-#                the style checks, and tests on a real OpenStack but for those
-#                that take long ("tox -e real" runs all): these need root and
-#                the Debian packages that "./run_lab.sh --real --install"
-#                installs
+#                the style checks, and tests on a real OpenStack, of which
+#                some are in a browser, but for those that take long ("tox -e
+#                real" runs all): these need root and the Debian packages that
+#                "tests/lab/real/lab missing --browser" prints
 #   REGEX        run the unit and functional tests whose names match only
 #
 # Without --full no root is needed, and nothing is changed outside of this
@@ -167,9 +167,13 @@ if $full; then
         'test_(conductor|converges|events|failures|hosts|restore|scale)'
     run_dashboard 27
     check_step 'Style' .venv-tests-18/bin/pre-commit run --all-files
+    .venv-tests-18/bin/pip install -qq --disable-pip-version-check \
+        --constraint constraints/zun-18.txt \
+        --requirement tests/browser/requirements.txt ||
+        die "pip could not install what tests/browser requires"
     # Without what stops and starts daemons, and waits for them.
-    run_suite 18 real timeout --kill-after=60 1800 tests/lab/real-tests.sh \
-        -- --exclude-regex \
+    run_suite 18 real timeout --kill-after=60 2100 tests/lab/real-tests.sh \
+        --browser-too -- --exclude-regex \
         'test_(each_has|engine|host_down|neutron_dies|overcommit|restarts)'
     check_step 'The main job beside Zun 16, as Kolla Ansible configures it' \
         timeout --kill-after=60 900 \

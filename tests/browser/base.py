@@ -1,0 +1,178 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the tests in a browser share.
+
+They want a lab with Horizon, ``LAB_HORIZON_URL``, and the environment of its
+command line: ``OS_*``, ``LAB_IMAGE`` and ``LAB_NETWORK``. Pictures of the
+pages go to ``LAB_ROOT/screenshots``.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import time
+
+from axe_playwright_python import sync_playwright as axe
+from playwright import sync_api
+import testtools
+
+from tests.lab.real import labapi
+
+
+CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium')
+#: Milliseconds that an element of a page is waited for.
+PATIENCE = 30_000
+#: Milliseconds that a bulk is waited for.
+BUILD_PATIENCE = 180_000
+#: What axe-core says of a violation that keeps people out.
+SERIOUS = ('serious', 'critical')
+#: What of a page is ours: the rest is Horizon's frame around all its pages.
+CONTENT = '#content_body'
+#: And what Horizon's own script draws there, without a name: the arrows beside
+#: a number, and a dialog's cross.
+WIDGETS = ('.themable-spinner-btn', '.modal .close')
+#: The theme colours these, and its contrasts are what they are.
+COLOURED = re.compile(r'<a\b|<[^>]*class="[^"]*\bbtn\b')
+
+expect = sync_api.expect
+expect.set_options(timeout=PATIENCE)
+
+
+class BrowserTestCase(testtools.TestCase):
+    """Pages as a user sees them, who is logged in as the administrator.
+
+    A test fails when the browser's console has an error, when a script
+    throws, when a request is answered with an error or does not arrive, and
+    when axe-core finds a serious fault in a page that it looks at.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        if not CHROMIUM:
+            raise RuntimeError('there is no chromium: apt install chromium')
+        if 'LAB_HORIZON_URL' not in os.environ:
+            raise RuntimeError(
+                'no lab with Horizon is up: lab up --horizon, then '
+                'eval "$(tests/lab/real/lab env)"'
+            )
+        cls.playwright = sync_api.sync_playwright().start()
+        cls.addClassCleanup(cls.playwright.stop)
+        cls.browser = cls.playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            # Chromium's sandbox does not work for root.
+            args=['--no-sandbox'] if os.geteuid() == 0 else [],
+        )
+        cls.addClassCleanup(cls.browser.close)
+        cls.pictures = pathlib.Path(
+            os.environ.get('LAB_ROOT', 'lab-root'), 'screenshots'
+        )
+        cls.pictures.mkdir(parents=True, exist_ok=True)
+
+    def setUp(self):
+        super().setUp()
+        self.errors = []
+        self.image = os.environ['LAB_IMAGE']
+        self.network = os.environ['LAB_NETWORK']
+        self.zun = labapi.Zun()
+        context = self.browser.new_context(
+            base_url=os.environ['LAB_HORIZON_URL'],
+            viewport={'width': 1280, 'height': 900},
+        )
+        self.addCleanup(context.close)
+        context.set_default_timeout(PATIENCE)
+        self.page = context.new_page()
+        self._listen(self.page)
+        # Cleanups run in reverse: the last picture first.
+        self.addCleanup(self._check_errors)
+        self.addOnException(self._picture_of_failure)
+
+    def _listen(self, page):
+        page.on('console', self._console)
+        page.on('pageerror', lambda error: self.errors.append(str(error)))
+        page.on('response', self._response)
+        page.on('requestfailed', self._request_failed)
+
+    def _console(self, message):
+        if message.type in ('error', 'assert'):
+            self.errors.append(f'{message.text} {message.location}')
+
+    def _response(self, response):
+        if response.status >= 400:
+            self.errors.append(f'{response.status} of {response.url}')
+
+    def _request_failed(self, request):
+        # Who leaves a page does not wait for what it was still loading.
+        if request.failure != 'net::ERR_ABORTED':
+            self.errors.append(f'{request.url}: {request.failure}')
+
+    def _check_errors(self):
+        self.assertEqual([], self.errors)
+
+    def _picture_of_failure(self, _exc_info):
+        name = self.id().rpartition('.')[2]
+        self.page.screenshot(
+            path=self.pictures / f'failed-{name}.png', full_page=True
+        )
+
+    # ------------------------------------------------------------- the user
+
+    def log_in(self, user=None, password=None):
+        """Log in, by default with the environment's user and password."""
+        self.page.goto('auth/login/')
+        self.page.fill('#id_username', user or os.environ['OS_USERNAME'])
+        self.page.fill('#id_password', password or os.environ['OS_PASSWORD'])
+        self.page.click('#loginBtn')
+        expect(self.page.locator(CONTENT)).to_be_visible()
+        self.assertNotIn('/auth/', self.page.url)
+
+    def look(self, name, within=CONTENT):
+        """Keep a picture of the page, and have axe-core check it.
+
+        :param name: the picture's file name, without its ending.
+        :param within: CSS selector of the part that is checked.
+        """
+        self.page.screenshot(
+            path=self.pictures / f'{name}.png', full_page=True
+        )
+        context = {
+            'include': [[within]],
+            'exclude': [[widget] for widget in WIDGETS],
+        }
+        found = axe.Axe().run(self.page, context).response['violations']
+        # For the end, so that one fault does not hide the rest of the story.
+        self.errors += [
+            f'axe-core, {name}: {violation["help"]}: {node["html"]}'
+            for violation in found
+            if violation['impact'] in SERIOUS
+            for node in violation['nodes']
+            if violation['id'] != 'color-contrast'
+            or not COLOURED.match(node['html'])
+        ]
+
+    # ----------------------------------------------------- what the API says
+
+    def status_of(self, bulk):
+        """:returns: the HTTP status that the API has for a bulk's name."""
+        return self.zun.request('GET', f'/bulks/{bulk}')[0]
+
+    def delete_afterwards(self, name):
+        self.addCleanup(self._delete, name)
+
+    def _delete(self, name):
+        deadline = time.monotonic() + BUILD_PATIENCE / 1000
+        self.zun.request('DELETE', f'/bulks/{name}')
+        while self.status_of(name) != 404:
+            self.assertLess(time.monotonic(), deadline, f'{name} stays')
+            time.sleep(0.3)
