@@ -35,6 +35,8 @@ STATES = (
     'deleting',
     'deleted',
 )
+#: What GET /v1/bulks leaves out of each.
+DETAILS = ('template', 'hosts', 'failures', 'floating_ips')
 
 
 def make_bulk(
@@ -203,7 +205,7 @@ class EmulatedApi:
             return self.bulks[0]
         if not parts:
             found = [
-                bulk
+                {k: v for k, v in bulk.items() if k not in DETAILS}
                 for bulk in self.bulks
                 if query.get('status') in (None, bulk['status'])
             ]

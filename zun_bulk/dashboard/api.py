@@ -42,10 +42,6 @@ class Bulk(base.APIDictWrapper):
     def id(self):
         return self.uuid
 
-    @property
-    def image(self):
-        return (self._apidict.get('template') or {}).get('image')
-
     @cached_property
     def done(self):
         return sum(self.members.get(state, 0) for state in DONE)
