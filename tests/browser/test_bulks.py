@@ -39,6 +39,8 @@ class TestBulks(base.BrowserTestCase):
             'name': name,
             'container_name': f'{name}-{{index}}',
             'image': self.image,
+            # No lab has a registry.
+            'image_pull_policy': 'never',
             'command': 'sleep 100000',
             'count': str(self.COUNT),
             'networks': self.network,
