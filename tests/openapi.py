@@ -332,6 +332,23 @@ def _schemas():
         'Errors': _object(
             {'errors': _list(_object(_error()), minItems=1, maxItems=1)}
         ),
+        # keystonemiddleware has words of its own, and comes before ours.
+        'Unauthorized': {
+            'anyOf': [
+                _object(
+                    {
+                        'error': _object(
+                            {
+                                'code': {'const': 401},
+                                'title': _STRING,
+                                'message': _STRING,
+                            }
+                        )
+                    }
+                ),
+                _ref('Errors'),
+            ]
+        },
     }
 
 
@@ -534,7 +551,9 @@ def _components():
             str(status): {
                 'description': text,
                 'headers': _headers(),
-                'content': _content(_ref('Errors')),
+                'content': _content(
+                    _ref('Unauthorized' if status == 401 else 'Errors')
+                ),
             }
             for status, text in _ERRORS.items()
         },
