@@ -31,7 +31,7 @@ import datetime
 import time
 import uuid
 
-from tests.emulators import neutron
+from tests.emulators import keystone
 from tests.emulators import server
 
 
@@ -68,12 +68,11 @@ class Cinder(server.Emulator):
 
     def __init__(self, auth_url, delay=0.3):
         super().__init__()
-        self.auth_url = auth_url
         self.delay = delay
         self.volumes = {}
         self.quotas = {}
         self._due = {}
-        self._callers = {}
+        self._callers = keystone.Callers(auth_url)
 
     def error(self, status, message):
         kind = {400: 'badRequest', 403: 'forbidden', 404: 'itemNotFound'}
@@ -90,25 +89,12 @@ class Cinder(server.Emulator):
     def prepare(self, request):
         parts = request.path.split('/')
         if len(parts) > 3:
-            request.caller = self._caller(
-                request.headers.get('X-Auth-Token') or ''
-            )
+            request.caller = self._callers.find(request)
+            if request.caller is None:
+                raise self.error(401, 'Authentication required')
             if parts[2] != request.caller.project_id:
                 raise self.error(400, 'Malformed request url')
         return request
-
-    def _caller(self, token):
-        if token not in self._callers:
-            status, body, _headers = server.call(
-                self.auth_url,
-                'GET',
-                '/auth/tokens',
-                headers={'X-Auth-Token': token, 'X-Subject-Token': token},
-            )
-            if status != 200:
-                raise self.error(401, 'Authentication required')
-            self._callers[token] = neutron.Caller(body['token'])
-        return self._callers[token]
 
     def subject(self, name, request, groups):
         """A fault matches an action's name, or a new volume's."""

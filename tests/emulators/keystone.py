@@ -48,6 +48,38 @@ def timestamp(moment):
     return moment.strftime('%Y-%m-%dT%H:%M:%S.000000Z')
 
 
+class Caller:
+    """Whom a token speaks for."""
+
+    def __init__(self, token):
+        self.project_id = token['project']['id']
+        self.is_admin = any(role['name'] == 'admin' for role in token['roles'])
+
+
+class Callers:
+    """Who asks an emulated service, as Keystone says; asked once a token."""
+
+    def __init__(self, auth_url):
+        """:param auth_url: the URL of Keystone, with /v3."""
+        self._auth_url = auth_url
+        self._known = {}
+
+    def find(self, request):
+        """:returns: a Caller, or None if the token is not valid."""
+        token = request.headers.get('X-Auth-Token') or ''
+        if token not in self._known:
+            status, body, _headers = server.call(
+                self._auth_url,
+                'GET',
+                '/auth/tokens',
+                headers={'X-Auth-Token': token, 'X-Subject-Token': token},
+            )
+            if status != 200:
+                return None
+            self._known[token] = Caller(body['token'])
+        return self._known[token]
+
+
 class Keystone(server.Emulator):
     """See the module.
 

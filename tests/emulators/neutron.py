@@ -55,14 +55,6 @@ EXTENSIONS = (
 DNS_NAME = '((?!-)[A-Za-z0-9-]{1,63}(?<!-))?'
 
 
-class Caller:
-    """Whom a token speaks for."""
-
-    def __init__(self, token):
-        self.project_id = token['project']['id']
-        self.is_admin = any(role['name'] == 'admin' for role in token['roles'])
-
-
 class Neutron(server.Emulator):
     """See the module.
 
@@ -92,10 +84,9 @@ class Neutron(server.Emulator):
         self, auth_url, cidr='10.77.0.0/20', public_cidr='172.24.0.0/20'
     ):
         super().__init__()
-        self.auth_url = auth_url
         self.rows = {kind: {} for kind in SINGULAR}
         self.quotas = {}
-        self._callers = {}
+        self._callers = keystone.Callers(auth_url)
         self._used = {}
         #: {floating IP's id: its subnet's}
         self._public = {}
@@ -106,7 +97,7 @@ class Neutron(server.Emulator):
         )
 
     def _make_network(self, project, name, cidr, values):
-        admin = Caller(
+        admin = keystone.Caller(
             {
                 'project': {'id': keystone.identifier('project', project)},
                 'roles': [{'name': 'admin'}],
@@ -134,23 +125,10 @@ class Neutron(server.Emulator):
     def prepare(self, request):
         request.path = request.path.removesuffix('.json')
         if request.path.rstrip('/') not in ('', '/v2.0'):
-            request.caller = self._caller(
-                request.headers.get('X-Auth-Token') or ''
-            )
-        return request
-
-    def _caller(self, token):
-        if token not in self._callers:
-            status, body, _headers = server.call(
-                self.auth_url,
-                'GET',
-                '/auth/tokens',
-                headers={'X-Auth-Token': token, 'X-Subject-Token': token},
-            )
-            if status != 200:
+            request.caller = self._callers.find(request)
+            if request.caller is None:
                 raise server.Response(401, 'Authentication required')
-            self._callers[token] = Caller(body['token'])
-        return self._callers[token]
+        return request
 
     # ---------------------------------------------------- versions and so on
 
@@ -624,7 +602,7 @@ class Neutron(server.Emulator):
         for group in self.rows['security-groups'].values():
             if (group['project_id'], group['name']) == (project_id, 'default'):
                 return group
-        owner = Caller({'project': {'id': project_id}, 'roles': []})
+        owner = keystone.Caller({'project': {'id': project_id}, 'roles': []})
         return self._create(owner, 'security-groups', {'name': 'default'})
 
 
