@@ -24,6 +24,7 @@ import threading
 from oslo_log import log as logging
 import oslo_messaging as messaging
 
+from zun_bulk import disclosure
 from zun_bulk.conf import CONF
 
 
@@ -64,9 +65,9 @@ def send(what, bulk, **changes):
         if waiting is False:
             return
         payload = {name: getattr(bulk, name) for name in _FIELDS}
-        waiting.put_nowait(
-            ('bulk.' + what, dict(payload, version=VERSION, **changes))
-        )
+        payload.update(changes, version=VERSION)
+        payload['status_reason'] = disclosure.shown(payload['status_reason'])
+        waiting.put_nowait(('bulk.' + what, payload))
     except queue.Full:
         LOG.warning(
             'bulk.%(what)s of bulk %(bulk)s is not sent: %(number)d '

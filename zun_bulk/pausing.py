@@ -14,6 +14,7 @@
 
 from oslo_log import log as logging
 
+from zun_bulk import disclosure
 from zun_bulk import notifications
 from zun_bulk.db import api as db
 from zun_bulk.db.models import BulkStatus
@@ -26,13 +27,14 @@ def pause(bulk, why, epoch=None):
     """Pause a bulk, unless it is not being built any more.
 
     :param bulk: the Bulk.
-    :param why: what its user is told.
+    :param why: what its user is told; what names hosts is marked in it.
     :param epoch: of the lease of a conductor that wants it.
     """
     if not db.pause_bulk(bulk.id, why, epoch):
         return
     LOG.warning(
-        'Bulk %(bulk)s is paused: %(why)s', {'bulk': bulk.uuid, 'why': why}
+        'Bulk %(bulk)s is paused: %(why)s',
+        {'bulk': bulk.uuid, 'why': disclosure.shown(why)},
     )
     notifications.send(
         'pause', bulk, status=BulkStatus.PAUSED, status_reason=why

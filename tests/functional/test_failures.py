@@ -76,6 +76,26 @@ class TestStarts(FailureTestCase):
             self.assertEqual(2, member['attempt'])
             self.assertIn('context deadline exceeded', member['reason'])
 
+    def test_its_user_is_not_told_the_host(self):
+        self.order('container_start', 'exit', exit_code=3)
+        ident = self.create_bulk(1, user='demo')
+        self.wait_for_end(ident, 'demo')
+        (failed,) = self.members(ident)
+        self.assertEqual(
+            ('host-1', 'host-1: the container exited with code 3'),
+            (failed['host'], failed['reason']),
+        )
+        path = '/bulks/%s' % ident
+        for path in (path, path + '/members', path + '/events', '/bulks'):
+            answer = self.ask('GET', path, user='demo')
+            self.assertNotIn('host-1', str(answer), path)
+            if path != '/bulks':
+                self.assertIn('the container exited with code 3', str(answer))
+        container = self.ask(
+            'GET', '/containers/' + failed['container_uuid'], user='demo'
+        )
+        self.assertNotIn('host-1', str(container))
+
     def test_a_container_that_ends_at_once(self):
         self.order('container_start', 'exit', exit_code=3)
         ident = self.create_bulk(4)

@@ -18,6 +18,7 @@ import oslo_messaging as messaging
 from oslotest import base
 
 from tests import zun_fixtures
+from zun_bulk import disclosure
 from zun_bulk import notifications
 from zun_bulk.conf import CONF
 from zun_bulk.db import models
@@ -97,7 +98,12 @@ class TestSend(NotificationTestCase):
         self.addCleanup(listener.wait)
         self.addCleanup(listener.stop)
 
-        notifications.send('pause', BULK, status='paused', status_reason='why')
+        notifications.send(
+            'pause',
+            BULK,
+            status='paused',
+            status_reason=disclosure.on_host('host-1', 'why'),
+        )
         self.assertTrue(endpoint.got.wait(60))
         self.assertEqual(
             [
@@ -113,7 +119,7 @@ class TestSend(NotificationTestCase):
                         'user_id': 'user-1',
                         'request_id': 'req-1',
                         'status': 'paused',
-                        'status_reason': 'why',
+                        'status_reason': 'host-1: why',
                         'count': 3,
                     },
                 )

@@ -30,6 +30,7 @@ from zun import objects
 from zun.api import servicegroup
 from zun.common import context as zun_context
 
+from zun_bulk import disclosure
 from zun_bulk import notifications
 from zun_bulk import pausing
 from zun_bulk import rpc
@@ -647,7 +648,7 @@ class Conductor:
             if later.missing:
                 if self._release_unnoted(bulk, epoch, members):
                     continue
-                reason = later.explain()
+                reason = disclosure.of_hosts(later.explain(), later.summary())
                 if not bulk.placement.get('allow_partial'):
                     break
             waiting = plan.missing - later.missing

@@ -15,6 +15,7 @@
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
+from zun_bulk import disclosure
 from zun_bulk.db import base
 from zun_bulk.db import models
 
@@ -59,7 +60,7 @@ def fail_containers(uuids, reason):
         session.execute(
             sa.update(table)
             .where(table.c.uuid.in_(uuids))
-            .values(status='Error', status_reason=models.storable(reason))
+            .values(status='Error', status_reason=_told(reason))
         )
 
 
@@ -85,8 +86,13 @@ def stop_container(uuid, reason):
                 table.c.status == 'Running',
                 table.c.task_state.is_(None),
             )
-            .values(status='Stopped', status_reason=models.storable(reason))
+            .values(status='Stopped', status_reason=_told(reason))
         )
+
+
+def _told(reason):
+    # Zun shows it to whoever may see the container.
+    return models.storable(disclosure.shown(reason, hosts=False))
 
 
 def reset(uuids):

@@ -36,6 +36,7 @@ from zun.common import consts
 from zun.common import context as zun_context
 from zun.common import exception
 
+from zun_bulk import disclosure
 from zun_bulk import pausing
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
@@ -713,7 +714,9 @@ class HostAgent:
                 self._more_to_start = True
             elif problem:
                 self._fail(
-                    member, '%s: %s' % (self._host, problem), 'application'
+                    member,
+                    disclosure.on_host(self._host, problem),
+                    'application',
                 )
             else:
                 verified.append(member)
@@ -862,7 +865,7 @@ class HostAgent:
         if state == member.state:
             return
         uuid = member.container_uuid
-        reason = reason and '%s: %s' % (self._host, reason)
+        reason = reason and disclosure.on_host(self._host, reason)
         if not db.move_members(
             [member], state, reason=reason, reason_class=reason_class
         ):
@@ -877,7 +880,8 @@ class HostAgent:
             {
                 'uuid': uuid,
                 'bulk': member.bulk_id,
-                'reason': reason or 'it was done, or was stopped',
+                'reason': disclosure.shown(reason)
+                or 'it was done, or was stopped',
             },
         )
         if state == MemberState.FAILED:
@@ -925,9 +929,8 @@ class HostAgent:
     def _retry_or_fail(self, member, reason, now):
         bulk, _api = self._bulks[member.bulk_id]
         row = failures.find(reason)
-        reason = '%s: %s' % (
-            self._host,
-            failures.in_its_words(reason or 'no reason given'),
+        reason = disclosure.on_host(
+            self._host, failures.in_its_words(reason or 'no reason given')
         )
         if row.hint:
             reason = '%s (%s)' % (reason, row.hint)
@@ -951,7 +954,7 @@ class HostAgent:
                     'uuid': member.container_uuid,
                     'delay': delay,
                     'attempt': member.attempt,
-                    'reason': reason,
+                    'reason': disclosure.shown(reason),
                 },
             )
             if row.failure is failures.FailureClass.BUSY:
@@ -1036,7 +1039,7 @@ class HostAgent:
                 {
                     'uuid': member.container_uuid,
                     'bulk': member.bulk_id,
-                    'reason': reason,
+                    'reason': disclosure.shown(reason),
                 },
             )
             self._pause_if_hopeless(member.bulk_id, reason)

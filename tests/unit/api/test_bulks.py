@@ -21,6 +21,8 @@ import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
 from tests.unit.api import base
+from zun_bulk import disclosure
+from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 
@@ -103,6 +105,71 @@ class TestShow(base.ApiTestCase):
             bulk['failures'],
         )
         self.assertIsNone(self.request('/v1/bulks/web').json['hosts'])
+
+    def _fail_on_hosts(self):
+        for index in (1, 2, 3):
+            update(
+                models.Member,
+                models.Member.member_index == index,
+                state='failed',
+                reason_class='transient',
+                reason=disclosure.on_host('host-%d' % index, 'Docker: no'),
+            )
+        (bulk,) = db_api.list_bulks()
+        db_api.pause_bulk(
+            bulk.id,
+            'the last: %s' % disclosure.on_host('host-3', 'Docker: no'),
+        )
+        db_api.move_members(
+            db_api.list_members_at(bulk.id, [4]),
+            'failed',
+            told={'host': 'host-4'},
+            reason='No room: '
+            + disclosure.of_hosts('0 of 1 fit: VCPU on host-4', '0 of 1 fit'),
+            reason_class='capacity',
+        )
+
+    def _texts(self, **user):
+        bulk = self.request('/v1/bulks/web', status=200, **user).json
+        (listed,) = self.request('/v1/bulks', status=200, **user).json['bulks']
+        self.assertEqual(bulk['status_reason'], listed['status_reason'])
+        members = self.request('/v1/bulks/web/members', status=200, **user)
+        events = self.request('/v1/bulks/web/events', status=200, **user)
+        return (
+            bulk['status_reason'],
+            [(one['reason'], one['count']) for one in bulk['failures']],
+            [one['reason'] for one in members.json['members']],
+            [one['reason'] for one in events.json['events']][1:],
+        )
+
+    def test_texts_for_an_admin_name_hosts(self):
+        self._fail_on_hosts()
+        full = 'No room: 0 of 1 fit: VCPU on host-4'
+        reasons = ['host-%d: Docker: no' % index for index in (1, 2, 3)]
+        status, failures, members, events = self._texts(roles='admin')
+        self.assertEqual('the last: host-3: Docker: no', status)
+        self.assertEqual(
+            sorted((reason, 1) for reason in [*reasons, full]),
+            sorted(failures),
+        )
+        self.assertEqual([*reasons, full], members)
+        self.assertEqual([status, full], events)
+
+    def test_texts_for_others_do_not(self):
+        self._fail_on_hosts()
+        status, failures, members, events = self._texts()
+        self.assertEqual('the last: Docker: no', status)
+        self.assertEqual(
+            [('Docker: no', 3), ('No room: 0 of 1 fit', 1)], failures
+        )
+        self.assertEqual([*3 * ['Docker: no'], 'No room: 0 of 1 fit'], members)
+        self.assertEqual([status, 'No room: 0 of 1 fit'], events)
+
+    def test_who_may_see_hosts_is_told_them(self):
+        self._fail_on_hosts()
+        for_admins = self._texts(roles='admin')
+        self.policy.set_rules(container__get_one__host='rule:admin_or_owner')
+        self.assertEqual(for_admins, self._texts())
 
     @ddt.data(
         'none',

@@ -27,6 +27,7 @@ from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
+from zun_bulk import disclosure
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
@@ -477,9 +478,8 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.assertEqual({'placed': 2}, self.states())
 
-    NO_ROOM = (
-        'There are not enough hosts available: 3 of 5 fit: '
-        'VCPU on host-1 and host-2'
+    NO_ROOM = 'There are not enough hosts available: ' + disclosure.of_hosts(
+        '3 of 5 fit: VCPU on host-1 and host-2', '3 of 5 fit'
     )
 
     def test_all_or_none(self):
@@ -600,7 +600,10 @@ class TestBuild(ConductorTestCase):
                     2,
                 )
             ],
-            db.list_failures(self.bulk.id, 9),
+            [
+                (kind, disclosure.shown(reason), number)
+                for kind, reason, number in db.list_failures(self.bulk.id, 9)
+            ],
         )
 
     def test_a_policy(self):
@@ -620,7 +623,11 @@ class TestBuild(ConductorTestCase):
             {(member.reason_class, member.reason) for member in left},
         )
         rows = zun_rows.container_states([m.container_uuid for m in left])
-        self.assertEqual({'Error'}, {row[0] for row in rows.values()})
+        # Zun shows it to their owner.
+        self.assertEqual(
+            {('Error', 'There are not enough hosts available: 3 of 5 fit')},
+            {row[:2] for row in rows.values()},
+        )
         self.assertEqual(
             {m.container_uuid for m in left}, set(self.placement.released)
         )

@@ -19,6 +19,7 @@ from zun.common import exception
 from zun.common import utils
 
 from tests import database
+from zun_bulk import disclosure
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db import base as db_base
@@ -447,7 +448,8 @@ class TestStart(AgentTestCase):
             ('failed', 'application'), (member.state, member.reason_class)
         )
         self.assertEqual(
-            'host-1: the container exited with code 3', member.reason
+            'host-1: the container exited with code 3',
+            disclosure.shown(member.reason),
         )
 
     def test_engine_is_down_when_it_has_settled(self):
@@ -679,13 +681,17 @@ class TestSince(AgentTestCase):
             ('failed', 'application'), (member.state, member.reason_class)
         )
         self.assertIn(
-            'host-1: the container exited with code 3', member.reason
+            'host-1: the container exited with code 3',
+            disclosure.shown(member.reason),
         )
         self.assertEqual({'running': 2, 'failed': 1}, self.states())
         self.assertEqual('error', db.get_bulk(self.bulk.uuid).status)
         row = zun_rows.container_states([uuids[1]])[uuids[1]]
         self.assertEqual('Stopped', row[0])
-        self.assertIn('exited with code 3', row[1])
+        # Zun shows it to its owner.
+        self.assertTrue(
+            row[1].startswith('the container exited with code 3'), row[1]
+        )
 
         # Its user starts it again.
         self.docker[uuids[1]] = running()
@@ -847,7 +853,7 @@ class TestFailures(AgentTestCase):
                 member.host,
                 member.attempt,
                 member.reason_class,
-                member.reason,
+                disclosure.shown(member.reason),
             ),
         )
         self.assertEqual(
@@ -883,7 +889,12 @@ class TestFailures(AgentTestCase):
         member = self.member(uuid)
         self.assertEqual(
             ('failed', 2, 'transient', 'host-1: Docker timed out'),
-            (member.state, member.attempt, member.reason_class, member.reason),
+            (
+                member.state,
+                member.attempt,
+                member.reason_class,
+                disclosure.shown(member.reason),
+            ),
         )
         self.assertEqual(
             [
@@ -893,7 +904,12 @@ class TestFailures(AgentTestCase):
                 ('failed', 'host-1', 2, 'host-1: Docker timed out'),
             ],
             [
-                (row.event, row.host, row.attempt, row.reason)
+                (
+                    row.event,
+                    row.host,
+                    row.attempt,
+                    disclosure.shown(row.reason),
+                )
                 for row in db_history.list_events(self.bulk.id)[1:]
             ],
         )
@@ -933,7 +949,7 @@ class TestFailures(AgentTestCase):
         uuids = self.accept(10)
         self.turn()
         for uuid in uuids[:4]:
-            self.break_row(uuid, 'No such image: nothing:1')
+            self.break_row(uuid, 'No such image: x:1')
         send = self.useFixture(
             fixtures.MockPatch('zun_bulk.notifications.send')
         ).mock
@@ -944,7 +960,16 @@ class TestFailures(AgentTestCase):
         self.assertEqual({'failed': 4, 'placed': 6}, self.states())
         bulk = db.get_bulk(self.bulk.uuid)
         self.assertEqual('paused', bulk.status)
-        self.assertIn('host-1: No such image', bulk.status_reason)
+        self.assertEqual(
+            (
+                'the others would fail alike: host-1: No such image: x:1',
+                'the others would fail alike: No such image: x:1',
+            ),
+            tuple(
+                disclosure.shown(bulk.status_reason, hosts)
+                for hosts in (True, False)
+            ),
+        )
         self.assertEqual(
             [
                 mock.call(

@@ -84,10 +84,12 @@ def list_bulks(req):
         raise exception.ValidationError(detail='marker: %s' % exc) from exc
     bulks, following = util.cut_page(req, query, bulks, limit, 'uuid')
     counts = db_api.count_members([bulk.id for bulk in bulks])
+    with_hosts = util.may_see_hosts(context)
     return util.json_response(
         {
             'bulks': [
-                view.summary(req, bulk, counts[bulk.id]) for bulk in bulks
+                view.summary(req, bulk, counts[bulk.id], with_hosts)
+                for bulk in bulks
             ],
             'next': following,
         }
@@ -271,7 +273,7 @@ def _detail(req, bulk):
         bulk,
         db_api.count_members([bulk.id])[bulk.id],
         hosts,
-        db_api.list_failures(bulk.id, view.MAX_FAILURES),
+        db_api.list_failures(bulk.id, view.MAX_FAILURES_READ),
         db_floating_ips.count_floating_ips(bulk.id),
     )
 

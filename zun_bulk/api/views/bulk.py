@@ -12,8 +12,10 @@
 
 """Bulks as clients see them."""
 
+import collections
 import urllib.parse
 
+from zun_bulk import disclosure
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.db.models import FloatingIpState
 from zun_bulk.db.models import MemberState
@@ -21,12 +23,15 @@ from zun_bulk.db.models import MemberState
 
 #: Kinds of failure that a bulk's view tells apart.
 MAX_FAILURES = 10
+#: As many as are read, as those of several hosts may become one.
+MAX_FAILURES_READ = 1000
 
 
-def summary(req, bulk, counts):
+def summary(req, bulk, counts, with_hosts):
     """A bulk in a list.
 
     :param counts: {state: number} of its members.
+    :param with_hosts: whether the user may know hosts.
     """
     return {
         'uuid': bulk.uuid,
@@ -34,7 +39,7 @@ def summary(req, bulk, counts):
         'project_id': bulk.project_id,
         'user_id': bulk.user_id,
         'status': bulk.status,
-        'status_reason': bulk.status_reason,
+        'status_reason': disclosure.shown(bulk.status_reason, with_hosts),
         # Not what the bulk was read with, as it may have been scaled since.
         'count': sum(counts.values()),
         'run': bulk.run,
@@ -60,17 +65,16 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
     """A bulk by itself.
 
     :param hosts: {host: {state: number}}, or None if the user must not know.
-    :param failures: [(reason class, reason, number)].
+    :param failures: [(reason class, reason, number)], MAX_FAILURES_READ at
+        most.
     :param floating_ips: {state: number} of those that its members want.
     """
+    with_hosts = hosts is not None
     view = dict(
-        summary(req, bulk, counts),
+        summary(req, bulk, counts, with_hosts),
         template=bulk.template,
         hosts=hosts,
-        failures=[
-            {'class': kind, 'reason': reason, 'count': number}
-            for kind, reason, number in failures
-        ],
+        failures=_failures(failures, with_hosts),
     )
     spec = bulk.spec.get('floating_ips')
     if spec:
@@ -84,6 +88,17 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
             },
         }
     return view
+
+
+def _failures(failures, with_hosts):
+    """The most common ones. What differs in hosts only may be one."""
+    numbers = collections.Counter()
+    for kind, reason, number in failures:
+        numbers[kind, disclosure.shown(reason, with_hosts)] += number
+    return [
+        {'class': kind, 'reason': reason, 'count': number}
+        for (kind, reason), number in numbers.most_common(MAX_FAILURES)
+    ]
 
 
 def _client_token(req, bulk):

@@ -12,6 +12,7 @@
 
 """What happened to bulks, as clients see it."""
 
+from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as bulk_view
 
 
@@ -28,5 +29,5 @@ def event(row, with_host):
         'container_uuid': row.container_uuid,
         'host': row.host if with_host else None,
         'attempt': row.attempt,
-        'reason': row.reason,
+        'reason': disclosure.shown(row.reason, with_host),
     }

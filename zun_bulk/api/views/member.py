@@ -12,6 +12,7 @@
 
 """Members of bulks as clients see them."""
 
+from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.network import ports
 
@@ -29,7 +30,7 @@ def member(row, with_host):
         'host': row.host if with_host else None,
         'attempt': row.attempt,
         'reason_class': row.reason_class,
-        'reason': row.reason,
+        'reason': disclosure.shown(row.reason, with_host),
         'addresses': ports.addresses(row.networks),
         'floating_ip': row.floating_ip,
         'floating_ip_state': row.floating_ip_state,
