@@ -149,9 +149,11 @@ class Leases:
 
     def report(self):
         """:returns: the same for people, by the bulks' uuids."""
+        uuids = dict(self._uuids)
         return {
-            self._uuids.get(bulk_id, bulk_id): epoch
+            uuids[bulk_id]: epoch
             for bulk_id, epoch in self.held().items()
+            if bulk_id in uuids
         }
 
     def release(self):

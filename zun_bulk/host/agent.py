@@ -853,7 +853,7 @@ class HostAgent:
 
     @staticmethod
     def _may_try_again(member):
-        bulk = db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
+        bulk = _bulk_of(member)
         return (
             bulk is not None
             and bulk.status == BulkStatus.BUILDING
@@ -875,17 +875,18 @@ class HostAgent:
             LOG.info('Container %s runs again', uuid)
             return
         zun_rows.stop_container(uuid, reason or 'It has ended.')
+        bulk = _bulk_of(member)
         LOG.warning(
             'Container %(uuid)s of bulk %(bulk)s has ended: %(reason)s',
             {
                 'uuid': uuid,
-                'bulk': member.bulk_id,
+                'bulk': bulk and bulk.uuid,
                 'reason': disclosure.shown(reason)
                 or 'it was done, or was stopped',
             },
         )
         if state == MemberState.FAILED:
-            self._pause_if_hopeless(member.bulk_id, reason)
+            self._pause_if_hopeless(bulk, reason)
 
     # ------------------------------------------------------- what failed
 
@@ -1034,24 +1035,25 @@ class HostAgent:
             finished_at=timeutils.utcnow(),
             **values,
         ):
+            bulk = _bulk_of(member)
             LOG.warning(
                 'Container %(uuid)s of bulk %(bulk)s failed: %(reason)s',
                 {
                     'uuid': member.container_uuid,
-                    'bulk': member.bulk_id,
+                    'bulk': bulk and bulk.uuid,
                     'reason': disclosure.shown(reason),
                 },
             )
-            self._pause_if_hopeless(member.bulk_id, reason)
+            self._pause_if_hopeless(bulk, reason)
         self._wake_conductor_if_idle()
 
-    def _pause_if_hopeless(self, bulk_id, reason):
+    @staticmethod
+    def _pause_if_hopeless(bulk, reason):
         """See whether a failure says that more of the bulk will fail."""
-        bulk = db.get_bulks_by_id([bulk_id]).get(bulk_id)
         if bulk is None or bulk.status != BulkStatus.BUILDING:
             return
         why = failures.why_pause(
-            bulk, db.count_outcomes(bulk_id), reason, CONF.zun_bulk
+            bulk, db.count_outcomes(bulk.id), reason, CONF.zun_bulk
         )
         if why:
             pausing.pause(bulk, why)
@@ -1269,6 +1271,11 @@ class HostAgent:
                 MemberState.PLACED, 0
             )
         return self._queued
+
+
+def _bulk_of(member):
+    """:returns: a member's Bulk as it is now; None if it is gone."""
+    return db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
 
 
 def _zun_done(container_uuid):

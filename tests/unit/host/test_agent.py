@@ -673,9 +673,15 @@ class TestSince(AgentTestCase):
         db.set_bulk_status(self.bulk.id, epoch, 'building', status)
 
     def test_one_that_dies(self):
+        log = self.useFixture(fixtures.FakeLogger('zun_bulk.host.agent'))
         uuids = self.run_all(3)
         self.set_status('ready')
         self.end(uuids[1], 3)
+        self.assertIn(
+            'Container %s of bulk %s has ended: host-1: the container'
+            % (uuids[1], self.bulk.uuid),
+            log.output,
+        )
         member = self.member(uuids[1])
         self.assertEqual(
             ('failed', 'application'), (member.state, member.reason_class)
@@ -922,6 +928,7 @@ class TestFailures(AgentTestCase):
         self.assertEqual({'starting': 1}, self.states())
 
     def test_a_permanent_failure_is_tried_once(self):
+        log = self.useFixture(fixtures.FakeLogger('zun_bulk.host.agent'))
         (uuid,) = self.accept(1)
         self.turn()
         self.break_row(uuid, '404 ("No such image: nothing:1")')
@@ -932,6 +939,11 @@ class TestFailures(AgentTestCase):
             (member.state, member.attempt, member.reason_class),
         )
         self.assertIn('No such image: nothing:1', member.reason)
+        self.assertIn(
+            'Container %s of bulk %s failed: host-1: 404'
+            % (uuid, self.bulk.uuid),
+            log.output,
+        )
 
     def test_one_that_may_be_broken_is_made_anew(self):
         uuids = self.accept(2)
