@@ -40,6 +40,7 @@ from zun_bulk.db import api as db
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import history as db_history
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import tables
 from zun_bulk.db import zun_rows
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
@@ -286,8 +287,9 @@ class Conductor:
                 self.look_after_bulks()
             except Stopping:
                 return
-            except Exception:
-                LOG.exception('The conductor could not look for work')
+            except Exception as error:
+                if not tables.explains(error):
+                    LOG.exception('The conductor could not look for work')
             patience = CONF.zun_bulk.poll_interval
             self._woken.wait(
                 min(patience, LOOK_AGAIN) if self._soon else patience
@@ -305,8 +307,9 @@ class Conductor:
         while not self._stopped.wait(TRIM_INTERVAL):
             try:
                 self.trim_events()
-            except Exception:
-                LOG.exception('The conductor could not trim histories')
+            except Exception as error:
+                if not tables.explains(error):
+                    LOG.exception('The conductor could not trim histories')
 
     def trim_events(self):
         """Forget the oldest events of bulks that have too many.

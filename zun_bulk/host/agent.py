@@ -42,6 +42,7 @@ from zun_bulk import rpc
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db import hosts as db_hosts
+from zun_bulk.db import tables
 from zun_bulk.db import zun_rows
 from zun_bulk.db.models import OPERATOR
 from zun_bulk.db.models import BulkStatus
@@ -346,14 +347,15 @@ class HostAgent:
                     recovered = True
                 self._turn(time.monotonic())
                 patience = self._patience(time.monotonic())
-            except Exception:
-                LOG.exception(
-                    'The agent of %s could not go on; it tries again',
-                    self._host,
-                )
+            except Exception as error:
                 # What that turn had in hand is known to the database only.
                 recovered = False
                 patience = CHECK_INTERVAL
+                if not tables.explains(error):
+                    LOG.exception(
+                        'The agent of %s could not go on; it tries again',
+                        self._host,
+                    )
             self._woken.wait(patience)
             self._woken.clear()
 
