@@ -35,6 +35,7 @@ from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import base as db_base
 from zun_bulk.host import agent
+from zun_bulk.host import engine
 from zun_bulk.host import probes
 from zun_bulk.network import ports
 from zun_bulk.scheduler.filters import overcommit
@@ -64,12 +65,14 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         if self._agent is None:
             type(self)._agent = agent.HostAgent(
                 CONF.host,
-                self.inspect,
-                self.remove,
-                self.probe,
-                self.list_states,
-                self.watch,
-                self.forget_volumes,
+                engine.Engine(
+                    self.inspect,
+                    self.remove,
+                    self.probe,
+                    self.list_states,
+                    self.watch,
+                    self.forget_volumes,
+                ),
             )
         self._serving = False
         #: Capsules that are being deleted, each of which has its place.

@@ -433,7 +433,8 @@ class TestProbe(DriverTestCase):
         self.assertRaises(requests.ReadTimeout, self.driver.probe)
 
     def test_is_what_the_agent_asks(self):
-        self.assertEqual(self.driver.probe, self.agent_class.call_args.args[3])
+        _host, engine = self.agent_class.call_args.args
+        self.assertEqual(self.driver.probe, engine.probe)
 
 
 class TestWatch(DriverTestCase):

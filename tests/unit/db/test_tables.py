@@ -26,6 +26,7 @@ from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import models
 from zun_bulk.db import tables
 from zun_bulk.host import agent
+from zun_bulk.host import engine
 
 
 class TablesTestCase(base.BaseTestCase):
@@ -153,7 +154,7 @@ class TestServices(TablesTestCase):
         )
 
     def test_agent(self):
-        self.run_out(agent.HostAgent('host-1', {}.get, None))
+        self.run_out(agent.HostAgent('host-1', engine.Engine({}.get, None)))
         self.assertEqual('host-1', db_hosts.get_host('host-1').host)
 
     def test_conductor(self):

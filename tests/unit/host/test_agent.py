@@ -30,7 +30,10 @@ from zun_bulk.db import models
 from zun_bulk.db import zun_rows
 from zun_bulk.db.models import MemberState
 from zun_bulk.host import agent
+from zun_bulk.host import casts
+from zun_bulk.host import engine
 from zun_bulk.host import gates
+from zun_bulk.host import starting
 from zun_bulk.volume import mounts
 
 
@@ -104,7 +107,7 @@ class AgentTestCase(base.BaseTestCase):
         )
         self.now = 1000.0
         self.agent = self.new_agent()
-        self.agent.missed(0.0)
+        self.agent._changes.missed(0.0)
 
     def compute_for(self, context):
         self.compute._context = context
@@ -117,8 +120,7 @@ class AgentTestCase(base.BaseTestCase):
         ]
 
     def new_agent(self):
-        return agent.HostAgent(
-            'host-1',
+        self.engine = engine.Engine(
             self.docker.get,
             self.remove,
             list_states=lambda: {
@@ -126,6 +128,7 @@ class AgentTestCase(base.BaseTestCase):
                 for uuid, found in self.docker.items()
             },
         )
+        return agent.HostAgent('host-1', self.engine)
 
     def remove(self, uuid):
         if self.stuck:
@@ -187,7 +190,7 @@ class TestVolumes(AgentTestCase):
     def setUp(self):
         super().setUp()
         self.forgotten = []
-        self.agent._forget_volumes = self.forgotten.append
+        self.engine.forget_volumes = self.forgotten.append
         self.useFixture(
             fixtures.MockPatch(
                 'zun.objects.Volume', return_value=mock.Mock(id=1)
@@ -267,7 +270,7 @@ class TestVolumes(AgentTestCase):
         self.turn()
         self.break_row(uuid, 'context deadline exceeded')
         self.turn()
-        self.turn(agent.RETRY_MAX)
+        self.turn(starting.RETRY_MAX)
         self.assertEqual([uuid], self.compute.created)
         self.assertEqual([uuid], self.forgotten)
         member = self.member(uuid)
@@ -294,15 +297,16 @@ class TestVolumes(AgentTestCase):
 
         @utils.synchronized(uuid)
         def live():
-            self.turn(agent.RETRY_MAX)
+            self.turn(starting.RETRY_MAX)
 
         live()
         self.assertEqual([], self.forgotten)
         self.assertEqual({'placed': 1}, self.states())
         self.assertEqual(
-            agent.VOLUMES_AGAIN, self.agent._delayed[0][0] - self.now
+            starting.VOLUMES_AGAIN,
+            self.agent._starting._delayed[0][0] - self.now,
         )
-        self.turn(agent.VOLUMES_AGAIN)
+        self.turn(starting.VOLUMES_AGAIN)
         self.assertEqual([uuid], self.forgotten)
         self.assertEqual({'starting': 1}, self.states())
 
@@ -310,7 +314,7 @@ class TestVolumes(AgentTestCase):
         (uuid,) = self.fail_once()
         # A start that was given up has come late.
         self.docker[uuid] = running()
-        self.turn(agent.RETRY_MAX)
+        self.turn(starting.RETRY_MAX)
         self.assertEqual([], self.forgotten)
         self.turn(CONF.zun_bulk.settle_time + 1)
         self.assertEqual({'running': 1}, self.states())
@@ -321,12 +325,12 @@ class TestVolumes(AgentTestCase):
             raise exception.ZunException('Cinder is away')
 
         uuids = self.fail_once(2)
-        self.agent._forget_volumes = refuse
-        self.turn(agent.RETRY_MAX)
+        self.engine.forget_volumes = refuse
+        self.turn(starting.RETRY_MAX)
         self.agent._patience(self.now)
         self.assertEqual({'placed': 2}, self.states())
-        self.agent._forget_volumes = self.forgotten.append
-        self.turn(agent.VOLUMES_AGAIN)
+        self.engine.forget_volumes = self.forgotten.append
+        self.turn(starting.VOLUMES_AGAIN)
         self.assertEqual(set(uuids), set(self.forgotten))
         self.assertEqual({'starting': 2}, self.states())
 
@@ -336,11 +340,11 @@ class TestVolumes(AgentTestCase):
         clock.return_value = 50.0
 
         def forget(container_uuid):
-            clock.return_value += 2 * agent.LOST
+            clock.return_value += 2 * casts.LOST
 
-        self.agent._forget_volumes = forget
-        self.turn(agent.RETRY_MAX)
-        self.turn(2 * agent.LOST + 1)
+        self.engine.forget_volumes = forget
+        self.turn(starting.RETRY_MAX)
+        self.turn(2 * casts.LOST + 1)
         self.assertEqual([uuid, uuid], self.compute.created)
         self.assertEqual({'starting': 1}, self.states())
 
@@ -415,7 +419,7 @@ class TestStart(AgentTestCase):
 
     def test_read_before_its_bulk_was_deleted(self):
         self.accept(1)
-        self.agent._read_ahead()
+        self.agent._starting.read_ahead()
         with db_base.writer() as session:
             for model in (models.Member, models.Bulk):
                 session.execute(model.__table__.delete())
@@ -457,11 +461,11 @@ class TestStart(AgentTestCase):
         self.turn()
         self.start([uuid])
         self.turn()
-        inspect = self.agent._inspect
-        self.agent._inspect = mock.Mock(side_effect=OSError('refused'))
+        inspect = self.engine.inspect
+        self.engine.inspect = mock.Mock(side_effect=OSError('refused'))
         self.turn(5)
         self.assertEqual({'starting': 1}, self.states())
-        self.agent._inspect = inspect
+        self.engine.inspect = inspect
         self.turn()
         self.assertEqual({'running': 1}, self.states())
 
@@ -516,17 +520,17 @@ class TestHeld(AgentTestCase):
 
     def setUp(self):
         super().setUp()
-        self.log = self.useFixture(fixtures.FakeLogger('zun_bulk.host.agent'))
+        self.log = self.useFixture(fixtures.FakeLogger('zun_bulk.host'))
 
     def new_agent(self):
-        self.readings = agent.UNREAD()
+        self.readings = engine.UNREAD()
         self.probe = mock.Mock(side_effect=lambda: self.readings)
         return agent.HostAgent(
-            'host-1', self.docker.get, self.remove, self.probe
+            'host-1', engine.Engine(self.docker.get, self.remove, self.probe)
         )
 
     def use(self, mounts):
-        self.readings = agent.UNREAD(mounts=gates.Usage(mounts, 100))
+        self.readings = engine.UNREAD(mounts=gates.Usage(mounts, 100))
 
     def test_starts_none_and_charges_none(self):
         uuids = self.accept(6)
@@ -536,11 +540,11 @@ class TestHeld(AgentTestCase):
         self.assertEqual([], self.compute.created)
         self.assertEqual({'placed': 6}, self.states())
         self.assertEqual({0}, {self.member(uuid).attempt for uuid in uuids})
-        self.assertEqual(['mounts'], list(self.agent._held))
+        self.assertEqual(['mounts'], list(self.agent._holds.gates))
         self.use(10)
         self.turn(5.0)
         self.assertEqual(uuids[:4], self.compute.created)
-        self.assertEqual({}, self.agent._held)
+        self.assertEqual({}, self.agent._holds.gates)
         self.assertEqual(1, self.member(uuids[0]).attempt)
 
     def test_an_engine_that_does_not_answer(self):
@@ -548,8 +552,8 @@ class TestHeld(AgentTestCase):
         self.readings = gates.Readings(ping=None)
         self.turn()
         self.assertEqual([], self.compute.created)
-        self.assertEqual({}, self.agent._held)
-        self.readings = agent.UNREAD()
+        self.assertEqual({}, self.agent._holds.gates)
+        self.readings = engine.UNREAD()
         self.turn(60.0)
         self.assertEqual(1, len(self.compute.created))
 
@@ -665,7 +669,7 @@ class TestSince(AgentTestCase):
             Running=False, Pid=0, Status='exited', ExitCode=code, FinishedAt=at
         )
         if tell:
-            self.agent.changed('die', uuid)
+            self.agent._changes.changed('die', uuid)
             self.turn(0.1)
 
     def set_status(self, status):
@@ -673,7 +677,7 @@ class TestSince(AgentTestCase):
         db.set_bulk_status(self.bulk.id, epoch, 'building', status)
 
     def test_one_that_dies(self):
-        log = self.useFixture(fixtures.FakeLogger('zun_bulk.host.agent'))
+        log = self.useFixture(fixtures.FakeLogger('zun_bulk.host'))
         uuids = self.run_all(3)
         self.set_status('ready')
         self.end(uuids[1], 3)
@@ -701,7 +705,7 @@ class TestSince(AgentTestCase):
 
         # Its user starts it again.
         self.docker[uuids[1]] = running()
-        self.agent.changed('start', uuids[1])
+        self.agent._changes.changed('start', uuids[1])
         self.turn(0.1)
         self.assertEqual({'running': 3}, self.states())
         self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
@@ -733,18 +737,18 @@ class TestSince(AgentTestCase):
     def test_the_start_of_a_member_is_no_news(self):
         (uuid,) = self.accept(1)
         self.turn()
-        self.agent.changed('start', uuid)
+        self.agent._changes.changed('start', uuid)
         self.start([uuid])
         self.turn()
-        self.agent.changed('start', uuid)
-        self.assertFalse(self.agent._changed)
+        self.agent._changes.changed('start', uuid)
+        self.assertFalse(self.agent._changes._changed)
 
     def test_deaths_that_nobody_saw(self):
         uuids = self.run_all(4)
         self.set_status('ready')
         for uuid in uuids[:2]:
             self.end(uuid, 3, tell=False)
-        self.agent.missed(0.0)
+        self.agent._changes.missed(0.0)
         self.turn(0.1)
         self.assertEqual({'running': 2, 'failed': 2}, self.states())
 
@@ -753,7 +757,7 @@ class TestSince(AgentTestCase):
         for uuid in uuids[:2]:
             self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
         self.end(uuids[2], 3, tell=False, at='1970-01-01T00:00:10Z')
-        self.agent.missed(20.0)
+        self.agent._changes.missed(20.0)
         self.turn(0.1)
         self.assertEqual({'starting': 2, 'failed': 1}, self.states())
         self.assertEqual(uuids + uuids[:2], self.compute.created)
@@ -766,7 +770,7 @@ class TestSince(AgentTestCase):
         (uuid,) = self.run_all(1)
         self.set_status('ready')
         self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
-        self.agent.missed(20.0)
+        self.agent._changes.missed(20.0)
         self.turn(0.1)
         self.assertEqual({'failed': 1}, self.states())
 
@@ -776,7 +780,7 @@ class TestSince(AgentTestCase):
         self.start([uuid])
         self.turn()
         self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
-        self.agent.missed(20.0)
+        self.agent._changes.missed(20.0)
         self.turn(6)
         self.assertEqual({'starting': 1}, self.states())
         self.assertEqual([uuid, uuid], self.compute.created)
@@ -785,20 +789,20 @@ class TestSince(AgentTestCase):
         uuids = self.run_all(2)
         more = self.accept(1)
         self.agent.wake()
-        inspect, self.agent._inspect = (
-            self.agent._inspect,
+        inspect, self.engine.inspect = (
+            self.engine.inspect,
             mock.Mock(side_effect=OSError('refused')),
         )
         self.end(uuids[0], 3)
         # Nothing else waits for it.
         self.assertEqual(uuids + more, self.compute.created)
-        self.agent._inspect = inspect
+        self.engine.inspect = inspect
         self.turn(1.1)
         self.assertEqual('failed', db.list_members_of(uuids[:1])[0].state)
 
     def test_nor_as_often_as_it_ends(self):
         (uuid,) = self.accept(1, max_attempts=2)
-        self.agent.lost()
+        self.agent._changes.lost()
         for _ in range(2):
             self.turn()
             self.start([uuid])
@@ -809,9 +813,9 @@ class TestSince(AgentTestCase):
         self.assertEqual({'failed': 1}, self.states())
 
     def test_a_container_of_nobody(self):
-        self.agent.changed('die', 'uuid')
+        self.agent._changes.changed('die', 'uuid')
         self.turn()
-        self.assertEqual({}, self.agent._looks)
+        self.assertEqual({}, self.agent._changes._looks)
 
 
 class TestStrays(AgentTestCase):
@@ -835,7 +839,7 @@ class TestStrays(AgentTestCase):
         self.docker[uuids[0]] = running()
         self.turn()
         self.assertIn(uuids[0], self.docker)
-        self.agent.missed(self.now)
+        self.agent._changes.missed(self.now)
         self.turn()
         self.assertNotIn(uuids[0], self.docker)
 
@@ -928,7 +932,7 @@ class TestFailures(AgentTestCase):
         self.assertEqual({'starting': 1}, self.states())
 
     def test_a_permanent_failure_is_tried_once(self):
-        log = self.useFixture(fixtures.FakeLogger('zun_bulk.host.agent'))
+        log = self.useFixture(fixtures.FakeLogger('zun_bulk.host'))
         (uuid,) = self.accept(1)
         self.turn()
         self.break_row(uuid, '404 ("No such image: nothing:1")')
@@ -1065,7 +1069,7 @@ class TestFailures(AgentTestCase):
         (uuid,) = self.accept(1)
         self.turn()
         self.be_in(**values)
-        self.turn(agent.LOST + 1)
+        self.turn(casts.LOST + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.created)
 
@@ -1162,7 +1166,7 @@ class TestDelete(AgentTestCase):
         (uuid,) = self.accept(1)
         self.delete()
         self.turn()
-        self.turn(agent.LOST + 1)
+        self.turn(casts.LOST + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.deleted)
 
@@ -1334,7 +1338,7 @@ class TestOperator(AgentTestCase):
     def test_a_hold_beside_a_gate(self):
         full = gates.Readings(memory_available=0, memory_total=1, ping=0.0)
         self.accept(1)
-        with mock.patch.object(self.agent, '_read_host', lambda: full):
+        with mock.patch.object(self.engine, 'probe', lambda: full):
             self.turn()
             self.wish(held=True, held_reason='a new disk')
             self.turn()

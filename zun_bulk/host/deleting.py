@@ -1,0 +1,109 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Deleting the members of a host."""
+
+from oslo_log import log as logging
+
+from zun_bulk.db import api as db
+from zun_bulk.db import zun_rows
+from zun_bulk.db.models import MemberState
+from zun_bulk.host import casts
+from zun_bulk.host import pacer
+
+
+LOG = logging.getLogger(__name__)
+
+
+class Deleting:
+    """Casts deletes as the throttle grants, and sees what became of them.
+
+    :ivar casts: {container uuid: Cast} of what is being deleted.
+    :ivar more: whether the database may hold more than was read.
+    """
+
+    def __init__(self, engine, members, throttle):
+        """:param engine: the host's Engine.
+
+        :param members: the host's Members.
+        :param throttle: the Throttle of deletes.
+        """
+        self._engine = engine
+        self._members = members
+        self._throttle = throttle
+        self.casts = {}
+        self.more = True
+
+    def wait(self, now):
+        """Seconds until one may be deleted; None as long as none can be."""
+        return self._throttle.wait(now) if self.more else None
+
+    def go_on(self, now):
+        """Cast what may be deleted now."""
+        room = self._throttle.room(now)
+        if not room or not self.more:
+            return
+        limit = room + len(self.casts)
+        members = db.list_members_in(
+            MemberState.DELETING, host=self._members.host, limit=limit
+        )
+        self.more = len(members) == limit
+        members = [
+            member
+            for member in members
+            if member.container_uuid not in self.casts
+        ]
+        self._members.know_bulks(members)
+        containers = self._members.containers(members)
+        for member in members:
+            uuid = member.container_uuid
+            self.casts[uuid] = casts.Cast(member, now)
+            self._throttle.started(uuid, now)
+            if uuid in containers:
+                self._cast(member, containers[uuid])
+
+    def _cast(self, member, container):
+        api = self._members.compute_for(member)
+        api.container_delete_on(api._context, self._members.host, container)
+
+    def check(self, now):
+        """See what is gone, and what has to be asked for again."""
+        if not self.casts:
+            return
+        rows = zun_rows.container_states(list(self.casts))
+        gone = [
+            cast.member
+            for uuid, cast in self.casts.items()
+            if uuid not in rows and self._engine.clear(uuid)
+        ]
+        for member in gone:
+            del self.casts[member.container_uuid]
+            self._throttle.finished(
+                member.container_uuid, now, pacer.Outcome.DONE
+            )
+        if gone:
+            db.move_members(gone, MemberState.DELETED)
+            self.more = True
+            self._members.has_ended()
+        for uuid, cast in list(self.casts.items()):
+            if cast.is_quiet(now):
+                LOG.warning(
+                    'Container %(uuid)s is not deleted from %(host)s '
+                    'after %(seconds)d s; asking again',
+                    {
+                        'uuid': uuid,
+                        'host': self._members.host,
+                        'seconds': now - cast.since,
+                    },
+                )
+                del self.casts[uuid]
+                self._throttle.finished(uuid, now, pacer.Outcome.NEUTRAL)
+                self.more = True

@@ -1,0 +1,175 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The members of a host: whose they are, and how they go on."""
+
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from zun import objects
+from zun.common import context as zun_context
+
+from zun_bulk import disclosure
+from zun_bulk import pausing
+from zun_bulk import rpc
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.db import zun_rows
+from zun_bulk.db.models import BulkStatus
+from zun_bulk.db.models import MemberState
+from zun_bulk.host import failures
+from zun_bulk.host import seldom
+
+
+LOG = logging.getLogger(__name__)
+
+
+class Members:
+    """What is written down of them, each change by a compare-and-set.
+
+    It keeps the bulks of the members in hand, so that a member costs no
+    SELECT of its own.
+    """
+
+    def __init__(self, host):
+        self.host = host
+        self._context = zun_context.get_admin_context(all_projects=True)
+        #: {id: (Bulk, rpc.ComputeAPI)}
+        self._bulks = {}
+        self._wake_ups = seldom.Seldom()
+        # Whether one has ended, of which no conductor was told yet.
+        self._ended = False
+
+    def know_bulks(self, members):
+        """Read the bulks of members that are not known yet."""
+        wanted = {member.bulk_id for member in members}
+        for bulk_id, bulk in db.get_bulks_by_id(
+            wanted - set(self._bulks)
+        ).items():
+            # Zun sends the context that its client was made with. It has no
+            # token, so that it is good however long the member waited.
+            context = zun_context.RequestContext(
+                is_admin=True,
+                project_id=bulk.project_id,
+                user_id=bulk.user_id,
+                request_id=bulk.request_id,
+            )
+            self._bulks[bulk_id] = bulk, rpc.ComputeAPI(context)
+
+    def forget_bulks(self):
+        self._bulks.clear()
+
+    def bulk_of(self, member):
+        """:returns: the Bulk; None if it is not known, or not there."""
+        return self._bulks.get(member.bulk_id, (None, None))[0]
+
+    def compute_for(self, member):
+        """:returns: the rpc.ComputeAPI that casts for a known bulk."""
+        return self._bulks[member.bulk_id][1]
+
+    def containers(self, members):
+        """:returns: {uuid: Zun's container} of those that Zun has."""
+        if not members:
+            return {}
+        return {
+            container.uuid: container
+            for container in objects.Container.list(
+                self._context,
+                filters={
+                    'uuid': [member.container_uuid for member in members]
+                },
+            )
+        }
+
+    def again(self, member, reason, state=MemberState.PLACED, **values):
+        """Turn a member back to placed or queued, to be started anew.
+
+        :returns: whether it was.
+        """
+        moved = db.move_members(
+            [member],
+            state,
+            told={'host': self.host},
+            reason=reason,
+            reason_class='transient',
+            **values,
+        )
+        if moved:
+            zun_rows.reset_containers([member.container_uuid])
+        return moved
+
+    def fail(self, member, reason, reason_class, **values):
+        """Give a member up, and its bulk if that says so of all of it."""
+        if db.move_members(
+            [member],
+            MemberState.FAILED,
+            reason=reason,
+            reason_class=reason_class,
+            finished_at=timeutils.utcnow(),
+            **values,
+        ):
+            bulk = current_bulk(member)
+            LOG.warning(
+                'Container %(uuid)s of bulk %(bulk)s failed: %(reason)s',
+                {
+                    'uuid': member.container_uuid,
+                    'bulk': bulk and bulk.uuid,
+                    'reason': disclosure.shown(reason),
+                },
+            )
+            pause_if_hopeless(bulk, reason)
+        self.has_ended()
+
+    # ------------------------------------------------- telling a conductor
+
+    def has_ended(self):
+        """A member has ended. It may be the last of its bulk."""
+        self._ended = True
+
+    def tell_of_ends(self, now, busy):
+        """Wake a conductor once the host is idle, if members have ended."""
+        if self._ended and not busy:
+            self._ended = False
+            self._wake_ups.wish()
+        if self._wake_ups.take(now):
+            self.wake_conductor()
+
+    def wait(self, now):
+        """Seconds until a conductor may be woken; None if none is to be."""
+        return self._wake_ups.wait(now)
+
+    def wake_conductor(self):
+        try:
+            rpc.wake_conductors(self._context)
+        except Exception as error:
+            LOG.warning(
+                'Could not wake a conductor, which will look by itself: %s',
+                error,
+            )
+
+
+def current_bulk(member):
+    """:returns: a member's Bulk as it is now; None if it is gone."""
+    return db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
+
+
+def pause_if_hopeless(bulk, reason):
+    """See whether a failure says that more of a bulk will fail.
+
+    :param bulk: the Bulk as it is now; None if it is gone.
+    :param reason: of the failure.
+    """
+    if bulk is None or bulk.status != BulkStatus.BUILDING:
+        return
+    why = failures.why_pause(
+        bulk, db.count_outcomes(bulk.id), reason, CONF.zun_bulk
+    )
+    if why:
+        pausing.pause(bulk, why)
