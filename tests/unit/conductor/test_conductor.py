@@ -28,7 +28,11 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk import disclosure
+from zun_bulk.conductor import claiming
+from zun_bulk.conductor import clearing
 from zun_bulk.conductor import conductor
+from zun_bulk.conductor import leases
+from zun_bulk.conductor import placing
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db import base as db_base
@@ -52,8 +56,8 @@ class TestLeases(base.BaseTestCase):
         super().setUp()
         self.useFixture(database.Database())
         self.bulk, _members = database.accept(1)
-        self.first = conductor.Leases('first', 15)
-        self.second = conductor.Leases('second', 15)
+        self.first = leases.Leases('first', 15)
+        self.second = leases.Leases('second', 15)
 
     def epoch(self, leases, now):
         return leases.epoch(db.get_bulk(self.bulk.uuid), now)
@@ -225,8 +229,8 @@ class ConductorTestCase(base.BaseTestCase):
         # A database in memory is for one thread at a time.
         self.conf.config(group='zun_bulk', port_calls=1)
         self.conductor = conductor.Conductor()
-        self.placement = self.conductor._placement = FakePlacement()
-        self.ports = self.conductor._ports = FakePorts()
+        self.placement = self.conductor._services._placement = FakePlacement()
+        self.ports = self.conductor._services._ports = FakePorts()
         self.room = {'host-1': 100, 'host-2': 100}
         self.passing = self.useFixture(
             fixtures.MockPatchObject(
@@ -335,7 +339,7 @@ class FakeVolumes:
 class TestVolumes(ConductorTestCase):
     def setUp(self):
         super().setUp()
-        self.volumes = self.conductor._volumes = FakeVolumes()
+        self.volumes = self.conductor._services._volumes = FakeVolumes()
         self.forget = self.useFixture(
             fixtures.MockPatch('zun_bulk.volume.trusts.delete')
         ).mock
@@ -636,9 +640,9 @@ class TestBuild(ConductorTestCase):
         self.accept(30)
         self.turn()
         self.conf.config(group='zun_bulk', port_calls=3)
-        self.assertEqual(1, conductor._port_calls(self.bulk))
+        self.assertEqual(1, placing._port_calls(self.bulk))
         db.start_members(self.members(host='host-1'))
-        self.assertEqual(3, conductor._port_calls(self.bulk))
+        self.assertEqual(3, placing._port_calls(self.bulk))
 
     def test_neutron_is_left_alone_that_cannot(self):
         self.accept(4)
@@ -646,7 +650,7 @@ class TestBuild(ConductorTestCase):
         for _ in range(5):
             self.turn()
         self.assertEqual({'queued': 4}, self.states())
-        shown = self.conductor._port_calls.show(time.monotonic())
+        shown = self.conductor._placing.calls.show(time.monotonic())
         self.assertEqual(
             ('open', 5), (shown['breaker'], shown['ended']['hard'])
         )
@@ -674,7 +678,7 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.assertEqual({'placed': 2, 'failed': 1}, self.states())
         self.assertEqual(
-            [('deleted', conductor.CONTAINER_GONE, 1)],
+            [('deleted', clearing.CONTAINER_GONE, 1)],
             db.list_failures(self.bulk.id, 9),
         )
         self.assertNotIn(first, self.placement.claimed)
@@ -764,7 +768,7 @@ class TestBuild(ConductorTestCase):
             self.assertEqual('building', self.turn().status)
 
     def test_a_busy_neutron_is_asked_for_less(self):
-        self.useFixture(fixtures.MockPatchObject(conductor, 'BUSY_WAIT', 0))
+        self.useFixture(fixtures.MockPatchObject(placing, 'BUSY_WAIT', 0))
         self.accept(30)
         self.ports.bears = 3
         self.turn()
@@ -780,7 +784,7 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'placed': 200}, self.states())
 
     def test_one_that_is_too_busy_is_left_alone_for_now(self):
-        self.useFixture(fixtures.MockPatchObject(conductor, 'BUSY_WAIT', 0))
+        self.useFixture(fixtures.MockPatchObject(placing, 'BUSY_WAIT', 0))
         self.accept(30)
         self.ports.bears = 0
         self.assertEqual('building', self.turn().status)
@@ -791,7 +795,7 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'placed': 30}, self.states())
 
     def test_ports_of_a_lost_answer_are_looked_for(self):
-        self.useFixture(fixtures.MockPatchObject(conductor, 'BUSY_WAIT', 0))
+        self.useFixture(fixtures.MockPatchObject(placing, 'BUSY_WAIT', 0))
         self.accept(6)
         self.ports.silent = 1
         self.turn()
@@ -863,14 +867,14 @@ class TestBuild(ConductorTestCase):
         self.accept(1)
         first = self.bulk
         self.accept(1)
-        survey = self.conductor._survey
+        survey = self.conductor._claiming.survey
 
         def fail_for_the_first(bulk, *args):
             if bulk.id == first.id:
                 raise RuntimeError('trouble')
             return survey(bulk, *args)
 
-        self.conductor._survey = fail_for_the_first
+        self.conductor._claiming.survey = fail_for_the_first
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
 
@@ -979,7 +983,7 @@ class TestHostDown(ConductorTestCase):
             for host, seconds in (('host-1', 1000), ('host-2', 1))
         ]
         self.room.pop('host-1', None)
-        self.conductor._down_seen = float('-inf')
+        self.conductor._services._down_seen = float('-inf')
 
     def test_what_waits_there_goes_elsewhere(self):
         before = self.members(host='host-1')
@@ -994,7 +998,7 @@ class TestHostDown(ConductorTestCase):
         self.assertEqual([], db.start_members(before))
         self.assertEqual(
             [
-                ('queued', member.member_index, 'host-1', conductor.HOST_DOWN)
+                ('queued', member.member_index, 'host-1', claiming.HOST_DOWN)
                 for member in before
             ],
             [
@@ -1087,7 +1091,9 @@ class TestHostDown(ConductorTestCase):
                 'requested_networks': [],
             },
         )
-        self.conductor._volumes = fake = mock.Mock(spec=volumes.Volumes)
+        self.conductor._services._volumes = fake = mock.Mock(
+            spec=volumes.Volumes
+        )
         self.turn()
         db.start_members(self.members())
         self.goes_down()
@@ -1155,7 +1161,7 @@ class TestStop(ConductorTestCase):
         threading.Timer(0.2, self.answer.set).start()
         self.assertTrue(self.conductor.stop(60))
         self.assertEqual(
-            {'placed': conductor.FIRST_PORTS, 'queued': 26}, self.states()
+            {'placed': placing.FIRST_PORTS, 'queued': 26}, self.states()
         )
         self.assertIsNone(self.lease_owner())
         self.server.stop.assert_called_once_with()
@@ -1454,9 +1460,12 @@ class TestScale(ConductorTestCase):
         """What the loser makes too late nobody else would clear."""
         self.accept(4)
         ensure, other = self.ports.ensure, conductor.Conductor()
-        other._placement, other._ports = FakePlacement(), FakePorts()
+        other._services._placement, other._services._ports = (
+            FakePlacement(),
+            FakePorts(),
+        )
         # It does not wait for a sign of life of the first.
-        other._leases = conductor.Leases('other', -1)
+        other._leases = leases.Leases('other', -1)
 
         def be_late(*args):
             self.ports.ensure = ensure

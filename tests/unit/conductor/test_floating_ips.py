@@ -17,8 +17,8 @@ from oslotest import base
 
 from tests import database
 from tests import emulated_neutron
-from zun_bulk.conductor import conductor
 from zun_bulk.conductor import floating_ips
+from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
 from zun_bulk.db import api as db
 from zun_bulk.db import floating_ips as db_floating_ips
@@ -43,7 +43,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
                 cidr='10.1.0.0/24', public_cidr='172.24.0.0/29'
             )
         )
-        self.leases = conductor.Leases('me', 15)
+        self.leases = leases.Leases('me', 15)
         self.settled = mock.Mock()
         self.loop = floating_ips.FloatingIps(self.leases, self.settled)
 

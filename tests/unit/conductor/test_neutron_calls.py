@@ -24,7 +24,7 @@ class TestNeutronCalls(test_conductor.ConductorTestCase):
         self.neutron = self.useFixture(
             emulated_neutron.EmulatedNeutron('10.1.0.0/20')
         )
-        self.conductor._ports = ports.Ports()
+        self.conductor._services._ports = ports.Ports()
         self.room = {'host-%d' % number: 500 for number in range(4)}
 
     def calls(self):

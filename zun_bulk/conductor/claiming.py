@@ -1,0 +1,243 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Finding hosts for the members of a bulk, and claiming there."""
+
+import collections
+
+from oslo_log import log as logging
+from zun import objects
+
+from zun_bulk import disclosure
+from zun_bulk.conductor import leases
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.db import leases as db_leases
+from zun_bulk.db import zun_rows
+from zun_bulk.db.models import MemberState
+from zun_bulk.scheduler import hosts
+from zun_bulk.scheduler import placement
+from zun_bulk.scheduler import planner
+
+
+LOG = logging.getLogger(__name__)
+
+#: What the history of a member says that leaves its host.
+HOST_DOWN = 'its host is down, and it goes to another one'
+NO_ROOM = 'There are not enough hosts available: %s'
+TOO_SLOW = 'whatever room there was, others have claimed it first'
+#: How often capacity that others took first is looked up anew.
+PLAN_ATTEMPTS = 10
+#: The epoch of a bulk that nobody but its first conductor has worked on.
+FIRST_EPOCH = 1
+
+
+class Claiming:
+    def __init__(self, services, clearing):
+        """:param services: the conductor's Services.
+
+        :param clearing: the conductor's Clearing.
+        """
+        self._services = services
+        self._clearing = clearing
+        #: {bulk id: the epoch under which each claim for it is noted}.
+        self._noted = {}
+
+    def forget_but(self, bulk_ids):
+        """Forget all other bulks: there is no work in them any more."""
+        for bulk_id in set(self._noted) - set(bulk_ids):
+            del self._noted[bulk_id]
+
+    def claim(self, bulk, epoch, members):
+        """Find hosts for members that have none, and claim there.
+
+        For all of them or for none, unless the bulk may be had in part. Only
+        once all have a claim it is noted where, and only then they are handed
+        over. Members that nobody but a held host has room for wait.
+        """
+        try:
+            self._claim_or_fail(bulk, epoch, members)
+        finally:
+            self._clearing.release_unwanted(bulk, members)
+
+    def _claim_or_fail(self, bulk, epoch, members):
+        policy = bulk.placement['policy']
+        claimed = []
+        reason = TOO_SLOW
+        for _attempt in range(PLAN_ATTEMPTS):
+            members = self._clearing.with_container(bulk, members)
+            if not members:
+                break
+            survey = self.survey(bulk, members[0], claimed)
+            plan = planner.plan(len(members), survey.rooms, policy)
+            later = (
+                planner.plan(len(members), survey.rooms_later, policy)
+                if survey.held
+                else plan
+            )
+            if later.missing:
+                if self._release_unnoted(bulk, epoch, members):
+                    continue
+                reason = disclosure.of_hosts(later.explain(), later.summary())
+                if not bulk.placement.get('allow_partial'):
+                    break
+            waiting = plan.missing - later.missing
+            if waiting:
+                _tell_of_waiting(bulk, survey.held)
+                if policy == 'affinity':
+                    return
+            number = len(plan.hosts)
+            rest = self._claim_planned(
+                bulk, members[:number], plan.hosts, survey.hosts, claimed
+            )
+            members = rest + members[number:]
+            if not rest:
+                members = members[waiting:]
+                break
+        if members and not bulk.placement.get('allow_partial'):
+            members += [member for member, *_where in claimed]
+            claimed = []
+        if claimed and db.claim_members(bulk.id, epoch, claimed) is None:
+            raise leases.LostLease()
+        if members:
+            self._clearing.fail(bulk, members, NO_ROOM % reason, 'capacity')
+        self._noted[bulk.id] = epoch
+
+    def _claim_planned(self, bulk, members, names, found, claimed):
+        """Claim in batches, each all or none.
+
+        :param names: a host's name for each member.
+        :param found: {host name: Host}.
+        :param claimed: [(member, host name, limits)], to be added to.
+        :returns: the members that others were faster than.
+        """
+        planned = list(zip(members, names, strict=True))
+        for start in range(0, len(planned), CONF.zun_bulk.claim_batch):
+            self._services.go_on()
+            part = planned[start : start + CONF.zun_bulk.claim_batch]
+            self._noted[bulk.id] = None
+            try:
+                self._services.placement().claim(
+                    {
+                        member.container_uuid: found[name].allocations
+                        for member, name in part
+                    },
+                    bulk.project_id,
+                    bulk.user_id,
+                )
+            except placement.Full as error:
+                LOG.info(
+                    'Bulk %(bulk)s: the room was taken by others '
+                    'first: %(error)s',
+                    {'bulk': bulk.uuid, 'error': error},
+                )
+                return members[start:]
+            claimed += [
+                (member, name, found[name].limits) for member, name in part
+            ]
+        return []
+
+    def _release_unnoted(self, bulk, epoch, members):
+        """Release what was claimed for members and not noted.
+
+        By an earlier owner of the bulk, or before something went wrong. It
+        would take the room from the very members that it is for.
+
+        :returns: whether there was any.
+        """
+        if self._noted.get(bulk.id, FIRST_EPOCH) == epoch:
+            return False
+        freed = self._clearing.release_claims(
+            [m.container_uuid for m in members]
+        )
+        self._noted[bulk.id] = epoch
+        return freed
+
+    def survey(self, bulk, member, claimed=()):
+        """Look at all hosts for a bulk.
+
+        :param claimed: what has a claim that is not noted yet.
+        """
+        container = objects.Container.get_by_uuid(
+            self._services.context, member.container_uuid
+        )
+        taken = collections.Counter(host for _member, host, _ in claimed)
+        for host, states in db.count_by_host(bulk.id).items():
+            taken[host] += sum(
+                number
+                for state, number in states.items()
+                if state not in (MemberState.CANCELLED, MemberState.DELETED)
+            )
+        return hosts.survey(
+            self._services.context,
+            container,
+            bulk.spec,
+            self._services.placement(),
+            taken,
+        )
+
+    def take_back(self, bulk, epoch):
+        """Queue what waits at hosts that are down, if others have room.
+
+        What was taken back cannot be begun by its host any more: that is a
+        compare-and-set too. What was begun may be in its Docker, unless an
+        operator says that nothing is there: he forces the host down.
+        """
+        for host, forced in self._services.hosts_down().items():
+            members = db.list_members_in(
+                MemberState.PLACED, bulk_id=bulk.id, host=host
+            )
+            if forced:
+                members += db.list_members_in(
+                    MemberState.STARTING, bulk_id=bulk.id, host=host
+                )
+            else:
+                members = [
+                    member
+                    for member in members
+                    if not member.attempt and not member.reason
+                ]
+            members = self._clearing.with_container(bulk, members)
+            if not members:
+                continue
+            survey = self.survey(bulk, members[0])
+            room = sum(other.room for other in survey.hosts.values())
+            if forced:
+                self._clearing.detach_given(bulk, members[:room])
+            taken = db.move_members(
+                members[:room],
+                MemberState.QUEUED,
+                only_if=db_leases.is_held(bulk.id, epoch),
+                told={'host': host, 'reason': HOST_DOWN},
+                host=None,
+            )
+            uuids = [member.container_uuid for member in taken]
+            zun_rows.reset_containers(uuids)
+            zun_rows.delete_mounts(uuids)
+            if taken:
+                LOG.warning(
+                    '%(host)s is down: %(number)d members of bulk %(bulk)s '
+                    'go to other hosts',
+                    {'host': host, 'number': len(taken), 'bulk': bulk.uuid},
+                )
+
+
+def _tell_of_waiting(bulk, held):
+    LOG.info(
+        'Members of bulk %(bulk)s wait for %(hosts)s',
+        {
+            'bulk': bulk.uuid,
+            'hosts': ', '.join(
+                '%s (%s)' % pair for pair in sorted(held.items())
+            ),
+        },
+    )

@@ -1,0 +1,292 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What becomes of members that go, and of what was made for them.
+
+Ports, claims, volumes and rows of members that fail, are cancelled, scaled
+away or deleted. What a host has of them its agent deletes.
+"""
+
+import contextlib
+
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from zun import objects
+
+from zun_bulk import notifications
+from zun_bulk.conductor import leases
+from zun_bulk.conf import CONF
+from zun_bulk.db import api as db
+from zun_bulk.db import floating_ips as db_floating_ips
+from zun_bulk.db import history as db_history
+from zun_bulk.db import zun_rows
+from zun_bulk.db.models import MemberState
+from zun_bulk.volume import mounts
+from zun_bulk.volume import trusts
+from zun_bulk.volume import volumes
+
+
+LOG = logging.getLogger(__name__)
+
+CONTAINER_GONE = (
+    'the container was deleted outside its bulk before it was placed'
+)
+
+
+class Clearing:
+    def __init__(self, services):
+        """:param services: the conductor's Services."""
+        self._services = services
+
+    # ----------------------------------------------------------- failing
+
+    def with_container(self, bulk, members):
+        """Fail the members whose container was deleted outside the bulk.
+
+        :returns: the others.
+        """
+        rows = zun_rows.container_states([m.container_uuid for m in members])
+        gone = [m for m in members if m.container_uuid not in rows]
+        if gone:
+            self.fail(bulk, gone, CONTAINER_GONE, 'deleted')
+        return [m for m in members if m.container_uuid in rows]
+
+    def fail(self, bulk, members, reason, reason_class):
+        self.fail_each(bulk, {reason: members}, reason_class)
+
+    def fail_each(self, bulk, failures, reason_class):
+        """:param failures: {reason: [Member]}."""
+        gone = []
+        for reason, members in failures.items():
+            failed = db.move_members(
+                members,
+                MemberState.FAILED,
+                reason=reason,
+                reason_class=reason_class,
+                # Its claim goes, so that a retry looks for a host again.
+                host=None,
+                finished_at=timeutils.utcnow(),
+            )
+            uuids = [member.container_uuid for member in failed]
+            zun_rows.fail_containers(uuids, reason)
+            gone += uuids
+        with contextlib.suppress(volumes.Busy):
+            self.release(bulk, gone)
+
+    # --------------------------------------------------------- releasing
+
+    def release_unwanted(self, bulk, members):
+        """Clear what was made for members that are on their way out.
+
+        Who took the bulk meanwhile may have cleared them before it was made.
+        What cannot go yet goes with the bulk.
+        """
+        states = {
+            member.container_uuid: member.state
+            for member in db.list_members_of(
+                [member.container_uuid for member in members]
+            )
+        }
+        with contextlib.suppress(volumes.Busy):
+            self.release(
+                bulk,
+                [
+                    member.container_uuid
+                    for member in members
+                    if states.get(member.container_uuid, MemberState.DELETED)
+                    in MemberState.UNWANTED
+                ],
+            )
+
+    def release(self, bulk, uuids):
+        """Delete what ports, claims and volumes containers may have left.
+
+        :raises: volumes.Busy if volumes have to be tried again.
+        """
+        if not uuids:
+            return
+        self._release_room(bulk, uuids)
+        self._sweep_volumes(bulk, set(uuids))
+
+    def _release_room(self, bulk, uuids):
+        """Delete what ports and claims containers may have left."""
+        for start in range(0, len(uuids), CONF.zun_bulk.claim_batch):
+            part = uuids[start : start + CONF.zun_bulk.claim_batch]
+            swept = self._services.ports().sweep(bulk, part)
+            if swept:
+                LOG.info('Deleted %d ports that were left over', swept)
+        self.release_claims(uuids)
+
+    def release_claims(self, uuids):
+        """:returns: whether there were any."""
+        freed = self._services.placement().release(
+            uuids,
+            [
+                node.rp_uuid
+                for node in objects.ComputeNode.list(self._services.context)
+                if node.rp_uuid
+            ],
+        )
+        if freed:
+            LOG.info('Released %d claims that were left over', freed)
+        return bool(freed)
+
+    def _sweep_volumes(self, bulk, uuids):
+        if mounts.made_for_any(bulk):
+            swept = self._services.volumes().sweep(bulk, uuids)
+            if swept:
+                LOG.info('Deleted %d volumes that were left over', swept)
+
+    def detach_given(self, bulk, members):
+        members = [member for member in members if member.host]
+        if any(mounts.given(bulk, member) for member in members):
+            self._services.volumes().detach(bulk, members)
+
+    # -------------------------------------------------------- cancelling
+
+    def cancel(self, bulk, epoch):
+        """Cancel what waits, now and after a failed start, and clear it."""
+        if not db.cancel_members(bulk.id, epoch):
+            raise leases.LostLease()
+        while True:
+            self._services.go_on()
+            members = db.list_cancelled_with_container(
+                bulk.id, CONF.zun_bulk.claim_batch
+            )
+            if not members:
+                break
+            uuids = [member.container_uuid for member in members]
+            self.release(bulk, uuids)
+            # No host has anything of them, so none is to be asked.
+            db.move_members(
+                members, MemberState.CANCELLED, host=None, networks=None
+            )
+            # Last, as who comes after looks for what has a row.
+            zun_rows.delete_containers(uuids)
+        self._cancel_tried(bulk)
+
+    def _cancel_tried(self, bulk):
+        """Cancel what was tried before, once its host has cleared it."""
+        self._delete_without_agent(bulk)
+        cleared = [
+            member
+            for member in db.list_members_in(
+                MemberState.DELETED, bulk_id=bulk.id
+            )
+            if not member.removed
+        ]
+        self.release(bulk, [member.container_uuid for member in cleared])
+        db.move_members(
+            cleared, MemberState.CANCELLED, host=None, networks=None
+        )
+        self._services.wake_hosts(
+            {
+                member.host
+                for member in db.list_members_in(
+                    MemberState.DELETING, bulk_id=bulk.id
+                )
+            }
+        )
+
+    # ------------------------------------------------------ scaling down
+
+    def remove(self, bulk, epoch):
+        """Forget what was scaled away, once hosts are done with it.
+
+        :returns: whether there is nothing left of it.
+        """
+        if not db.list_removed(bulk.id, limit=1):
+            return True
+        for host in self._without_agent():
+            for members in self._removed(bulk, MemberState.DELETING, host):
+                self._delete_rows(bulk, members)
+        # Those that have a floating IP still come later.
+        for members in self._removed(bulk, MemberState.DELETED):
+            self.release(bulk, [member.container_uuid for member in members])
+            if not db.forget_members(bulk.id, epoch, members):
+                raise leases.LostLease()
+        return not db.list_removed(bulk.id, limit=1)
+
+    def _removed(self, bulk, state, host=None):
+        """Yield what was scaled away, some at a time, until none is left."""
+        while True:
+            self._services.go_on()
+            members = db.list_removed(
+                bulk.id,
+                (state,),
+                CONF.zun_bulk.claim_batch,
+                host,
+                with_floating_ip=state != MemberState.DELETED,
+            )
+            if not members:
+                return
+            yield members
+
+    # ---------------------------------------------------------- deleting
+
+    def _without_agent(self):
+        """Hosts whose members nobody else deletes; '' is that of no host.
+
+        One that an operator has forced down has nothing any more.
+        """
+        return '', *[
+            host
+            for host, forced in self._services.hosts_down().items()
+            if forced
+        ]
+
+    def _delete_without_agent(self, bulk):
+        """Delete the members of a bulk that no host deletes."""
+        for host in self._without_agent():
+            members = db.list_members_in(
+                MemberState.DELETING, bulk_id=bulk.id, host=host
+            )
+            if members:
+                self._delete_rows(bulk, members)
+
+    def _delete_rows(self, bulk, members):
+        uuids = [member.container_uuid for member in members]
+        self.detach_given(bulk, members)
+        self.release(bulk, uuids)
+        zun_rows.delete_containers(uuids)
+        db.move_members(members, MemberState.DELETED)
+
+    def delete(self, bulk, epoch):
+        """Remove what no host has; once the hosts are done, the rest."""
+        self._delete_without_agent(bulk)
+        waiting = db.count_by_host(bulk.id, with_removed=True)
+        busy = {
+            host
+            for host, states in waiting.items()
+            if states.get(MemberState.DELETING)
+        }
+        if busy:
+            self._services.wake_hosts(busy)
+            return
+        if db_floating_ips.count_floating_ips(bulk.id, with_removed=True):
+            return
+        self._release_room(
+            bulk,
+            [
+                member.container_uuid
+                for member in db.list_members(bulk.id, with_removed=True)
+            ],
+        )
+        # Also of members that are forgotten: nobody looks for them any more.
+        self._sweep_volumes(bulk, None)
+        if bulk.spec.get('trust_id'):
+            trusts.delete(bulk.spec['trust_id'])
+        # Before the last transaction, which should not be a large one.
+        db_history.trim_events(bulk.id, 0)
+        if db.destroy_bulk(bulk.id, epoch):
+            LOG.info('Bulk %s is deleted', bulk.uuid)
+            notifications.send('deleted', bulk)

@@ -1,0 +1,107 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a conductor asks of others: Placement, Neutron, Cinder, Zun's hosts."""
+
+import threading
+import time
+
+from oslo_log import log as logging
+from zun import objects
+from zun.api import servicegroup
+from zun.common import context as zun_context
+
+from zun_bulk import rpc
+from zun_bulk.network import ports
+from zun_bulk.scheduler import placement
+from zun_bulk.volume import volumes
+
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks at which hosts are down.
+DOWN_INTERVAL = 10.0
+
+
+class Stopping(Exception):
+    """This conductor is to end, and another goes on."""
+
+
+class Services:
+    """Made by a conductor for its parts.
+
+    :ivar context: an admin's.
+    :ivar stopping: set once nothing more is to be asked of anybody.
+    """
+
+    def __init__(self):
+        self.context = zun_context.get_admin_context(all_projects=True)
+        self.stopping = threading.Event()
+        self._down = {}
+        self._down_seen = float('-inf')
+        # Made at first use: Keystone need not answer when zun-compute starts.
+        self._placement = None
+        self._ports = None
+        self._volumes = None
+
+    def go_on(self):
+        """:raises: Stopping"""
+        if self.stopping.is_set():
+            raise Stopping()
+
+    def placement(self):
+        if self._placement is None:
+            self._placement = placement.Placement()
+        return self._placement
+
+    def ports(self):
+        if self._ports is None:
+            self._ports = ports.Ports()
+        return self._ports
+
+    def volumes(self):
+        if self._volumes is None:
+            self._volumes = volumes.Volumes()
+        return self._volumes
+
+    def hosts_down(self):
+        """Hosts whose zun-compute is down, as Zun's scheduler sees it.
+
+        :returns: {host: whether an operator has forced it down}.
+        """
+        now = time.monotonic()
+        if now - self._down_seen >= DOWN_INTERVAL:
+            self._down_seen = now
+            is_up = servicegroup.ServiceGroup().service_is_up
+            self._down = {
+                service.host: bool(service.forced_down)
+                for service in objects.ZunService.list_by_binary(
+                    self.context, 'zun-compute'
+                )
+                if not is_up(service)
+            }
+        return self._down
+
+    def known_down(self):
+        """:returns: the names of these hosts, as last seen."""
+        return sorted(self._down)
+
+    def wake_hosts(self, names):
+        for name in names:
+            try:
+                rpc.wake_host(self.context, name)
+            except Exception as error:
+                LOG.warning(
+                    'Could not wake host %(host)s, which will look '
+                    'by itself: %(error)s',
+                    {'host': name, 'error': error},
+                )
