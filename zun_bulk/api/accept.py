@@ -202,7 +202,9 @@ def _trusted(context, bulk, member_rows):
     """
     own = [row['wanted'] or {} for row in member_rows]
     trust_id = mounts.trust(
-        context, _wishes(bulk['spec'], bulk['count']) + _wishes_of_members(own)
+        context,
+        bulk['uuid'],
+        _wishes(bulk['spec'], bulk['count']) + _wishes_of_members(own),
     )
     if trust_id is None:
         yield
@@ -218,8 +220,8 @@ def _trusted(context, bulk, member_rows):
                 trusts.discard(trust_id)
             except Exception as error:
                 LOG.warning(
-                    'Trust %(trust)s is left, as it is not known whether bulk '
-                    '%(bulk)s was written: %(error)s',
+                    'Trust %(trust)s is left, for conductors to see whether '
+                    'bulk %(bulk)s was written: %(error)s',
                     {'trust': trust_id, 'bulk': bulk['uuid'], 'error': error},
                 )
 

@@ -258,9 +258,10 @@ def _check_room(cinder, sizes):
         raise exception.OverQuota(overs=', '.join(overs))
 
 
-def trust(context, wishes):
+def trust(context, bulk_uuid, wishes):
     """Have the user trust Zun to make his volumes, if there will be new ones.
 
+    :param bulk_uuid: of the bulk that they are for.
     :param wishes: as for ``resolve``.
     :returns: the trust's id, or None.
     :raises: ValidationError (400) if Keystone does not let him.
@@ -269,7 +270,7 @@ def trust(context, wishes):
     if not new:
         return None
     try:
-        return trusts.create(context)
+        return trusts.create(context, bulk_uuid)
     except (ks_exc.Forbidden, ks_exc.Unauthorized) as error:
         LOG.info('User %s can give no trust: %s', context.user_id, error)
         validation.refuse(

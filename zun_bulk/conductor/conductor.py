@@ -38,6 +38,7 @@ from zun_bulk.db import leases as db_leases
 from zun_bulk.db import tables
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import MemberState
+from zun_bulk.volume import trusts
 from zun_bulk.volume import volumes
 
 
@@ -46,8 +47,8 @@ LOG = logging.getLogger(__name__)
 #: Seconds until the next look where something is waited for that nobody
 #: tells of.
 LOOK_AGAIN = 1.0
-#: Seconds between two looks at which bulks have too long a history.
-TRIM_INTERVAL = 60.0
+#: Seconds between two looks at what bulks have too much of, or have left.
+TIDY_INTERVAL = 60.0
 #: Seconds for which the end of the message server is waited for.
 SERVER_PATIENCE = 5
 
@@ -87,7 +88,7 @@ class Conductor:
         ).start()
         # Apart, because planning a large bulk takes longer than a minute.
         threading.Thread(
-            target=self._trim, daemon=True, name='zun-bulk-trim'
+            target=self._tidy, daemon=True, name='zun-bulk-tidy'
         ).start()
         # Apart, because starts are not to wait for floating IPs.
         self._floating_ips.start()
@@ -177,13 +178,17 @@ class Conductor:
             except Exception:
                 LOG.exception('The conductor could not renew its leases')
 
-    def _trim(self):
-        while not self._stopped.wait(TRIM_INTERVAL):
-            try:
-                self.trim_events()
-            except Exception as error:
-                if not tables.explains(error):
-                    LOG.exception('The conductor could not trim histories')
+    def _tidy(self):
+        while not self._stopped.wait(TIDY_INTERVAL):
+            for what, do in (
+                ('trim histories', self.trim_events),
+                ('delete trusts', trusts.delete_left),
+            ):
+                try:
+                    do()
+                except Exception as error:
+                    if not tables.explains(error):
+                        LOG.exception('The conductor could not %s', what)
 
     def trim_events(self):
         """Forget the oldest events of bulks that have too many.

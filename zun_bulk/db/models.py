@@ -375,6 +375,26 @@ class Project(Base):
     accepted = sa.Column(sa.Integer, nullable=False, default=0)
 
 
+class Trust(Base):
+    """A trust of Keystone that was given for a bulk, as long as it is there.
+
+    Written before the bulk is, and without a foreign key to it: what is left
+    of a bulk that was never written, or is gone, is found by it.
+    """
+
+    __tablename__ = 'zun_bulk_trust'
+    __table_args__ = (
+        sa.UniqueConstraint('trust_id', name='uniq_zun_bulk_trust0trust_id'),
+        TABLE_OPTIONS,
+    )
+
+    id = sa.Column(sa.Integer, primary_key=True)
+    trust_id = sa.Column(sa.String(64), nullable=False)
+    bulk_uuid = sa.Column(sa.String(36), nullable=False)
+    #: When its deletion was last tried, as its bulk was not there.
+    tried_at = sa.Column(sa.DateTime)
+
+
 #: Who holds a host where it is none of its gates.
 OPERATOR = 'operator'
 

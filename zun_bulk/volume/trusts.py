@@ -16,21 +16,33 @@ Cinder makes a volume in the project of the token, an admin's too, and a member
 may wait for longer than its user's token lives. So whoever creates a bulk with
 new volumes trusts Zun's own user, as with Heat or Magnum: Zun acts as him, in
 his project and with the roles of his token, until the bulk is gone.
+
+A trust has no end date, as with those: nobody but the user could give another
+one, and a conductor may need it whenever members are made anew. So each is
+noted in the database before its bulk is written, and is deleted with the bulk
+or, where that was missed, by a conductor that finds it without one.
 """
 
 from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as ks_exc
+from oslo_db import exception as db_exc
 from oslo_log import log as logging
+from oslo_utils import excutils
 
 from zun_bulk import connections
+from zun_bulk.db import trusts as db_trusts
 
 
 LOG = logging.getLogger(__name__)
 
+#: How many that were left over are deleted in a row.
+LEFT = 20
 
-def create(context):
+
+def create(context, bulk_uuid):
     """Have a user trust Zun's own, by his token.
 
+    :param bulk_uuid: of the bulk that it is for.
     :returns: the trust's id, of use to Zun's user only.
     :raises: what keystoneauth1 raises.
     """
@@ -44,7 +56,13 @@ def create(context):
     answer = _keystone(connections.session(context)).post(
         '/OS-TRUST/trusts', json={'trust': trust}
     )
-    return answer.json()['trust']['id']
+    trust_id = answer.json()['trust']['id']
+    try:
+        db_trusts.note(trust_id, bulk_uuid)
+    except Exception:
+        with excutils.save_and_reraise_exception():
+            discard(trust_id)
+    return trust_id
 
 
 def delete(trust_id):
@@ -61,21 +79,32 @@ def delete(trust_id):
     except ks_exc.NotFound:
         """It is gone already."""
     except (ks_exc.Unauthorized, ks_exc.Forbidden) as error:
-        # Its user is gone, or a role of his: it is of no use to anybody.
+        # Its user is disabled, or has lost a role: until that changes it is
+        # of no use to anybody.
         _tell(trust_id, error)
+        return
+    db_trusts.forget(trust_id)
 
 
 def discard(trust_id):
-    """Delete a trust if Keystone does it now: nobody comes again for it."""
+    """Delete a trust if that can be done now: a conductor comes again."""
     try:
         delete(trust_id)
-    except ks_exc.ClientException as error:
+    except (ks_exc.ClientException, db_exc.DBError) as error:
         _tell(trust_id, error)
+
+
+def delete_left():
+    """Delete trusts whose bulk was never written, or is gone without them."""
+    for trust_id in db_trusts.take_left(LEFT):
+        LOG.info('Trust %s is left over and is deleted', trust_id)
+        discard(trust_id)
 
 
 def _tell(trust_id, error):
     LOG.warning(
-        'Could not delete trust %(trust)s: %(error)s',
+        'Could not delete trust %(trust)s, which a conductor tries again: '
+        '%(error)s',
         {'trust': trust_id, 'error': error},
     )
 

@@ -123,6 +123,7 @@ class DatabaseTests:
                 'zun_bulk_member',
                 'zun_bulk_host',
                 'zun_bulk_project',
+                'zun_bulk_trust',
                 migration.VERSION_TABLE,
             },
             set(sa.inspect(engine).get_table_names()),

@@ -203,10 +203,10 @@ class TestResolve(base.BaseTestCase):
         wish = mounts.Wish('m[0]', {'size': 1}, 2)
         self.assertIsNone(
             mounts.trust(
-                self.context, [mounts.Wish('m[0]', {'source': 'a'}, 1)]
+                self.context, 'uuid', [mounts.Wish('m[0]', {'source': 'a'}, 1)]
             )
         )
-        trust_id = mounts.trust(self.context, [wish])
+        trust_id = mounts.trust(self.context, 'uuid', [wish])
         trust = self.cloud.keystone.trusts[trust_id]
         self.assertEqual(
             (cinder_fixture.DEMO, self.context.user_id),
@@ -219,6 +219,7 @@ class TestResolve(base.BaseTestCase):
             exception.ValidationError,
             mounts.trust,
             self.context,
+            'uuid',
             [mounts.Wish('m[0]', {'size': 1}, 2)],
         )
         self.assertIn('m[0].size: volumes are made by a trust', str(error))

@@ -902,6 +902,20 @@ class TestReport(ConductorTestCase):
         self.assertIsNone(self.conductor.report()['at'])
 
 
+class TestTidy(ConductorTestCase):
+    def test_each_in_turn_whatever_becomes_of_the_others(self):
+        self.conductor._stopped = mock.Mock()
+        self.conductor._stopped.wait.side_effect = [False, False, True]
+        with (
+            mock.patch.object(
+                self.conductor, 'trim_events', side_effect=RuntimeError('no')
+            ) as trim,
+            mock.patch('zun_bulk.volume.trusts.delete_left') as delete,
+        ):
+            self.conductor._tidy()
+        self.assertEqual((2, 2), (trim.call_count, delete.call_count))
+
+
 class TestTrim(ConductorTestCase):
     def number(self, bulk):
         return len(db_history.list_events(bulk.id))

@@ -14,8 +14,13 @@ import contextlib
 import itertools
 
 from cinderclient import exceptions
+import fixtures
 from keystoneauth1 import exceptions as ks_exc
+from oslo_db import exception as db_exc
+from oslo_utils import fixture as utils_fixture
+from oslo_utils import uuidutils
 from oslotest import base
+import sqlalchemy as sa
 from zun import objects
 from zun.common import context as zun_context
 
@@ -24,7 +29,10 @@ from tests import database
 from tests import zun_fixtures
 from tests.emulators import server
 from zun_bulk.db import api as db
+from zun_bulk.db import base as db_base
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import models
+from zun_bulk.db import trusts as db_trusts
 from zun_bulk.db import zun_rows
 from zun_bulk.volume import mounts
 from zun_bulk.volume import trusts
@@ -44,12 +52,14 @@ class VolumesTestCase(base.BaseTestCase):
         self.volumes = volumes.Volumes()
 
     def accept(self, count, *more):
+        uuid = uuidutils.generate_uuid()
         self.bulk, self.members = database.accept(
             count,
+            uuid=uuid,
             project_id=cinder_fixture.DEMO,
             spec={
                 'mounts': [{'type': 'bind', 'destination': '/b'}, NEW, *more],
-                'trust_id': trusts.create(self.cloud.context()),
+                'trust_id': trusts.create(self.cloud.context(), uuid),
             },
         )
 
@@ -417,35 +427,104 @@ class TestDetach(VolumesTestCase):
 
 
 class TestTrusts(VolumesTestCase):
-    def test_delete(self):
-        self.assertEqual(1, len(self.cloud.keystone.trusts))
-        trusts.delete(self.bulk.spec['trust_id'])
-        self.assertEqual({}, self.cloud.keystone.trusts)
-        # It is gone already.
-        trusts.delete(self.bulk.spec['trust_id'])
+    def setUp(self):
+        super().setUp()
+        self.trust_id = self.bulk.spec['trust_id']
+        self.time = self.useFixture(utils_fixture.TimeFixture())
+
+    def left(self):
+        """:returns: what Keystone has, after a conductor has looked."""
+        trusts.delete_left()
+        return list(self.cloud.keystone.trusts)
+
+    def noted(self):
+        with db_base.reader() as session:
+            return session.scalars(sa.select(models.Trust.trust_id)).all()
 
     def order(self, operation, status):
         self.cloud.keystone.faults = [
             server.Fault(operation, status=status, count=9)
         ]
 
+    def test_delete(self):
+        self.assertEqual([self.trust_id], list(self.cloud.keystone.trusts))
+        self.assertEqual([self.trust_id], self.noted())
+        trusts.delete(self.trust_id)
+        self.assertEqual({}, self.cloud.keystone.trusts)
+        self.assertEqual([], self.noted())
+        # It is gone already.
+        trusts.delete(self.trust_id)
+
     def test_keystone_is_out_of_order(self):
-        trust_id = self.bulk.spec['trust_id']
         for operation in 'token_issue', 'trust_delete':
             self.order(operation, 500)
             self.assertRaises(
-                ks_exc.InternalServerError, trusts.delete, trust_id
+                ks_exc.InternalServerError, trusts.delete, self.trust_id
             )
-            trusts.discard(trust_id)
+            trusts.discard(self.trust_id)
+        self.assertEqual([self.trust_id], self.noted())
         self.cloud.keystone.faults.clear()
-        trusts.delete(trust_id)
+        trusts.delete(self.trust_id)
         self.assertEqual({}, self.cloud.keystone.trusts)
 
-    def test_one_that_is_of_no_use(self):
+    def test_one_that_is_of_no_use_for_now(self):
         for operation, status in (
             ('token_issue', 401),
             ('token_issue', 403),
             ('trust_delete', 403),
         ):
             self.order(operation, status)
-            trusts.delete(self.bulk.spec['trust_id'])
+            trusts.delete(self.trust_id)
+            self.assertEqual([self.trust_id], self.noted())
+
+    def test_that_of_a_bulk_is_left_alone(self):
+        self.time.advance_time_seconds(10 * db_trusts.AGAIN)
+        self.assertEqual([self.trust_id], self.left())
+
+    def test_a_bulk_was_never_written(self):
+        trust_id = trusts.create(self.cloud.context(), 'another')
+        # It may be just about to be.
+        self.time.advance_time_seconds(db_trusts.YOUNG - 1)
+        self.assertIn(trust_id, self.left())
+        self.time.advance_time_seconds(2)
+        self.assertEqual([self.trust_id], self.left())
+        self.assertEqual([self.trust_id], self.noted())
+
+    def test_a_bulk_went_while_keystone_was_down(self):
+        db.mark_bulk_deleting(self.bulk.id)
+        db.move_members(db.list_members(self.bulk.id), 'deleted')
+        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'me')
+        self.assertTrue(db.destroy_bulk(self.bulk.id, epoch))
+        self.order('token_issue', 503)
+        self.time.advance_time_seconds(db_trusts.YOUNG + 1)
+        self.assertEqual([self.trust_id], self.left())
+        calls = self.cloud.keystone.calls['token_issue']
+        # Nobody else tries just now.
+        self.assertEqual([self.trust_id], self.left())
+        self.assertEqual(calls, self.cloud.keystone.calls['token_issue'])
+
+        self.cloud.keystone.faults.clear()
+        self.time.advance_time_seconds(db_trusts.AGAIN + 1)
+        self.assertEqual([], self.left())
+        self.assertEqual([], self.noted())
+
+    def test_one_that_is_deleted_already(self):
+        trusts.create(self.cloud.context(), 'another')
+        self.cloud.keystone.trusts.clear()
+        self.time.advance_time_seconds(db_trusts.YOUNG + 1)
+        self.assertEqual([], self.left())
+        self.assertEqual([self.trust_id], self.noted())
+
+    def test_the_database_cannot_note_it(self):
+        self.useFixture(
+            fixtures.MockPatchObject(
+                db_trusts, 'note', side_effect=db_exc.DBConnectionError()
+            )
+        )
+        self.assertRaises(
+            db_exc.DBConnectionError,
+            trusts.create,
+            self.cloud.context(),
+            'another',
+        )
+        self.assertEqual([self.trust_id], list(self.cloud.keystone.trusts))

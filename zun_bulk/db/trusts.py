@@ -1,0 +1,90 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which trusts were given for which bulks, so that none is left over."""
+
+import datetime
+
+from oslo_utils import timeutils
+import sqlalchemy as sa
+
+from zun_bulk.db import base
+from zun_bulk.db.models import Bulk
+from zun_bulk.db.models import Trust
+
+
+#: Seconds within which a bulk may be written after its trust.
+YOUNG = 600
+#: Seconds until the deletion of one is tried again.
+AGAIN = 3600
+
+
+@base.retry
+def note(trust_id, bulk_uuid):
+    """Note a trust before its bulk is written."""
+    with base.writer() as session:
+        session.add(
+            Trust(
+                trust_id=trust_id,
+                bulk_uuid=bulk_uuid,
+                created_at=timeutils.utcnow(),
+            )
+        )
+
+
+@base.retry
+def forget(trust_id):
+    """Forget a trust that is deleted, if it was noted at all."""
+    with base.writer() as session:
+        session.execute(
+            sa.delete(Trust.__table__).where(
+                Trust.__table__.c.trust_id == trust_id
+            )
+        )
+
+
+def take_left(limit):
+    """Take trusts whose bulk is not there, to try to delete them.
+
+    Nobody else takes them for AGAIN seconds.
+
+    :returns: [trust id], ``limit`` at most.
+    """
+    now = timeutils.utcnow()
+    due = sa.or_(
+        sa.and_(
+            Trust.tried_at.is_(None),
+            Trust.created_at < now - datetime.timedelta(seconds=YOUNG),
+        ),
+        Trust.tried_at < now - datetime.timedelta(seconds=AGAIN),
+    )
+    query = (
+        sa.select(Trust.trust_id)
+        .where(due, ~sa.exists().where(Bulk.uuid == Trust.bulk_uuid))
+        .order_by(Trust.id)
+        .limit(limit)
+    )
+    with base.reader() as session:
+        found = session.scalars(query).all()
+    return [trust_id for trust_id in found if _take(trust_id, due, now)]
+
+
+@base.retry
+def _take(trust_id, due, now):
+    with base.writer() as session:
+        return bool(
+            session.execute(
+                base.update(Trust)
+                .where(Trust.trust_id == trust_id, due)
+                .values(tried_at=now)
+            ).rowcount
+        )
