@@ -52,7 +52,7 @@ class TestRestore(base.FunctionalTestCase):
             cwd=embedded.REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout.splitlines()
@@ -63,7 +63,13 @@ class TestRestore(base.FunctionalTestCase):
             self.assertEqual('ready', self.wait_for_end(ident)['status'])
         self.copy(self.path, self.backup)
         self.delete_bulk(gone)
-        newer = self.create_bulk(4)
+        newer = self.create_bulk(
+            4,
+            'demo',
+            self.template(
+                mounts=[{'type': 'volume', 'size': 1, 'destination': '/data'}]
+            ),
+        )
         self.wait_for_end(newer)
         lost = {member['container_uuid'] for member in self.members(newer)}
         self.restore()
@@ -77,13 +83,31 @@ class TestRestore(base.FunctionalTestCase):
         self.assertEqual('ready', self.bulk(kept)['status'])
         # What was made since is nobody's.
         found = self.orphans()
-        self.assertEqual('12 that Zun knows nothing of', found[-1])
+        volumes = {
+            volume['id']: volume['attachments'][0]['server_id']
+            for volume in self.lab.made_volumes()
+        }
+        self.assertEqual('16 that Zun knows nothing of', found[-1])
         self.assertEqual(
             {'container ' + uuid for uuid in lost}
+            | {
+                'volume %s of container %s, in-use, on host-1' % pair
+                for pair in volumes.items()
+            }
             | {'claim of container ' + uuid for uuid in lost},
             {line for line in found[:-1] if not line.startswith('port')},
         )
+        # A host may have mounted what is attached.
         self.assertEqual('12 removed', self.orphans('--remove')[-1])
+        self.assertEqual(4, len(self.lab.made_volumes()))
+        for ident in volumes:
+            self.lab.cinder(
+                'POST', '/volumes/%s/action' % ident, {'os-force_detach': {}}
+            )
+        self.assertEqual('4 removed', self.orphans('--remove')[-1])
+        self.wait_for(
+            'the volumes are gone', lambda: not self.lab.made_volumes()
+        )
         self.assertEqual(['0 that Zun knows nothing of'], self.orphans())
         for member in self.members(kept):
             self.assert_running(member)

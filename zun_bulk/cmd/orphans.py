@@ -15,8 +15,9 @@
 There is no such thing as long as Zun's database is the one that it worked
 with. It is for a database that was restored from a backup: what was made since
 has no rows. Only what carries the mark of a bulk is looked at: the label of
-Docker's containers and the description of Neutron's ports and floating IPs;
-claims in Placement are those of the same containers.
+Docker's containers, the description of Neutron's ports and floating IPs, the
+metadata of Cinder's volumes; claims in Placement are those of the same
+containers.
 """
 
 import collections
@@ -31,11 +32,13 @@ from zun.common import context as zun_context
 
 from zun_bulk.conf import CONF
 from zun_bulk.container import driver
+from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
 from zun_bulk.db import zun_rows
 from zun_bulk.network import floating_ips
 from zun_bulk.network import ports
 from zun_bulk.scheduler import placement
+from zun_bulk.volume import volumes
 
 
 OPTIONS = [
@@ -47,15 +50,15 @@ OPTIONS = [
 ]
 DESCRIPTION = """
 Shows the containers in the Docker of this host, the ports and floating IPs in
-Neutron and the claims in Placement that bulks have left and that Zun has no
-rows of, as after its database was restored from a backup. Run it on each host
-once Zun is up again.
+Neutron, the volumes in Cinder and the claims in Placement that bulks have left
+and that Zun has no rows of, as after its database was restored from a backup.
+Run it on each host once Zun is up again.
 """
 
 
 class Orphans(
     collections.namedtuple(
-        'Orphans', 'containers ports floating_ips claims docker_error'
+        'Orphans', 'containers ports floating_ips volumes claims docker_error'
     )
 ):
     """What Zun knows nothing of.
@@ -64,6 +67,8 @@ class Orphans(
     :ivar ports: [port] of Neutron.
     :ivar floating_ips: [floating IP] of Neutron, without those that were kept
         and those that somebody has bound elsewhere since.
+    :ivar volumes: [volume] of Cinder, of containers and bulks that are both
+        unknown: a bulk that is known deletes its own.
     :ivar claims: uuids of the containers that have one.
     :ivar docker_error: why Docker could not be asked, or None.
     """
@@ -84,18 +89,23 @@ def _providers():
     return [node.rp_uuid for node in nodes if node.rp_uuid]
 
 
-def find(ports_api, floating_ips_api, placement_api):
+def find(ports_api, floating_ips_api, volumes_api, placement_api):
     """:returns: the Orphans."""
     in_docker, error = _in_docker()
     marked = ports_api.marked()
     public = floating_ips_api.marked()
+    made = volumes_api.marked()
     uuids = (
         in_docker
         | {port['device_id'] for port in marked}
         | {row['container_uuid'] for row in public}
+        | {volume.metadata[volumes.CONTAINER] for volume in made}
     )
     # Rows come before all else, so what has none now will have none.
     unknown = uuids - zun_rows.container_states(sorted(uuids)).keys()
+    bulks = db_api.existing_bulks(
+        {volume.metadata[volumes.BULK] for volume in made}
+    )
     left = [port for port in marked if port['device_id'] in unknown]
     # One that its user has bound to something else is in use.
     unused = {None, *(port['id'] for port in left)}
@@ -107,12 +117,19 @@ def find(ports_api, floating_ips_api, placement_api):
             for row in public
             if row['container_uuid'] in unknown and row['port_id'] in unused
         ],
+        [
+            volume
+            for volume in made
+            if volume.metadata[volumes.CONTAINER] in unknown
+            and volume.metadata[volumes.BULK] not in bulks
+        ],
         sorted(placement_api.claimed(unknown, _providers())),
         error,
     )
 
 
-def remove(found, ports_api, floating_ips_api, placement_api):
+def remove(found, ports_api, floating_ips_api, volumes_api, placement_api):
+    """:returns: how many are left, volumes that something has."""
     for uuid in found.containers:
         driver.ThrottledDockerDriver.remove(uuid)
     for row in found.floating_ips:
@@ -120,6 +137,10 @@ def remove(found, ports_api, floating_ips_api, placement_api):
     for port in found.ports:
         ports_api.delete(port['id'])
     placement_api.release(found.claims, _providers())
+    return sum(
+        volumes.is_held(volume) or not volumes_api.delete(volume)
+        for volume in found.volumes
+    )
 
 
 def _show(found):
@@ -131,6 +152,23 @@ def _show(found):
         print(
             'floating IP %s of container %s'
             % (row['floating_ip_address'], row['container_uuid'])
+        )
+    for volume in found.volumes:
+        print(
+            'volume %s of container %s, %s'
+            % (
+                volume.id,
+                volume.metadata[volumes.CONTAINER],
+                ', '.join(
+                    [
+                        volume.status,
+                        *[
+                            'on %s' % (attachment.get('host_name') or '?')
+                            for attachment in volume.attachments
+                        ],
+                    ]
+                ),
+            )
         )
     for uuid in found.claims:
         print('claim of container %s' % uuid)
@@ -152,16 +190,26 @@ def main(argv=None):
     )
     logging.setup(CONF, 'zun')
     db_base.configure()
-    apis = (ports.Ports(), floating_ips.FloatingIps(), placement.Placement())
+    apis = (
+        ports.Ports(),
+        floating_ips.FloatingIps(),
+        volumes.Volumes(),
+        placement.Placement(),
+    )
     found = find(*apis)
     _show(found)
     number = sum(map(len, found[:-1]))
-    if number and CONF.remove:
-        remove(found, *apis)
-    print(
-        '%d %s'
-        % (number, 'removed' if CONF.remove else 'that Zun knows nothing of')
-    )
+    if not CONF.remove:
+        print('%d that Zun knows nothing of' % number)
+        return 0
+    left = remove(found, *apis) if number else 0
+    print('%d removed' % (number - left))
+    if left:
+        print(
+            'Volumes that are left, as they are attached, or as the log says: '
+            '%d' % left,
+            file=sys.stderr,
+        )
     return 0
 
 

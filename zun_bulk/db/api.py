@@ -189,6 +189,19 @@ def get_bulk(ident, project_id=None):
     return found[0]
 
 
+def existing_bulks(uuids):
+    """:returns: those of the uuids that are of bulks."""
+    found = set()
+    with base.reader() as session:
+        for part in base.parts(sorted(uuids)):
+            found.update(
+                session.scalars(
+                    sa.select(Bulk.uuid).where(Bulk.uuid.in_(part))
+                )
+            )
+    return found
+
+
 def get_bulk_of_token(project_id, client_token):
     """Find the bulk that was asked for with a token. None if there is none."""
     with base.reader() as session:

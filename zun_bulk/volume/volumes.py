@@ -99,14 +99,33 @@ class Volumes:
         ):
             # Who is of another project may mark his as he likes.
             owner = getattr(volume, 'os-vol-tenant-attr:tenant_id')
-            original = volume.metadata.get(VOLUME, volume.id)
-            if owner == bulk.project_id and original == volume.id:
+            if owner == bulk.project_id and _is_original(volume):
                 found[
                     volume.metadata.get(CONTAINER), volume.metadata.get(MOUNT)
                 ].append(volume)
         for volumes in found.values():
             volumes.sort(key=_rank)
         return found
+
+    def marked(self):
+        """All volumes that were made for members of bulks, in all projects.
+
+        :returns: [volume], none where the cloud has no Cinder.
+        """
+        try:
+            volumes = self._client.volumes.list(search_opts={'all_tenants': 1})
+        except ks_exc.EndpointNotFound:
+            return []
+        return [volume for volume in volumes if _is_marked(volume)]
+
+    def delete(self, volume):
+        """Delete a volume that nothing has.
+
+        :returns: whether Cinder does; the log says why not.
+        """
+        return (
+            self._try(volume, self._client.volumes.delete, volume.id) is None
+        )
 
     def look(self, bulk, members):
         """See what is there for members that no host has in hand.
@@ -342,6 +361,20 @@ class Volumes:
                 )
                 return error
         return None
+
+
+def is_held(volume):
+    """Whether something has a volume, or may have."""
+    return volume.status in HELD or bool(volume.attachments)
+
+
+def _is_original(volume):
+    """Whether it was made here, and not by Cinder, from a backup of one."""
+    return volume.metadata.get(VOLUME, volume.id) == volume.id
+
+
+def _is_marked(volume):
+    return {BULK, CONTAINER} <= volume.metadata.keys() and _is_original(volume)
 
 
 def _rank(volume):

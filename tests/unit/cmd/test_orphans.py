@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import types
 from unittest import mock
 
 from docker import errors
@@ -18,7 +19,17 @@ from oslotest import base
 
 from zun_bulk.cmd import orphans
 from zun_bulk.container import driver
+from zun_bulk.db import api as db_api
 from zun_bulk.db import zun_rows
+
+
+def volume(ident, container, bulk, status='available', host=None):
+    return types.SimpleNamespace(
+        id=ident,
+        status=status,
+        attachments=[{'host_name': host}] if host else [],
+        metadata={'zun_bulk': bulk, 'zun_bulk_container': container},
+    )
 
 
 class TestOrphans(base.BaseTestCase):
@@ -63,7 +74,25 @@ class TestOrphans(base.BaseTestCase):
                 (5, 'away', None),
             )
         ]
-        self.apis = self.ports, self.floating_ips, self.placement
+        self.volumes = mock.Mock()
+        self.volumes.marked.return_value = [
+            volume('volume-1', 'known', 'gone'),
+            volume('volume-2', 'lost', 'gone'),
+            volume('volume-3', 'lost', 'here'),
+            volume('volume-4', 'lost', 'gone', 'in-use', 'host-2'),
+            volume('volume-5', 'lost', 'gone', 'error'),
+        ]
+        self.useFixture(
+            fixtures.MockPatchObject(
+                db_api, 'existing_bulks', lambda uuids: {'here'} & uuids
+            )
+        )
+        self.apis = (
+            self.ports,
+            self.floating_ips,
+            self.volumes,
+            self.placement,
+        )
         self.placement.claimed.side_effect = lambda uuids, providers: (
             {'lost'} & set(uuids)
         )
@@ -81,13 +110,25 @@ class TestOrphans(base.BaseTestCase):
             ['fip-2', 'fip-3', 'fip-5'],
             [row['id'] for row in found.floating_ips],
         )
+        self.assertEqual(
+            ['volume-2', 'volume-4', 'volume-5'],
+            [volume.id for volume in found.volumes],
+        )
         self.assertEqual(['lost'], found.claims)
         self.assertIsNone(found.docker_error)
 
     def test_nothing_else_is_removed(self):
         # Somebody else was quicker with one of them.
         self.docker.remove_container.side_effect = errors.NotFound('gone')
-        orphans.remove(self.find(), *self.apis)
+        self.volumes.delete.side_effect = lambda volume: (
+            volume.id == 'volume-2'
+        )
+        # One is attached, and Cinder refuses the other.
+        self.assertEqual(2, orphans.remove(self.find(), *self.apis))
+        self.assertEqual(
+            ['volume-2', 'volume-5'],
+            [call.args[0].id for call in self.volumes.delete.mock_calls],
+        )
         self.docker.remove_container.assert_called_once_with(
             'zun-lost', force=True
         )

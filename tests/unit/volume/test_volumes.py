@@ -390,6 +390,45 @@ class TestSweep(VolumesTestCase):
         self.assertEqual(2, len(self.look().ready))
 
 
+class TestMarked(VolumesTestCase):
+    def test_marked(self):
+        self.make()
+        for volume in self.cloud.volumes():
+            volume['metadata'].pop('zun_bulk_volume', None)
+        restored = self.cloud.make(
+            metadata={
+                'zun_bulk': 'uuid',
+                'zun_bulk_container': 'uuid',
+                'zun_bulk_volume': 'of another',
+            }
+        )
+        self.cloud.make(metadata={'zun_bulk': 'a note'})
+        self.cloud.make()
+        found = self.volumes.marked()
+        self.assertEqual(
+            sorted(self.uuids()),
+            sorted(one.metadata['zun_bulk_container'] for one in found),
+        )
+        self.assertNotIn(restored['id'], [one.id for one in found])
+
+    def test_a_cloud_without_cinder(self):
+        del self.cloud.keystone.services['volumev3']
+        self.assertEqual([], volumes.Volumes().marked())
+
+    def test_delete(self):
+        self.make()
+        first, second = self.volumes.marked()
+        self.assertFalse(volumes.is_held(first))
+        self.assertTrue(self.volumes.delete(first))
+        # It is gone already.
+        self.cloud.volumes()
+        self.assertTrue(self.volumes.delete(first))
+        self.cloud.cinder.faults.append(
+            server.Fault('volume_delete', status=400, message='snapshots')
+        )
+        self.assertFalse(self.volumes.delete(second))
+
+
 class TestDetach(VolumesTestCase):
     def test_what_was_given(self):
         shared = self.cloud.make(volume_type='multiattach')
