@@ -24,6 +24,7 @@ import time
 
 import fixtures
 from oslo_db import exception as db_exc
+from oslo_utils import fixture as utils_fixture
 from oslotest import base
 import sqlalchemy as sa
 from zun.common import consts
@@ -39,6 +40,8 @@ from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import migration
 from zun_bulk.db import models
+from zun_bulk.db import tables
+from zun_bulk.db import trusts
 from zun_bulk.db import zun_rows
 from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Member
@@ -107,6 +110,24 @@ class DatabaseTests:
             )
         ]
 
+    # --------------------------------------------------------------- trusts
+
+    def test_a_trust_that_is_left_is_taken_once(self):
+        self.use_database()
+        bulk, _members = database.accept(1)
+        time = self.useFixture(utils_fixture.TimeFixture())
+        for trust_id, uuid in (('used', bulk.uuid), ('left', 'gone')):
+            trusts.note(trust_id, uuid)
+        self.assertEqual([], trusts.take_left(9))
+        time.advance_time_seconds(trusts.YOUNG + 1)
+        self.assertEqual(['left'], trusts.take_left(9))
+        self.assertEqual([], trusts.take_left(9))
+        time.advance_time_seconds(trusts.AGAIN + 1)
+        self.assertEqual(['left'], trusts.take_left(9))
+        trusts.forget('left')
+        time.advance_time_seconds(trusts.AGAIN + 1)
+        self.assertEqual([], trusts.take_left(9))
+
     # ------------------------------------------------------------ migration
 
     def test_upgrade_from_nothing(self):
@@ -131,6 +152,31 @@ class DatabaseTests:
         # The tables are what the models say.
         migration.check()
         migration.upgrade()
+
+    def test_before_the_upgrade(self):
+        engine = self.useFixture(
+            database.Database(self.server.make_database(), tables=False)
+        ).engine
+        log = self.useFixture(fixtures.FakeLogger('zun_bulk.db.tables'))
+        teller = tables.Teller()
+
+        def is_explained(expected):
+            try:
+                api.list_bulks()
+            except Exception as error:
+                self.assertTrue(teller.explains(error), error)
+                self.assertIn(expected, log.output)
+                return True
+
+        self.assertTrue(is_explained('has zun_bulk_bulk and '))
+        migration.upgrade()
+        self.assertEqual([], tables.lacking())
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                'ALTER TABLE zun_bulk_bulk DROP COLUMN run'
+            )
+        teller = tables.Teller()
+        self.assertTrue(is_explained('has zun_bulk_bulk.run: run'))
 
     def test_upgrade_beside_zun(self):
         engine = self.use_database()
