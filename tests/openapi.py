@@ -29,6 +29,7 @@ import yaml
 from zun_bulk import policies
 from zun_bulk.api import handler
 from zun_bulk.api import microversion
+from zun_bulk.api import rates
 from zun_bulk.api.schemas import bulk
 from zun_bulk.api.schemas import event
 from zun_bulk.api.schemas import floating_ips
@@ -168,6 +169,26 @@ def _detail():
             },
             description='Only of a bulk that wants some.',
         ),
+        'own_fields': {
+            'type': ['array', 'null'],
+            'items': {'enum': sorted(member.own)},
+            'uniqueItems': True,
+            'description': 'Since 1.1. What members were given of their own '
+            'when the bulk was created; null if that is not known.',
+        },
+        'rates': _ref('Rates'),
+    }
+
+
+def _rates():
+    return {
+        'start': _TIME,
+        'end': _TIME,
+        'step': {'type': 'integer', 'minimum': 1},
+        **{
+            state: _list(_COUNT, minItems=1, maxItems=rates.MAX_STEPS)
+            for state in models.MemberState.ENDED
+        },
     }
 
 
@@ -319,7 +340,14 @@ def _schemas():
         'BulkRequest': _create(),
         'ScaleRequest': bulk.scale,
         'HostRequest': host.update,
-        'Bulk': _object(_detail(), optional=['floating_ips']),
+        'Bulk': _object(
+            _detail(), optional=['floating_ips', 'own_fields', 'rates']
+        ),
+        'Rates': _object(
+            _rates(),
+            description='Since 1.1, to those who ask for it: how many members '
+            'came to the end of their start in each step of so many seconds.',
+        ),
         'Bulks': _object({'bulks': _list(_object(_summary())), 'next': _NEXT}),
         'Plan': _object(_plan()),
         'Members': _object(
@@ -378,7 +406,7 @@ _OPERATIONS = {
         None,
         'BulkRequest',
     ),
-    'get_bulk': ({200: 'Bulk'}, (404, 409), None, None),
+    'get_bulk': ({200: 'Bulk'}, (404, 409), bulk.get_query, None),
     'delete_bulk': ({202: None}, (404, 409), bulk.delete_query, None),
     **dict.fromkeys(
         ('pause_bulk', 'resume_bulk', 'cancel_bulk', 'retry_bulk'),

@@ -120,8 +120,14 @@ class ProgressFixture(ApiFixture):
         ).get_response(_app)
         bulk = db_api.get_bulk('web', 'p1')
         first, second, third, *_rest = db_api.list_members(bulk.id)
+        # So that they fall into the first step, however slow the tests are.
+        now = bulk.created_at
         db_api.move_members(
-            [first, second], 'running', host='host-1', attempt=1
+            [first, second],
+            'running',
+            host='host-1',
+            attempt=1,
+            finished_at=now,
         )
         db_api.move_members(
             [third],
@@ -130,6 +136,7 @@ class ProgressFixture(ApiFixture):
             attempt=3,
             reason_class='application',
             reason='exited with 1',
+            finished_at=now,
         )
 
 

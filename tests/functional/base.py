@@ -99,9 +99,23 @@ class FunctionalTestCase(base.BaseTestCase):
 
     # ------------------------------------------------------------- requests
 
-    def ask(self, method, path, body=None, user='admin', status=200):
-        """Ask zun-api and return the body of the answer that has to be."""
-        found, answer = self.lab.request(method, path, body, user=user)
+    def ask(
+        self, method, path, body=None, user='admin', status=200, version='1.0'
+    ):
+        """Ask zun-api and return the body of the answer that has to be.
+
+        :param version: of our API.
+        """
+        found, answer = self.lab.request(
+            method,
+            path,
+            body,
+            user=user,
+            headers={
+                'OpenStack-API-Version': 'container 1.40, container-bulk '
+                + version
+            },
+        )
         self.assertEqual(status, found, answer)
         return answer
 

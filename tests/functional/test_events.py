@@ -63,6 +63,13 @@ class TestEvents(base.FunctionalTestCase):
         self.assertEqual(
             ('ready', None), (events[-1]['event'], events[-1]['index'])
         )
+        rates = self.ask(
+            'GET', '/bulks/%s?rate_window=3600' % ident, version='1.1'
+        )['rates']
+        self.assertEqual(
+            (bulk['created_at'], 6, 0),
+            (rates['start'], sum(rates['running']), sum(rates['failed'])),
+        )
         again = [event for event in events if event['event'] == 'placed']
         self.assertEqual(2, len(again), events)
         for event in again:

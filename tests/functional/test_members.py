@@ -61,6 +61,12 @@ class TestMembers(base.FunctionalTestCase):
             ['node-a', 'node-b', 'node-c', 'node-d', 'web-5'],
             [member['name'] for member in members],
         )
+        bulk = self.ask('GET', '/bulks/' + ident, version='1.1')
+        self.assertEqual(sorted(own[0]), bulk['own_fields'])
+        found = self.ask(
+            'GET', '/bulks/%s/members?name=E-B' % ident, version='1.1'
+        )['members']
+        self.assertEqual([members[1]], found)
         for letter, member in zip('abcd', members, strict=False):
             inspected = self.inspect(member['container_uuid'])
             config = inspected['Config']

@@ -336,6 +336,7 @@ def _prepare(context, body):
             'memory': int(container['memory']),
             'disk': container['disk'],
             'cpu_policy': container['cpu_policy'],
+            'own_fields': members.fields(body.get('members') or ()),
         },
     }
     if public:

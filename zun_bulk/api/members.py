@@ -306,6 +306,13 @@ def override(shared, member):
     }
 
 
+def fields(members):
+    """:returns: the names of what any member has of its own, sorted."""
+    return sorted(
+        {name for member in members for name, value in member.items() if value}
+    )
+
+
 def wanted(member):
     """What Member.wanted says of a member, in the notation of Neutron."""
     values = {key: member[key] for key in _WANTED if member.get(key)}

@@ -22,7 +22,10 @@ SERVICE_TYPE = 'container-bulk'
 VERSIONS = [
     # Create, list, show, pause, resume, cancel, retry, scale and delete bulks;
     # list members and events; list, show and set hosts.
-    '1.0'
+    '1.0',
+    # Rates of a bulk, the fields that its members have of their own, and
+    # members by name.
+    '1.1',
 ]
 
 

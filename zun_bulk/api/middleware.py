@@ -74,7 +74,7 @@ class BulkMiddleware:
         try:
             self._authenticate(req)
             request_id = req.context.request_id
-            version = microversion.extract(req)
+            version = req.version = microversion.extract(req)
             response = self._dispatch(req, self._map)
         except Exception as exc:
             response = errors.response(exc, request_id)

@@ -305,6 +305,49 @@ def count_outcomes(bulk_id):
         }
 
 
+def count_by_time(bulk_id, ends, since=None):
+    """Count members whose start has come to an end, by when it did.
+
+    They are counted in the state in which they are now. The history would
+    tell of all states that there were, but not of those long ago.
+
+    :param ends: when each step ends and the next begins, in order; what comes
+        after the last is of that too.
+    :param since: leave out what came before; the first step has it otherwise.
+    :returns: {(number of the step, from 0, state): number}.
+    """
+    # Comparisons, as each database has an arithmetic of times of its own; and
+    # a subquery, as PostgreSQL takes the parameters of two equal expressions
+    # for different ones.
+    number_of = sa.case(
+        *[
+            (Member.finished_at < end, sa.literal_column(str(number)))
+            for number, end in enumerate(ends)
+        ],
+        else_=sa.literal_column(str(len(ends) - 1)),
+    )
+    steps = (
+        sa.select(number_of.label('step'), Member.state)
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.state.in_(MemberState.ENDED),
+            Member.removed.is_(False),
+            Member.finished_at.is_not(None)
+            if since is None
+            else Member.finished_at >= since,
+        )
+        .subquery()
+    )
+    query = sa.select(steps.c.step, steps.c.state, sa.func.count()).group_by(
+        steps.c.step, steps.c.state
+    )
+    with base.reader() as session:
+        return {
+            (step, state): number
+            for step, state, number in session.execute(query)
+        }
+
+
 def list_members(
     bulk_id,
     filters=None,
@@ -312,16 +355,20 @@ def list_members(
     marker=None,
     sort_dir='asc',
     with_removed=False,
+    name=None,
 ):
     """List a bulk's members by index.
 
     :param filters: dict of column name to value, compared for equality.
+    :param name: a part that their names have, whatever the case.
     :param marker: index of the last member of the page before.
     :param with_removed: list those too that were scaled away.
     """
     query = sa.select(Member).where(Member.bulk_id == bulk_id)
     if not with_removed:
         query = query.where(Member.removed.is_(False))
+    if name is not None:
+        query = query.where(Member.name.icontains(name, autoescape=True))
     query = query.filter_by(**(filters or {}))
     return base.page(query, Member.member_index, limit, marker, sort_dir)
 

@@ -51,6 +51,8 @@ class MemberState:
     )
     #: A bulk is finished once each of its members is in one of these.
     FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
+    #: Those whose start has come to an end, with finished_at.
+    ENDED = (RUNNING, STOPPED, FAILED)
     #: What has not been given to the engine yet.
     WAITING = (QUEUED, PLACED)
     #: What has ports, or may have them.
@@ -317,7 +319,7 @@ class Member(Base):
     #: When it was handed to its host; None of one that is only claimed there.
     placed_at = sa.Column(sa.DateTime)
     started_at = sa.Column(sa.DateTime)
-    #: When it reached running or failed.
+    #: When it reached running or failed; not when it ended after it had run.
     finished_at = sa.Column(sa.DateTime)
 
 

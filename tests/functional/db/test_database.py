@@ -16,6 +16,7 @@ tests.unit.db goes through every statement on SQLite. Here is what SQLite
 cannot tell: types, transactions that meet, and the migration's dialects.
 """
 
+import datetime
 import os
 import subprocess
 import sys
@@ -609,6 +610,49 @@ class DatabaseTests:
             {None, *(member.container_uuid for member in members)},
             {row.container_uuid for row in db_history.list_events(bulk.id)},
         )
+
+    def test_rates_and_names(self):
+        self.use_database()
+        bulk, members = database.accept(12, name='Web_1')
+        start = datetime.datetime(2030, 1, 2, 3, 4, 5)
+
+        def after(seconds):
+            return start + datetime.timedelta(seconds=seconds)
+
+        for seconds, member in enumerate(members):
+            api.move_members(
+                [member],
+                MemberState.FAILED if seconds == 7 else MemberState.RUNNING,
+                finished_at=after(seconds),
+            )
+        # The first of a step is of that, the last of the one before not.
+        self.assertEqual(
+            {(0, 'running'): 5, (1, 'running'): 4, (1, 'failed'): 1}
+            | {(2, 'running'): 2},
+            api.count_by_time(bulk.id, [after(5), after(10), after(11)]),
+        )
+        self.assertEqual(
+            {(59, 'running'): 5, (59, 'failed'): 1},
+            api.count_by_time(
+                bulk.id, [after(number - 60) for number in range(60)], after(6)
+            ),
+        )
+        for name, expected in (
+            ('WEB_1-1', [1, 10, 11, 12]),
+            ('eb_1-12', [12]),
+            ('w_b', []),
+            ('%', []),
+            ('/', []),
+            ('\\', []),
+        ):
+            self.assertEqual(
+                expected,
+                [
+                    member.member_index
+                    for member in api.list_members(bulk.id, name=name)
+                ],
+                name,
+            )
 
     def test_one_event_of_one_move(self):
         self.use_database()

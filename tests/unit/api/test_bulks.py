@@ -16,6 +16,7 @@ import datetime
 from unittest import mock
 
 import ddt
+from oslo_utils import fixture as utils_fixture
 from oslo_utils import timeutils
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
@@ -28,6 +29,7 @@ from zun_bulk.db import models
 
 
 ADMIN = {'roles': 'admin', 'project': 'admin-project'}
+NEWEST = {'OpenStack-API-Version': 'container-bulk latest'}
 
 
 def update(model, where, **values):
@@ -216,6 +218,105 @@ class TestShow(base.ApiTestCase):
 
     def test_no_query(self):
         self.request('/v1/bulks/web?all_projects=1', status=400)
+        self.request('/v1/bulks/web?rate_window=60', status=400)
+
+    def _rates(self, window=86400):
+        response = self.request(
+            '/v1/bulks/web?rate_window=%s' % window, status=200, headers=NEWEST
+        )
+        return response.json['rates']
+
+    def test_rates(self):
+        made = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901)
+        update(models.Bulk, sa.true(), created_at=made)
+        for index, (state, seconds) in enumerate(
+            (('running', 1), ('failed', 1), ('stopped', 5)), 1
+        ):
+            update(
+                models.Member,
+                models.Member.member_index == index,
+                state=state,
+                finished_at=made + datetime.timedelta(seconds=seconds),
+            )
+        update(
+            models.Bulk,
+            sa.true(),
+            status='ready',
+            finished_at=made + datetime.timedelta(seconds=5),
+        )
+        expected = {
+            'start': '2026-01-02T03:04:05Z',
+            'end': '2026-01-02T03:04:11Z',
+            'step': 1,
+            'running': [0, 1, 0, 0, 0, 0],
+            'stopped': [0, 0, 0, 0, 0, 1],
+            'failed': [0, 1, 0, 0, 0, 0],
+        }
+        self.assertEqual(expected, self._rates())
+        self.assertEqual(
+            {
+                'start': '2026-01-02T03:04:10Z',
+                'end': '2026-01-02T03:04:11Z',
+                'step': 1,
+                'running': [0],
+                'stopped': [1],
+                'failed': [0],
+            },
+            self._rates(1),
+        )
+        # One that is paused has come no further since.
+        update(
+            models.Bulk,
+            sa.true(),
+            status='paused',
+            updated_at=made + datetime.timedelta(seconds=5),
+            finished_at=None,
+        )
+        self.assertEqual(expected, self._rates())
+        # One that is at work has come as far as now.
+        update(models.Bulk, sa.true(), status='building')
+        now = made + datetime.timedelta(hours=1)
+        self.useFixture(utils_fixture.TimeFixture(now))
+        shown = self._rates()
+        self.assertEqual(
+            ('2026-01-02T03:04:05Z', '2026-01-02T04:04:06Z', 64),
+            (shown['start'], shown['end'], shown['step']),
+        )
+        self.assertEqual([1, *[0] * 56], shown['running'])
+
+    def test_rates_of_nothing(self):
+        shown = self._rates()
+        for state in ('running', 'stopped', 'failed'):
+            self.assertEqual({0}, set(shown[state]))
+
+    @ddt.data('', '0', '-1', 'x', '1.5', '1e9', '1' * 10)
+    def test_bad_rate_window(self, window):
+        response = self.request(
+            '/v1/bulks/web?rate_window=' + window, status=400, headers=NEWEST
+        )
+        self.assertIn('rate_window', response.json['errors'][0]['detail'])
+
+    def test_own_fields(self):
+        def shown(name='web'):
+            return self.request('/v1/bulks/' + name, headers=NEWEST).json[
+                'own_fields'
+            ]
+
+        self.assertNotIn('own_fields', self.bulk)
+        self.assertEqual([], shown())
+        self.create(
+            name='own',
+            count=3,
+            members=[
+                {},
+                {'name': 'first', 'labels': {}},
+                {'environment': {'A': 'b'}, 'name': 'second'},
+            ],
+        )
+        self.assertEqual(['environment', 'name'], shown('own'))
+        # Those of earlier releases do not say.
+        update(models.Bulk, sa.true(), spec={})
+        self.assertIsNone(shown())
 
 
 @ddt.ddt

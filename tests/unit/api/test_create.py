@@ -263,6 +263,7 @@ class TestWritten(base.ApiTestCase):
                 'memory': 128,
                 'disk': 2,
                 'cpu_policy': 'shared',
+                'own_fields': [],
             },
             row['spec'],
         )

@@ -119,6 +119,27 @@ class TestMembers(base.ApiTestCase):
         self.assertEqual([2, 4], self._indexes('?host=host-1', roles='admin'))
         self.assertEqual([], self._indexes('?host=host-2', roles='admin'))
 
+    def test_name(self):
+        headers = {'OpenStack-API-Version': 'container-bulk 1.1'}
+        self.assertEqual([3], self._indexes('?name=B-3', headers=headers))
+        self.assertEqual(
+            [2, 4], self._indexes('?name=web&state=running', headers=headers)
+        )
+        page = self._list('?name=web&limit=4', headers=headers)
+        self.assertIn('name=web', page['next'])
+        self.assertEqual([], self._indexes('?name=w_b', headers=headers))
+        for name in ('', '%25', 'a+b', '%00', '%F0%9F%90%8B', 'x' * 256):
+            response = self.request(
+                '/v1/bulks/web/members?name=' + name,
+                status=400,
+                headers=headers,
+            )
+            self.assertIn('name', response.json['errors'][0]['detail'])
+
+    def test_name_is_not_of_the_first_version(self):
+        response = self.request('/v1/bulks/web/members?name=web', status=400)
+        self.assertIn("'name'", response.json['errors'][0]['detail'])
+
     def test_host_is_for_admins(self):
         self.assertEqual(
             {None}, {member['host'] for member in self._list()['members']}

@@ -192,20 +192,24 @@ class TestAuthentication(base.ApiTestCase):
 @ddt.ddt
 class TestVersion(base.ApiTestCase):
     @ddt.data(
-        {},
-        {VERSION: 'container-bulk 1.0'},
-        {VERSION: 'container-bulk latest'},
-        {VERSION: 'container 1.40'},
-        {VERSION: 'container 1.40, container-bulk 1.0'},
+        ({}, '1.0'),
+        ({VERSION: 'container-bulk 1.0'}, '1.0'),
+        ({VERSION: 'container-bulk 1.1'}, '1.1'),
+        ({VERSION: 'container-bulk latest'}, '1.1'),
+        ({VERSION: 'container 1.40'}, '1.0'),
+        ({VERSION: 'container 1.40, container-bulk 1.0'}, '1.0'),
     )
-    def test_supported(self, headers):
+    @ddt.unpack
+    def test_supported(self, headers, version):
         response = self.request('/v1/bulks', status=200, headers=headers)
-        self.assertEqual('container-bulk 1.0', response.headers[VERSION])
+        self.assertEqual(
+            'container-bulk ' + version, response.headers[VERSION]
+        )
         self.assertEqual('container-bulk 1.0', response.headers[MINIMUM])
-        self.assertEqual('container-bulk 1.0', response.headers[MAXIMUM])
+        self.assertEqual('container-bulk 1.1', response.headers[MAXIMUM])
         self.assertEqual(VERSION, response.headers['Vary'])
 
-    @ddt.data('0.9', '1.1', '2.0')
+    @ddt.data('0.9', '1.2', '2.0')
     def test_not_supported(self, version):
         response = self.request(
             '/v1/bulks',
@@ -219,7 +223,7 @@ class TestVersion(base.ApiTestCase):
                 'openstack-api-version', VERSION
             ),
         )
-        self.assertEqual('container-bulk 1.0', response.headers[MAXIMUM])
+        self.assertEqual('container-bulk 1.1', response.headers[MAXIMUM])
         self.assertNotIn(VERSION, response.headers)
 
     @ddt.data('x', '1', '1.0.0', '1.x')

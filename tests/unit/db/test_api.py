@@ -412,6 +412,70 @@ class TestRead(DatabaseTestCase):
             [('start', 'exited', 3)], api.list_failures(bulk.id, 1)
         )
 
+    def test_counts_by_time(self):
+        start = datetime.datetime(2030, 1, 2, 3, 4, 5)
+
+        def after(seconds):
+            return start + datetime.timedelta(seconds=seconds)
+
+        bulk, members = database.accept(12)
+        _other, others = database.accept(1)
+        for seconds, member in enumerate(members[:10]):
+            api.move_members(
+                [member],
+                MemberState.FAILED if seconds == 7 else MemberState.RUNNING,
+                finished_at=after(seconds),
+            )
+        api.move_members(others, MemberState.RUNNING, finished_at=after(1))
+        # It ended later, which is not the end of its start.
+        api.move_members(members[:1], MemberState.STOPPED)
+        # This one is on its way again, and this one was cancelled.
+        api.move_members(members[1:2], MemberState.PLACED)
+        api.move_members(
+            members[10:11], MemberState.CANCELLED, finished_at=after(1)
+        )
+        self.assertEqual(
+            {
+                (0, 'stopped'): 1,
+                (0, 'running'): 2,
+                (1, 'running'): 3,
+                (1, 'failed'): 1,
+                # What came after the last is of it.
+                (2, 'running'): 2,
+            },
+            api.count_by_time(bulk.id, [after(4), after(8), after(9)]),
+        )
+        self.assertEqual(
+            {(0, 'failed'): 1, (0, 'running'): 3},
+            api.count_by_time(bulk.id, [after(12)], after(6)),
+        )
+        # Each in its own, however many there are.
+        for number in (10, 11, 59, 60):
+            ends = [after(second + 1) for second in range(number)]
+            self.assertEqual(
+                [0, 2, 3, 4, 5, 6, 7, 8, 9],
+                sorted(step for step, _ in api.count_by_time(bulk.id, ends)),
+            )
+
+    def test_members_by_name(self):
+        bulk, _members = database.accept(12, name='Web_1')
+        database.accept(12, name='Web_1')
+
+        def indexes(name, **kwargs):
+            return [
+                member.member_index
+                for member in api.list_members(bulk.id, name=name, **kwargs)
+            ]
+
+        self.assertEqual([1, 10, 11, 12], indexes('eb_1-1'))
+        self.assertEqual([11], indexes('WEB_1-11'))
+        self.assertEqual([1, 10], indexes('1-1', limit=2))
+        self.assertEqual([11, 12], indexes('1-1', limit=2, marker=10))
+        self.assertEqual([12], indexes('1-1', limit=1, sort_dir='desc'))
+        # They stand for nothing else.
+        for name in ('web%', 'w_b', '/', '\\'):
+            self.assertEqual([], indexes(name))
+
     def test_pages_of_members(self):
         bulk, members = database.accept(5)
         database.accept(5)

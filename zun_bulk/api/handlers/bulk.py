@@ -12,6 +12,7 @@
 
 from oslo_log import log as logging
 from oslo_utils import strutils
+from oslo_utils import timeutils
 import webob
 from zun.common import exception
 
@@ -19,6 +20,7 @@ from zun_bulk import notifications
 from zun_bulk import rpc
 from zun_bulk.api import accept
 from zun_bulk.api import dry_run
+from zun_bulk.api import rates
 from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as schema
@@ -98,9 +100,31 @@ def list_bulks(req):
 
 def get_bulk(req, ident):
     """Show a bulk with its progress."""
-    validation.read_query(req, schema.no_query)
+    query = validation.read_query(
+        req,
+        schema.get_query
+        if req.version.matches((1, 1))
+        else schema.get_query_1_0,
+    )
     bulk = util.find_bulk(req.context, ident, 'bulk:get')
-    return util.json_response(_detail(req, bulk))
+    shown = _detail(req, bulk)
+    if 'rate_window' in query:
+        shown['rates'] = _rates(bulk, int(query['rate_window']))
+    return util.json_response(shown)
+
+
+def _rates(bulk, window):
+    end = bulk.finished_at
+    if end is None and bulk.status == BulkStatus.PAUSED:
+        # When it was; what has come to its end since is told with that.
+        end = bulk.updated_at
+    span = rates.span(bulk.created_at, end or timeutils.utcnow(), window)
+    return view.rates(
+        span,
+        db_api.count_by_time(
+            bulk.id, span.ends, span.start if span.is_cut else None
+        ),
+    )
 
 
 def delete_bulk(req, ident):

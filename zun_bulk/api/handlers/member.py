@@ -19,7 +19,12 @@ from zun_bulk.db import api as db_api
 
 def list_members(req, ident):
     """List a bulk's members by index."""
-    query = validation.read_query(req, schema.list_query)
+    query = validation.read_query(
+        req,
+        schema.list_query
+        if req.version.matches((1, 1))
+        else schema.list_query_1_0,
+    )
     bulk = util.find_bulk(req.context, ident, 'bulk:members')
     with_host = util.may_see_hosts(req.context, fatal='host' in query)
     limit = util.page_size(query)
@@ -27,6 +32,7 @@ def list_members(req, ident):
     rows = db_api.list_members(
         bulk.id,
         filters={key: query[key] for key in ('state', 'host') if key in query},
+        name=query.get('name'),
         limit=limit + 1,
         marker=None if marker is None else int(marker),
         sort_dir=query.get('sort_dir', 'asc'),

@@ -146,3 +146,12 @@ delete_query = {
 }
 
 no_query = {'type': 'object', 'additionalProperties': False}
+
+get_query_1_0 = no_query
+get_query = {
+    'type': 'object',
+    'properties': {
+        'rate_window': {'type': 'string', 'pattern': r'^[1-9][0-9]{0,8}\Z'}
+    },
+    'additionalProperties': False,
+}

@@ -44,7 +44,7 @@ own = {
     },
 }
 
-list_query = {
+list_query_1_0 = {
     'type': 'object',
     'properties': {
         'limit': bulk.limit,
@@ -55,3 +55,11 @@ list_query = {
     },
     'additionalProperties': False,
 }
+list_query = dict(
+    list_query_1_0,
+    properties=dict(
+        list_query_1_0['properties'],
+        # Part of a name: what no name has is not looked for.
+        name={'type': 'string', 'pattern': r'^[a-zA-Z0-9_.-]{1,255}\Z'},
+    ),
+)

@@ -76,6 +76,9 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
         hosts=hosts,
         failures=_failures(failures, with_hosts),
     )
+    if req.version.matches((1, 1)):
+        # Those of earlier releases do not say.
+        view['own_fields'] = bulk.spec.get('own_fields')
     spec = bulk.spec.get('floating_ips')
     if spec:
         view['floating_ips'] = {
@@ -99,6 +102,26 @@ def _failures(failures, with_hosts):
         {'class': kind, 'reason': reason, 'count': number}
         for (kind, reason), number in numbers.most_common(MAX_FAILURES)
     ]
+
+
+def rates(span, counts):
+    """How many members came to the end of their start, by time.
+
+    :param span: a rates.Span.
+    :param counts: {(number of the step, state): number}.
+    """
+    return {
+        'start': time(span.start),
+        'end': time(span.end),
+        'step': span.step,
+        **{
+            state: [
+                counts.get((number, state), 0)
+                for number in range(len(span.ends))
+            ]
+            for state in MemberState.ENDED
+        },
+    }
 
 
 def _client_token(req, bulk):
