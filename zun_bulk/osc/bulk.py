@@ -130,6 +130,18 @@ class FailuresColumn(cliff_columns.FormattableColumn):
         return '\n'.join(_failure_lines(self._value))
 
 
+class RatesColumn(cliff_columns.FormattableColumn):
+    """When containers came to run or failed, a line a step that had any."""
+
+    def human_readable(self):
+        return '\n'.join(
+            f'{start:%Y-%m-%dT%H:%M:%SZ}  {sum(counts.values()) / seconds:.1f}'
+            f'/s  {CountsColumn(counts).human_readable()}'
+            for start, seconds, counts in progress.steps(self._value)
+            if any(counts.values())
+        )
+
+
 _COLUMN_TYPES = {
     'addresses': format_columns.ListColumn,
     'failures': FailuresColumn,
@@ -137,7 +149,9 @@ _COLUMN_TYPES = {
     'hosts': HostsColumn,
     'links': format_columns.ListDictColumn,
     'members': CountsColumn,
+    'own_fields': format_columns.ListColumn,
     'placement': format_columns.DictColumn,
+    'rates': RatesColumn,
     'template': TemplateColumn,
 }
 
@@ -558,10 +572,19 @@ class ShowBulk(command.ShowOne):
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
         add_bulk(parser)
+        parser.add_argument(
+            '--rate-window',
+            metavar='<seconds>',
+            type=positive_int,
+            help='Show also how many containers came to run or failed, and '
+            'when, over so many seconds until it was finished, or now',
+        )
         return parser
 
     def take_action(self, parsed_args):
-        return show(bulk_client(self).get(parsed_args.bulk))
+        return show(
+            bulk_client(self).get(parsed_args.bulk, parsed_args.rate_window)
+        )
 
 
 class _Lister(command.Lister):
@@ -706,6 +729,11 @@ class ListBulkMember(_Lister):
         parser.add_argument(
             '--host', metavar='<host>', help='Only members on this host'
         )
+        parser.add_argument(
+            '--name',
+            metavar='<text>',
+            help='Only members with this in their names, whatever the case',
+        )
         return parser
 
     def _list(self, bulks, parsed_args, **page):
@@ -713,6 +741,7 @@ class ListBulkMember(_Lister):
             parsed_args.bulk,
             state=parsed_args.state,
             host=parsed_args.host,
+            name=parsed_args.name,
             **page,
         )
 

@@ -27,7 +27,11 @@ from zunclient import api_versions
 from zunclient import exceptions as zun_exceptions
 
 
+#: Requests ask for no later version than what they want of it takes, so that
+#: they are answered by releases before as well.
 API_VERSION = 'container-bulk 1.0'
+#: That of rates, of the fields of members' own, and of members by name.
+RATES_VERSION = 'container-bulk 1.1'
 
 COLLECTION = '/v1/bulks'
 
@@ -149,9 +153,16 @@ class BulkClient:
             self._http.json_request, 'POST', COLLECTION, body=body
         )[1]
 
-    def get(self, ident):
-        """Get a bulk by UUID or name."""
-        return self._get(self._path(ident))
+    def get(self, ident, rate_window=None):
+        """Get a bulk by UUID or name.
+
+        :param rate_window: how many seconds of its work to tell the rates of
+        """
+        if rate_window is None:
+            return self._get(self._path(ident))
+        return self._get(
+            f'{self._path(ident)}?rate_window={rate_window}', RATES_VERSION
+        )
 
     def act(self, ident, action, body=None):
         """Change a bulk's course.
@@ -189,7 +200,11 @@ class BulkClient:
     def list_members(self, ident, limit=None, **filters):
         """Yield the members of a bulk; see list for the parameters."""
         return self._pages(
-            self._path(ident) + '/members', 'members', limit, filters
+            self._path(ident) + '/members',
+            'members',
+            limit,
+            filters,
+            API_VERSION if filters.get('name') is None else RATES_VERSION,
         )
 
     def list_events(self, ident, limit=None, **filters):
@@ -202,18 +217,22 @@ class BulkClient:
     def _path(ident):
         return f'{COLLECTION}/{parse.quote(ident, safe="")}'
 
-    def _get(self, url):
+    def _get(self, url, version=API_VERSION):
         return self._call(
-            self._http.json_request, 'GET', url, timeout=READ_TIMEOUT
+            self._http.json_request,
+            'GET',
+            url,
+            version=version,
+            timeout=READ_TIMEOUT,
         )[1]
 
-    def _pages(self, path, key, limit, filters):
+    def _pages(self, path, key, limit, filters, version=API_VERSION):
         query = {k: v for k, v in filters.items() if v is not None}
         if limit is not None:
             query['limit'] = limit
         query = parse.urlencode(query)
         while True:
-            page = self._get(f'{path}?{query}' if query else path)
+            page = self._get(f'{path}?{query}' if query else path, version)
             for item in page[key]:
                 yield item
                 if limit is not None:
@@ -225,9 +244,9 @@ class BulkClient:
             # The path may have a prefix that the service catalog has too.
             query = parse.urlsplit(page['next']).query
 
-    def _call(self, method, verb, url, **kwargs):
+    def _call(self, method, verb, url, version=API_VERSION, **kwargs):
         headers = {
-            'OpenStack-API-Version': API_VERSION,
+            'OpenStack-API-Version': version,
             'Accept': 'application/json',
             'Content-Type': 'application/json',
         }

@@ -13,6 +13,7 @@
 """Progress of a bulk: what to say of it, and saying it."""
 
 import collections
+import datetime
 import math
 import os
 
@@ -54,6 +55,28 @@ def format_duration(seconds):
         return f'{minutes} min {seconds} s'
     hours, minutes = divmod(minutes, 60)
     return f'{hours} h {minutes} min'
+
+
+def steps(rates):
+    """The steps of a bulk's rates, as the API tells them.
+
+    :returns: [(when it began, its seconds, {state: number})]
+    """
+    start, end = map(
+        datetime.datetime.fromisoformat, (rates['start'], rates['end'])
+    )
+    step = datetime.timedelta(seconds=rates['step'])
+    states = [state for state in STATES if state in rates]
+    return [
+        (
+            start + number * step,
+            min(step, end - start - number * step).total_seconds(),
+            dict(zip(states, counts, strict=True)),
+        )
+        for number, counts in enumerate(
+            zip(*(rates[state] for state in states), strict=True)
+        )
+    ]
 
 
 class Progress:

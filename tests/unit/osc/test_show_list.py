@@ -76,6 +76,47 @@ class TestShow(base.CommandTestCase):
             self.assertIn(row, rows)
         self.assertNotIn(['', 'nets=[]'], rows)
 
+    def test_rates(self):
+        view = base.bulk_view('ready', running=3, failed=1)
+        view['own_fields'] = ['name', 'labels']
+        view['rates'] = {
+            'start': '2026-01-02T03:04:05Z',
+            'end': '2026-01-02T03:04:10Z',
+            'step': 2,
+            'running': [0, 3, 0],
+            'stopped': [0, 0, 0],
+            'failed': [0, 0, 1],
+        }
+        text = self.show(view, '--rate-window', '60')
+        self.assertEqual(
+            f'{base.BULKS}/load?rate_window=60', self.api.last_request.url
+        )
+        self.assertEqual(
+            'container-bulk 1.1',
+            self.api.last_request.headers['OpenStack-API-Version'],
+        )
+        rows = [
+            [cell.strip() for cell in line.split('|')[1:3]]
+            for line in text.splitlines()
+            if '|' in line
+        ]
+        for row in (
+            ['own_fields', 'labels, name'],
+            ['rates', '2026-01-02T03:04:07Z  1.5/s  running=3'],
+            # The last step is as long as there was time.
+            ['', '2026-01-02T03:04:09Z  1.0/s  failed=1'],
+        ):
+            self.assertIn(row, rows)
+        self.assertNotIn('03:04:05Z  0', text)
+
+    def test_asks_for_no_more_than_the_first_version(self):
+        self.show(base.bulk_view())
+        self.assertEqual(
+            'container-bulk 1.0',
+            self.api.last_request.headers['OpenStack-API-Version'],
+        )
+        self.assertEqual(f'{base.BULKS}/load', self.api.last_request.url)
+
     def test_missing(self):
         self.api.get(
             f'{base.BULKS}/load',
@@ -391,6 +432,14 @@ class TestMemberList(base.CommandTestCase):
             self.api.last_request.qs,
         )
 
+    def test_name(self):
+        self.list('--name', 'd-1')
+        self.assertEqual({'name': ['d-1']}, self.api.last_request.qs)
+        self.assertEqual(
+            'container-bulk 1.1',
+            self.api.last_request.headers['OpenStack-API-Version'],
+        )
+
     def test_follows_next(self):
         url = f'{base.BULKS}/load/members'
         self.api.get(
@@ -405,5 +454,12 @@ class TestMemberList(base.CommandTestCase):
         rows = self.run_command(
             bulk.ListBulkMember, 'load', '-f', 'value', '-c', 'index'
         ).split()
+        self.assertEqual(
+            {'container-bulk 1.0'},
+            {
+                request.headers['OpenStack-API-Version']
+                for request in self.api.request_history
+            },
+        )
         self.assertEqual(['1', '2'], rows)
         self.assertEqual('marker=1', self.api.last_request.query)
