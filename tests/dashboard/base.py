@@ -13,6 +13,7 @@
 """An emulated bulk API, and Horizon's test case in front of it."""
 
 import copy
+import datetime
 import json
 import re
 import uuid
@@ -36,7 +37,16 @@ STATES = (
     'deleted',
 )
 #: What GET /v1/bulks leaves out of each.
-DETAILS = ('template', 'hosts', 'failures', 'floating_ips')
+DETAILS = (
+    'template',
+    'hosts',
+    'failures',
+    'floating_ips',
+    'own_fields',
+    'rates',
+)
+#: What is asked for in the versions of the API after the first.
+NEW = ('rate_window', 'name')
 
 
 def make_bulk(
@@ -67,6 +77,7 @@ def make_bulk(
             for number in range(hosts)
         },
         'failures': [],
+        'own_fields': [],
         'created_at': '2026-03-02T09:30:00Z',
         'updated_at': '2026-03-02T09:30:40Z',
         'finished_at': None,
@@ -74,6 +85,20 @@ def make_bulk(
     }
     bulk.update(changes)
     return bulk
+
+
+def make_rates(running, step):
+    """Rates as GET /v1/bulks/{id}?rate_window= has them, up to now."""
+    end = datetime.datetime.now(datetime.UTC)
+    start = end - datetime.timedelta(seconds=step * len(running))
+    return {
+        'start': f'{start:%Y-%m-%dT%H:%M:%SZ}',
+        'end': f'{end:%Y-%m-%dT%H:%M:%SZ}',
+        'step': step,
+        'running': running,
+        'stopped': [0] * len(running),
+        'failed': [0] * len(running),
+    }
 
 
 def make_member(index, **changes):
@@ -174,6 +199,10 @@ class EmulatedApi:
         # The query in lower case, as requests_mock has it.
         query = {name: value[0] for name, value in request.qs.items()}
         parts = path.partition('?')[0].strip('/').split('/')
+        new = [name for name in NEW if name in query and parts[1:]]
+        version = request.headers.get('OpenStack-API-Version')
+        if new and version != 'container-bulk 1.1':
+            return self._error(context, 400, f'{new} in {version}')
         if parts[0] in ('quotas', 'availability_zones'):
             return getattr(self, '_' + parts[0])()
         kinds = {'bulks': self._bulks, 'bulk_hosts': self._hosts}
@@ -214,13 +243,20 @@ class EmulatedApi:
         if parts[0] not in known:
             return self._error(context, 404, 'There is no such bulk')
         if len(parts) == 1 or method == 'POST':
-            return known[parts[0]]
+            told = dict(known[parts[0]])
+            if 'rate_window' in query:
+                told.setdefault('rates', make_rates([0], 1))
+            else:
+                told.pop('rates', None)
+                told.pop('own_fields')
+            return told
         return self._page(
             parts[1],
             [
                 item
                 for item in getattr(self, parts[1])
                 if query.get('state') in (None, item.get('state'))
+                and query.get('name', '') in item.get('name', '')
             ],
             'index' if parts[1] == 'members' else 'id',
             query,

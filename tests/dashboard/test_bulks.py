@@ -13,8 +13,11 @@
 """The list of bulks and a bulk's page."""
 
 import time
+import types
+from unittest import mock
 
 from django.urls import reverse
+from keystoneclient import exceptions as keystone_exceptions
 
 from tests.dashboard import base
 
@@ -233,7 +236,9 @@ class TestDetail(base.BaseTestCase):
             'openstack appcontainer bulk create --count 60 --bulk-name web',
         )
         self.assertContains(page, 'host-1')
-        self.assertEqual([f'/bulks/{bulk["uuid"]}'], self.api.paths)
+        self.assertEqual(
+            [f'/bulks/{bulk["uuid"]}?rate_window=7200'], self.api.paths
+        )
 
     def test_hosts_that_are_none_of_ones_business(self):
         bulk = self.add_bulk()
@@ -253,14 +258,43 @@ class TestDetail(base.BaseTestCase):
         self.assertEqual('web: Building, 50% done', answer['announce'])
         self.assertIn('id="bulk-live"', answer['fragments']['bulk-live'])
         self.assertIn('Pause Bulk', answer['fragments']['bulk-actions'])
-        self.assertEqual([f'/bulks/{bulk["uuid"]}'], self.api.paths)
+        self.assertEqual(
+            [f'/bulks/{bulk["uuid"]}?rate_window=7200'], self.api.paths
+        )
 
     def test_refresh_of_what_is_gone(self):
         answer = self.client.get(url('refresh', base.make_bulk('x')))
         self.assertEqual({'reload': True}, answer.json())
 
+    def test_chart_at_the_first_look(self):
+        bulk = self.add_bulk(
+            status='ready', rates=base.make_rates([0, 20, 10], 10)
+        )
+        page = self.client.get(url('detail', bulk))
+        self.assertContains(page, '<polyline')
+        self.assertContains(page, '2.0/s</text>')
+        bulk['rates'] = base.make_rates([0, 0], 1)
+        page = self.client.get(url('detail', bulk))
+        self.assertNotContains(page, '<polyline')
+        self.assertContains(page, 'No container has run or failed yet.')
+
+    def test_command(self):
+        for own, option, text in (
+            ([], '--count 60', 'It makes the same bulk. FILE stands'),
+            (
+                ['labels', 'name'],
+                '--members-from FILE',
+                'have of their own: labels, name.',
+            ),
+            (None, '--count 60', 'may have of their own'),
+        ):
+            bulk = self.add_bulk(own_fields=own)
+            page = self.client.get(url('detail', bulk))
+            self.assertContains(page, option)
+            self.assertContains(page, text)
+
     def test_rate(self):
-        bulk = self.add_bulk()
+        bulk = self.add_bulk(rates=base.make_rates([0, 20, 10], 10))
         self.client.get(url('refresh', bulk))
         bulk['members'].update(running=40, placed=20)
         time.sleep(1.1)
@@ -290,7 +324,9 @@ class TestDetail(base.BaseTestCase):
             self.assertLessEqual(len(self.api.calls), 2)
         self.api.calls.clear()
         self.client.get(url('refresh', bulk))
-        self.assertEqual([f'/bulks/{bulk["uuid"]}'], self.api.paths)
+        self.assertEqual(
+            [f'/bulks/{bulk["uuid"]}?rate_window=7200'], self.api.paths
+        )
 
 
 class TestMembers(base.BaseTestCase):
@@ -343,6 +379,20 @@ class TestMembers(base.BaseTestCase):
         for index in (299, *range(2990, 3000)):
             self.assertContains(page, f'web-{index}\n')
         self.assertNotContains(page, 'web-298\n')
+        # By the API, and by one call of it besides that of the bulk.
+        self.assertEqual(2, len(self.api.calls))
+        self.assertIn('name=WEB-299', self.api.paths[-1])
+
+    def test_name_in_pages(self):
+        page = self.get(q='web-2')
+        self.assertContains(page, 'q=web-2&amp;members_marker=208')
+        page = self.get(q='web-2', members_marker='208')
+        self.assertContains(page, 'web-209\n')
+        self.assertNotContains(page, 'web-208\n')
+
+    def test_what_no_name_has(self):
+        self.assertNotContains(self.get(q='web 2'), 'web-2\n')
+        self.assertEqual(1, len(self.api.calls))
 
     def test_nonsense(self):
         for query in (
@@ -382,6 +432,37 @@ class TestEvents(base.BaseTestCase):
 
 class TestAdmin(base.AdminTestCase):
     INDEX = reverse('horizon:admin:bulks:index')
+
+    def setUp(self):
+        super().setUp()
+        patcher = mock.patch(
+            'openstack_dashboard.api.keystone.tenant_list',
+            return_value=(
+                [types.SimpleNamespace(id='of others', name='demo <3')],
+                False,
+            ),
+        )
+        self.tenant_list = patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def test_names_of_projects(self):
+        for _number in range(3):
+            self.add_bulk(project_id='of others')
+        unknown = self.add_bulk(project_id='of nobody')
+        refresh = reverse('horizon:admin:bulks:refresh_list')
+        self.assertContains(self.client.get(self.INDEX), 'demo &lt;3', 3)
+        rows = self.client.get(refresh).json()['fragments']
+        self.assertEqual(3, sum('demo &lt;3' in row for row in rows.values()))
+        self.assertIn('of nobody', rows['bulks__row__' + unknown['uuid']])
+        # Not again each time that the page refreshes itself.
+        self.tenant_list.assert_called_once()
+
+    def test_without_names_of_projects(self):
+        self.add_bulk(project_id='of others')
+        self.tenant_list.side_effect = keystone_exceptions.Forbidden('no')
+        page = self.client.get(self.INDEX)
+        self.assertContains(page, 'of others')
+        self.assertNotContains(page, 'demo')
 
     def test_list(self):
         bulk = self.add_bulk(project_id='of others')

@@ -12,7 +12,6 @@
 
 """Rates, bars and charts."""
 
-import time
 import unittest
 
 from django.core.cache import cache
@@ -50,7 +49,6 @@ class TestProgress(unittest.TestCase):
         for second in range(0, 100, 10):
             made['members'].update(running=second, queued=100 - second)
             samples = progress.sample(api.Bulk(made), now=1000 + second)
-        self.assertEqual(10, len(samples))
         self.assertEqual(1, progress.rate(samples, now=1090))
         # What is long ago does not count.
         self.assertIsNone(progress.rate(samples, now=2000))
@@ -58,36 +56,58 @@ class TestProgress(unittest.TestCase):
 
     def test_samples_are_bounded(self):
         made = bulk(0)
-        for second in range(3000):
+        for second in range(300):
             samples = progress.sample(api.Bulk(made), now=1000 + second)
-            self.assertLessEqual(len(samples), progress.MAX_SAMPLES)
-        self.assertEqual(1000 + 2999, samples[-1][0])
+        self.assertEqual(
+            [1299 - progress.WINDOW, 1299], [samples[0][0], samples[-1][0]]
+        )
 
     def test_what_is_done_leaves_no_more_samples(self):
         made = api.Bulk(bulk(100, status='ready'))
         progress.sample(made, now=1000)
         self.assertEqual(1, len(progress.sample(made, now=2000)))
 
+    def test_rate_at_the_first_look(self):
+        made = api.Bulk(
+            bulk(50, rates=base.make_rates([0] * 20 + [10] * 5, 2))
+        )
+        samples = progress.sample(made)
+        # 50 in the last 30 s.
+        self.assertEqual('1.7/s', progress.rate_text(made, samples))
+        self.assertEqual('30 s left', progress.eta_text(made, samples))
+        # The members of one that is deleted are told of no longer.
+        made.status = 'deleting'
+        self.assertEqual('', progress.rate_text(made, samples))
+
     def test_chart(self):
-        self.assertIsNone(progress.chart([]))
-        self.assertIsNone(progress.chart([(1000, 5)]))
-        now = time.time()
-        chart = progress.chart([(now - 30, 0), (now - 20, 50), (now, 60)])
+        self.assertIsNone(progress.chart(None))
+        self.assertIsNone(progress.chart(base.make_rates([0, 0], 1)))
+        chart = progress.chart(base.make_rates([0, 50, 10], 10))
         self.assertEqual('5.0', chart['highest'])
+        self.assertRegex(chart['start'], '^3[0-5] s ago$')
+        self.assertEqual('now', chart['end'])
+        self.assertIn('over 30 s: 5.0 at the most', chart['description'])
         points = [
             tuple(map(float, point.split(',')))
             for point in chart['line'].split()
         ]
-        self.assertEqual(4, len(points))
+        self.assertEqual(6, len(points))
         for x, y in points:
             self.assertTrue(chart['left'] <= x <= chart['right'])
             self.assertTrue(chart['top'] <= y <= chart['bottom'])
-        # The highest is at the top.
-        self.assertEqual(chart['top'], points[0][1])
+        self.assertEqual(
+            [chart['left'], chart['right']], [points[0][0], points[-1][0]]
+        )
+        # The highest is at the top, and nothing at the bottom.
+        self.assertEqual(chart['top'], points[2][1])
+        self.assertEqual(chart['bottom'], points[0][1])
 
-    def test_chart_of_a_deletion(self):
-        chart = progress.chart([(1000, 50), (1010, 0)])
-        self.assertEqual('0.0', chart['highest'])
+    def test_chart_with_a_short_last_step(self):
+        rates = base.make_rates([10, 1], 10)
+        rates['end'] = rates['start'][:17] + '11Z'
+        rates['start'] = rates['start'][:17] + '00Z'
+        self.assertEqual('1.0', progress.chart(rates)['highest'])
+        self.assertIn('11 s', progress.chart(rates)['description'])
 
     def test_hosts(self):
         made = bulk(100)

@@ -15,8 +15,11 @@
 import functools
 
 from django.conf import settings
+from django.core.cache import cache
 from django.utils.functional import cached_property
+from horizon import exceptions as horizon_exceptions
 from openstack_dashboard.api import base
+from openstack_dashboard.api import keystone
 from zunclient.v1 import client as zun_client
 
 from zun_bulk.dashboard import exceptions
@@ -32,15 +35,31 @@ MOVING = ('starting', 'deleting')
 #: States in which a member is through.
 DONE = ('running', 'stopped', 'failed', 'cancelled', 'deleted')
 
+#: Seconds that the names of projects are kept.
+KEEP_NAMES = 60
+
 _SCALABLE = ('building', 'paused', 'ready', 'error')
 
 
 class Bulk(base.APIDictWrapper):
     """A bulk as the API shows it, and what may be done with it."""
 
+    #: Known where the bulks of all projects are listed.
+    project_name = None
+
     @property
     def id(self):
         return self.uuid
+
+    @property
+    def rates(self):
+        """As the API tells them; None if it was not asked."""
+        return self._apidict.get('rates')
+
+    @property
+    def own_fields(self):
+        """What members have of their own; None if that is not known."""
+        return self._apidict.get('own_fields')
 
     @cached_property
     def done(self):
@@ -154,8 +173,12 @@ def bulk_list(request, limit, **filters):
 
 
 @_told
-def bulk_get(request, ident):
-    return Bulk(_client(request).get(ident))
+def bulk_get(request, ident, rate_window=None):
+    """A bulk: one call of the API.
+
+    :param rate_window: how many seconds of its work to tell the rates of
+    """
+    return Bulk(_client(request).get(ident, rate_window))
 
 
 @_told
@@ -182,15 +205,6 @@ def bulk_delete(request, ident):
 def member_list(request, ident, limit=None, **filters):
     found = _client(request).list_members(ident, limit=limit, **filters)
     return [Member(item) for item in found]
-
-
-def member_iter(request, ident, **filters):
-    """Yield members, as many calls of the API as it takes."""
-    try:
-        for item in _client(request).list_members(ident, **filters):
-            yield Member(item)
-    except client.ApiError as e:
-        raise exceptions.of(e) from e
 
 
 @_told
@@ -225,6 +239,25 @@ def quotas(request):
         for name, value in quota.to_dict().items()
         if isinstance(value, dict) and 'limit' in value
     }
+
+
+def project_names(request):
+    """The names of all projects by their ids: one call of Keystone.
+
+    They are kept a while, for a page that refreshes itself. Who may not know
+    them is told none.
+    """
+    key = f'zun_bulk.projects.{request.user.id}'
+    names = cache.get(key)
+    if names is None:
+        try:
+            projects, _more = keystone.tenant_list(request)
+            names = {project.id: project.name for project in projects}
+        except Exception:
+            names = {}
+            horizon_exceptions.handle(request, ignore=True)
+        cache.set(key, names, KEEP_NAMES)
+    return names
 
 
 def availability_zones(request):

@@ -17,6 +17,9 @@ import shlex
 
 _COMMAND = 'openstack appcontainer bulk create'
 
+#: What stands for a file: the API knows no names, and content seldom.
+FILE = 'FILE'
+
 #: Options that take the value of a template's field as it is.
 _VALUES = {
     'name': '--name',
@@ -85,7 +88,7 @@ def _of_bulk(bulk):
         words += ['--floating-ip-network', floating_ips['network']]
     if floating_ips.get('pool'):
         # Addresses, or as the API tells of a bulk only how many.
-        words += ['--floating-ip-pool', 'FILE']
+        words += ['--floating-ip-pool', FILE]
     if floating_ips.get('on_delete', 'release') != 'release':
         words += ['--floating-ip-on-delete', floating_ips['on_delete']]
     return words
@@ -112,7 +115,7 @@ def _of_template(template):
     for mount in template.get('mounts') or []:
         if mount.get('type') == 'bind':
             # What is in the file is all that the API knows.
-            mount = dict(mount, source='FILE')
+            mount = dict(mount, source=FILE)
         words += ['--mount', _parts(mount)]
     if template.get('healthcheck'):
         words += ['--healthcheck', _parts(template['healthcheck'])]

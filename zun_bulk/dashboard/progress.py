@@ -12,9 +12,10 @@
 
 """How far a bulk is: counts, rates and what to draw of them.
 
-The API tells how many members are in each state now. Rates are those between
-looks at it: whoever looks leaves a sample in Django's cache, so that all who
-watch a bulk see the same, and see it after a reload too.
+The API tells how many members are in each state now, and of a single bulk how
+many came to run or failed, and when. The rate of now is that between looks at
+it: whoever looks leaves a sample in Django's cache, so that all who watch a
+bulk see the same, and see it after a reload too.
 """
 
 import datetime
@@ -28,13 +29,13 @@ from django.utils.translation import ngettext
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
 from zun_bulk.osc.progress import format_duration
+from zun_bulk.osc.progress import steps as _steps
 
 
 #: The rate is that of the last so many seconds.
 WINDOW = 30
-#: Samples that are kept of a bulk, and for how many seconds.
-MAX_SAMPLES = 240
-KEEP = 24 * 3600
+#: How many seconds of a bulk's work are drawn, up to now or its end.
+RATE_WINDOW = 7200
 #: Seconds between two samples, at least.
 STEP = 1
 
@@ -110,7 +111,7 @@ def _time(text):
 
 
 def sample(bulk, now=None):
-    """Leave a sample of a bulk, and give all there are.
+    """Leave a sample of a bulk, and give those of late.
 
     :param now: unix seconds
     :returns: [(unix seconds, members done)]
@@ -122,11 +123,9 @@ def sample(bulk, now=None):
         return samples
     if not bulk.at_work and samples and samples[-1][1] == bulk.done:
         return samples
-    samples = [*samples, (now, bulk.done)]
-    if len(samples) > MAX_SAMPLES:
-        # Every other one, from the last backwards.
-        samples = samples[::-1][::2][::-1]
-    cache.set(key, samples, KEEP)
+    samples = [pair for pair in samples if pair[0] >= now - WINDOW]
+    samples.append((now, bulk.done))
+    cache.set(key, samples, WINDOW)
     return samples
 
 
@@ -143,7 +142,7 @@ def rate(samples, now=None):
 def rate_text(bulk, samples):
     """The rate as people read it: that of now, or of all when it is over."""
     if bulk.at_work:
-        current = rate(samples)
+        current = _current(bulk, samples)
         return '' if current is None else _('%.1f/s') % current
     seconds = duration(bulk)
     if not seconds:
@@ -151,50 +150,58 @@ def rate_text(bulk, samples):
     return _('%.1f/s') % (bulk.done / seconds)
 
 
-def eta_text(bulk, samples):
+def _current(bulk, samples):
+    """The rate between looks or, at the first one, that the API tells of."""
     current = rate(samples)
+    if current is None and bulk.status == 'building' and bulk.rates:
+        number = spent = 0
+        for _began, seconds, counts in reversed(_steps(bulk.rates)):
+            number += sum(counts.values())
+            spent += seconds
+            if spent >= WINDOW:
+                break
+        current = number / spent
+    return current
+
+
+def eta_text(bulk, samples):
+    current = _current(bulk, samples)
     if not bulk.at_work or not current or bulk.done >= bulk.count:
         return ''
     return _('%s left') % format_duration((bulk.count - bulk.done) / current)
 
 
-def chart(samples):
-    """The rates between samples as a line to draw.
+def chart(rates):
+    """The rates of a bulk as a line to draw.
 
-    :returns: None if there are none yet
+    :param rates: as the API tells them, or None
+    :returns: None if there is nothing in them
     """
-    rates = [
-        (end, max(0, after - before) / (end - start))
-        for (start, before), (end, after) in zip(
-            samples, samples[1:], strict=False
-        )
-        if end > start
+    steps = [
+        (began, seconds, sum(counts.values()))
+        for began, seconds, counts in (_steps(rates) if rates else ())
     ]
-    if not rates:
+    if not any(number for _began, _seconds, number in steps):
         return None
-    start, end = samples[0][0], rates[-1][0]
-    highest = max(value for _when, value in rates)
+    start, end = _time(rates['start']), _time(rates['end'])
+    spent = (end - start).total_seconds()
+    highest = max(number / seconds for _began, seconds, number in steps)
     right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
 
-    def x(when):
-        return _LEFT + (right - _LEFT) * (when - start) / (end - start)
+    def x(seconds):
+        return _LEFT + (right - _LEFT) * seconds / spent
 
-    def y(value):
-        return bottom - (bottom - _TOP) * value / (highest or 1)
-
-    steps, before = [], start
-    for when, value in rates:
-        steps += [
-            f'{x(before):.1f},{y(value):.1f}',
-            f'{x(when):.1f},{y(value):.1f}',
+    points = []
+    for began, seconds, number in steps:
+        offset = (began - start).total_seconds()
+        y = bottom - (bottom - _TOP) * (number / seconds) / highest
+        points += [
+            f'{x(offset):.1f},{y:.1f}',
+            f'{x(offset + seconds):.1f},{y:.1f}',
         ]
-        before = when
-    spent = format_duration(end - start)
     return {
-        'line': ' '.join(steps),
-        'area': ' '.join(
-            [f'{_LEFT},{bottom}', *steps, f'{x(end):.1f},{bottom}']
-        ),
+        'line': ' '.join(points),
+        'area': ' '.join([f'{_LEFT},{bottom}', *points, f'{right},{bottom}']),
         'width': WIDTH,
         'height': HEIGHT,
         'left': _LEFT,
@@ -204,13 +211,22 @@ def chart(samples):
         'below': HEIGHT - 5,
         'label': _LEFT - 5,
         'highest': f'{highest:.1f}',
-        'start': _('%s ago') % format_duration(time.time() - start),
+        'start': _ago(start),
+        'end': _ago(end),
         'description': _(
             'Containers done per second over %(spent)s: %(highest).1f at the '
-            'most, %(last).1f at last.'
+            'most.'
         )
-        % {'spent': spent, 'highest': highest, 'last': rates[-1][1]},
+        % {'spent': format_duration(spent), 'highest': highest},
     }
+
+
+def _ago(when):
+    seconds = (datetime.datetime.now(datetime.UTC) - when).total_seconds()
+    # Clocks may differ by some.
+    if seconds < POLL + 2:
+        return _('now')
+    return _('%s ago') % format_duration(seconds)
 
 
 def hosts(bulk):

@@ -267,12 +267,14 @@ class BulksTable(tables.DataTable):
 class AdminBulksTable(BulksTable):
     namespace = 'horizon:admin:bulks'
 
+    project_name = tables.Column('project_name', verbose_name=_('Project'))
     project = tables.Column('project_id', verbose_name=_('Project ID'))
 
     class Meta:
         name = 'bulks'
         verbose_name = _('Bulks')
         columns = (
+            'project_name',
             'project',
             'name',
             'status',

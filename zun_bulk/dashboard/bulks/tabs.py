@@ -12,7 +12,6 @@
 
 """The tabs of a bulk's page."""
 
-import itertools
 import re
 
 from django.utils.http import urlencode
@@ -30,6 +29,8 @@ from zun_bulk.dashboard import progress
 
 
 _NUMBER = re.compile(r'\d{1,9}\Z')
+#: What the API looks for in names.
+_PART_OF_NAME = re.compile(r'[a-zA-Z0-9_.-]{1,255}\Z')
 
 
 def live(bulk):
@@ -49,7 +50,7 @@ def live(bulk):
         'text': progress.counts_text(bulk.members),
         'rate': progress.rate_text(bulk, samples),
         'eta': progress.eta_text(bulk, samples),
-        'chart': progress.chart(samples),
+        'chart': progress.chart(bulk.rates),
         'hosts': known and known[0],
         'hosts_more': known and known[1],
         'failures': reasons,
@@ -65,6 +66,7 @@ class OverviewTab(tabs.Tab):
 
     def get_context_data(self, request, **kwargs):
         bulk = self.tab_group.kwargs['bulk']
+        own = bulk.own_fields
         return {
             **live(bulk),
             'template': sorted(
@@ -72,7 +74,9 @@ class OverviewTab(tabs.Tab):
                 for name, value in bulk.template.items()
                 if value not in (None, '', [], {})
             ),
-            'command': command.line(bulk),
+            'command': command.line(bulk, command.FILE if own else None),
+            'own_fields': ', '.join(own) if own else '',
+            'own_unknown': own is None,
             'placement': labels.PLACEMENTS.get(
                 bulk.placement['policy'], bulk.placement['policy']
             ),
@@ -214,19 +218,11 @@ class MembersTab(_PagedTab):
         return context
 
     def get_page(self, request, bulk, asked, limit, **page):
-        """A page of members: one call of the API, unless a text is sought.
-
-        The API does not search in names, so that members are read until
-        there is a page of those that have the text.
-        """
+        """A page of members, by one call of the API."""
         query = {
             name: asked[name] for name in ('state', 'host') if name in asked
         }
-        text = asked.get('q', '').lower()
-        if not text:
-            return api.member_list(
-                request, bulk.id, limit=limit, **query, **page
-            )
+        text = asked.get('q', '')
         if _NUMBER.match(text):
             number = int(text)
             # Without the page: there is but one.
@@ -234,12 +230,11 @@ class MembersTab(_PagedTab):
                 request, bulk.id, limit=1, marker=max(0, number - 1), **query
             )
             return [member for member in found if member.index == number]
-        members = api.member_iter(request, bulk.id, **query, **page)
-        return list(
-            itertools.islice(
-                (m for m in members if text in m.name.lower()), limit
-            )
-        )
+        if text:
+            if not _PART_OF_NAME.match(text):
+                return []
+            query['name'] = text
+        return api.member_list(request, bulk.id, limit=limit, **query, **page)
 
 
 class EventsTab(_PagedTab):

@@ -30,6 +30,7 @@ from horizon.utils import functions as utils
 
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import exceptions as api_exceptions
+from zun_bulk.dashboard import progress
 from zun_bulk.dashboard import refresh
 from zun_bulk.dashboard.bulks import forms as bulk_forms
 from zun_bulk.dashboard.bulks import tables as bulk_tables
@@ -107,6 +108,8 @@ class _OfBulk:
     """A view of the bulk that its address names."""
 
     namespace = 'horizon:project:bulks'
+    #: How many seconds of its rates are shown.
+    rate_window = None
 
     @property
     def ident(self):
@@ -116,7 +119,7 @@ class _OfBulk:
     def bulk(self):
         """The bulk; to the list of them if there is none."""
         try:
-            return api.bulk_get(self.request, self.ident)
+            return api.bulk_get(self.request, self.ident, self.rate_window)
         except Exception:
             exceptions.handle(
                 self.request,
@@ -133,6 +136,7 @@ class DetailView(_OfBulk, tabs.TabView):
     template_name = 'zun_bulk/bulks/detail.html'
     page_title = '{{ bulk.name }}'
     table_class = bulk_tables.BulksTable
+    rate_window = progress.RATE_WINDOW
 
     def get_tabs(self, request, **kwargs):
         if self._tab_group is None:
@@ -165,7 +169,7 @@ class DetailRefreshView(_OfBulk, generic.View):
 
     @refresh.refreshing
     def get(self, request, *args, **kwargs):
-        bulk = api.bulk_get(request, self.ident)
+        bulk = api.bulk_get(request, self.ident, progress.RATE_WINDOW)
         context = bulk_tabs.live(bulk)
         actions = _actions(self.table_class, request, bulk)
         return refresh.answer(

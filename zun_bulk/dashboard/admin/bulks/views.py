@@ -12,6 +12,7 @@
 
 """The bulks of all projects."""
 
+from zun_bulk.dashboard import api
 from zun_bulk.dashboard.bulks import tables
 from zun_bulk.dashboard.bulks import views
 
@@ -19,14 +20,25 @@ from zun_bulk.dashboard.bulks import views
 _NAMESPACE = 'horizon:admin:bulks'
 
 
-class IndexView(views.IndexView):
+class _OfAllProjects:
     table_class = tables.AdminBulksTable
     query = {'all_projects': 'true'}
 
+    def load(self):
+        """A page of bulks, with their projects' names."""
+        found = super().load()
+        names = api.project_names(self.request) if found else {}
+        for bulk in found:
+            bulk.project_name = names.get(bulk.project_id)
+        return found
 
-class ListRefreshView(views.ListRefreshView):
-    table_class = tables.AdminBulksTable
-    query = {'all_projects': 'true'}
+
+class IndexView(_OfAllProjects, views.IndexView):
+    pass
+
+
+class ListRefreshView(_OfAllProjects, views.ListRefreshView):
+    pass
 
 
 class DetailView(views.DetailView):
