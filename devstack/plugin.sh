@@ -55,8 +55,21 @@ function has_zun_bulk_dashboard {
 }
 
 function configure_zun_bulk_dashboard {
-    cp "$ZUN_BULK_DIR"/zun_bulk/dashboard/enabled/_[0-9]*.py \
-        "$HORIZON_DIR/openstack_dashboard/local/enabled/"
+    local folder
+    for folder in enabled local_settings.d; do
+        cp "$ZUN_BULK_DIR/zun_bulk/dashboard/$folder"/_[0-9]*.py \
+            "$HORIZON_DIR/openstack_dashboard/local/$folder/"
+    done
+}
+
+function cleanup_zun_bulk_dashboard {
+    local file folder
+    for folder in enabled local_settings.d; do
+        for file in \
+            "$ZUN_BULK_DIR/zun_bulk/dashboard/$folder"/_[0-9]*.py; do
+            rm -f "$HORIZON_DIR/openstack_dashboard/local/$folder/${file##*/}"
+        done
+    done
 }
 
 function start_zun_bulk {
@@ -71,7 +84,7 @@ function stop_zun_bulk {
 
 # Zun's plug-in comes first here too, and has removed its zun.conf as a rule.
 function cleanup_zun_bulk {
-    local file option
+    local option
     if [[ -f "$ZUN_CONF" ]]; then
         iniset "$ZUN_CONF" DEFAULT container_driver "$ZUN_DRIVER"
         iniset "$ZUN_CONF" DEFAULT capsule_driver "$ZUN_CAPSULE_DRIVER"
@@ -84,9 +97,7 @@ function cleanup_zun_bulk {
         done
     fi
     if has_zun_bulk_dashboard; then
-        for file in "$ZUN_BULK_DIR"/zun_bulk/dashboard/enabled/_[0-9]*.py; do
-            rm -f "$HORIZON_DIR/openstack_dashboard/local/enabled/${file##*/}"
-        done
+        cleanup_zun_bulk_dashboard
     fi
 }
 

@@ -68,11 +68,14 @@ class DevStackTestCase(base.BaseTestCase):
         self.dest = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.calls = self.dest / 'calls'
         self.conf = self.dest / 'etc/zun/zun.conf'
-        self.enabled = self.dest / 'horizon/openstack_dashboard/local/enabled'
+        local = self.dest / 'horizon/openstack_dashboard/local'
+        self.enabled = local / 'enabled'
+        self.settings = local / 'local_settings.d'
         self.plugin = self.dest / 'zun-bulk'
         for name in ('devstack', 'zun/devstack', 'zun-bulk', 'systemd'):
             (self.dest / name).mkdir(parents=True)
         self.enabled.mkdir(parents=True)
+        self.settings.mkdir()
         for name in ('devstack', 'etc', 'setup.cfg'):
             (self.plugin / name).symlink_to(ROOT / name)
         zun = self.dest / 'zun'
@@ -294,10 +297,15 @@ class DevStackTestCase(base.BaseTestCase):
         self._run('clean')
 
     def _make_dashboard(self):
-        enabled = self.plugin / 'zun_bulk/dashboard/enabled'
+        dashboard = self.plugin / 'zun_bulk/dashboard'
+        enabled, settings = (
+            dashboard / name for name in ('enabled', 'local_settings.d')
+        )
         enabled.mkdir(parents=True)
+        settings.mkdir()
         (enabled / '_1340_bulks.py').write_text('# A panel.\n')
         (enabled / '__init__.py').touch()
+        (settings / '_1340_policy.py').write_text('# Its policies.\n')
         (self.enabled / '_1330_containers.py').touch()
 
     def test_panels_for_horizon(self):
@@ -310,10 +318,12 @@ class DevStackTestCase(base.BaseTestCase):
             {'_1330_containers.py', '_1340_bulks.py'},
             set(os.listdir(self.enabled)),
         )
+        self.assertEqual(['_1340_policy.py'], os.listdir(self.settings))
 
         self._run('unstack', 'clean', ENABLED_SERVICES=services)
 
         self.assertEqual(['_1330_containers.py'], os.listdir(self.enabled))
+        self.assertEqual([], os.listdir(self.settings))
 
     def test_nothing_that_is_not_enabled(self):
         self._make_dashboard()
@@ -322,6 +332,7 @@ class DevStackTestCase(base.BaseTestCase):
 
         self.assertNotIn('zun-bulk-conductor', self.calls.read_text())
         self.assertEqual(['_1330_containers.py'], os.listdir(self.enabled))
+        self.assertEqual([], os.listdir(self.settings))
 
     def test_sample(self):
         local, conf = (
