@@ -69,6 +69,8 @@ class OverviewTab(tabs.Tab):
         own = bulk.own_fields
         return {
             **live(bulk),
+            'created_at': filters.parse_isotime(bulk.created_at),
+            'finished_at': filters.parse_isotime(bulk.finished_at),
             'template': sorted(
                 (name, value)
                 for name, value in bulk.template.items()
