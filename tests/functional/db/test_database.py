@@ -977,6 +977,28 @@ if not servers.MariaDB.missing():
         def prefer(self, connection):
             """It has changed more rows: enough here."""
 
+        def test_members_are_counted_by_an_index_alone(self):
+            engine = self.use_database()
+            bulk, _members = database.accept(1000)
+            asked = []
+            sa.event.listen(
+                engine,
+                'before_cursor_execute',
+                lambda _connection, _cursor, *statement_and_rest: asked.append(
+                    statement_and_rest[:2]
+                ),
+            )
+            counts = api.count_members([bulk.id])
+            self.assertEqual({MemberState.QUEUED: 1000}, counts[bulk.id])
+
+            (statement, parameters) = asked[-1]
+            with engine.connect() as connection:
+                (plan,) = connection.exec_driver_sql(
+                    'EXPLAIN ' + statement, parameters
+                ).mappings()
+            self.assertEqual('zun_bulk_member_count_idx', plan['key'])
+            self.assertIn('Using index', plan['Extra'])
+
 
 if not servers.PostgreSQL.missing():
 
