@@ -23,6 +23,7 @@ from tests.bench import cost
 from tests.bench import e2e
 from tests.bench import exceptions
 from tests.bench import pacer
+from tests.bench import panel
 from tests.bench import plan
 from tests.bench import slowed
 from tests.bench import sweep
@@ -33,6 +34,7 @@ COMMANDS = {
     'accept': accept,
     'cost': cost,
     'pacer': pacer,
+    'panel': panel,
     'plan': plan,
     'sweep': sweep,
     'slowed': slowed,

@@ -104,20 +104,23 @@ def _add_install_arguments(parser):
 
 
 @contextlib.contextmanager
-def fresh(args, stock=False):
+def fresh(args, stock=False, horizon=False):
     """Context with a new lab, which ends with it unless it is to be kept.
 
     :param args: parsed options of add_arguments()
     :param stock: whether Zun is to run without zun_bulk at first
+    :param horizon: whether it is to have Horizon
     :raises BenchError: if a lab runs already, or none can be brought up
     """
     if is_up():
         raise exceptions.BenchError('a lab runs already; end it first')
+    options = ['--horizon'] if horizon else []
     if not args.no_install:
-        run('install', '--zun', args.zun)
+        run('install', '--zun', args.zun, *options)
     # What an earlier lab left would be counted.
     run('wipe')
-    options = ['--stock'] if stock else []
+    if stock:
+        options.append('--stock')
     try:
         run(
             'up',
