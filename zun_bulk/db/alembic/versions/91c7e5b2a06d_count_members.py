@@ -13,7 +13,7 @@
 """members are counted by an index alone
 
 Revision ID: 91c7e5b2a06d
-Revises: c4d81a6f20b3
+Revises: 9f4c07d2b8e6
 
 """
 
@@ -21,7 +21,7 @@ from alembic import op
 
 
 revision = '91c7e5b2a06d'
-down_revision = 'c4d81a6f20b3'
+down_revision = '9f4c07d2b8e6'
 
 
 def upgrade():
