@@ -38,7 +38,9 @@ class TestIndex(base.BaseTestCase):
         self.assertContains(page, '50%: Running 5, Placed 5')
         self.assertContains(page, 'data-bulk-poll="3"')
         self.assertContains(
-            page, '<td class="sortable normal_column">nginx</td>', html=True
+            page,
+            '<td class="sortable normal_column bulk-long">nginx</td>',
+            html=True,
         )
         self.assertEqual(['/bulks?sort_dir=desc&limit=21'], self.api.paths)
 
@@ -301,7 +303,7 @@ class TestDetail(base.BaseTestCase):
         answer = self.client.get(url('refresh', bulk)).json()
         live = answer['fragments']['bulk-live']
         self.assertIn('<polyline', live)
-        self.assertIn('/s; ', live)
+        self.assertRegex(live, r'<li>[0-9.]+/s</li>')
         self.assertIn(' left', live)
 
     def test_ten_thousand(self):

@@ -286,7 +286,12 @@ class TestDryRun(_Neutron, base.BaseTestCase):
         self.api.refusal = 400, 'template.image: there is none'
         self.api.refuses = ('POST',)
         self.assertEqual(
-            {'errors': {'image': ['there is none']}, 'html': ''}, self.check()
+            {
+                'errors': {'image': ['there is none']},
+                'html': '',
+                'announce': '',
+            },
+            self.check(),
         )
 
     def test_no_forgery(self):

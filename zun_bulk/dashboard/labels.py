@@ -54,6 +54,68 @@ HOST_STATES = {
     'unknown': pgettext_lazy('State of a host', 'Unknown'),
 }
 
+#: Who or what holds a host.
+HOLDERS = {
+    'operator': pgettext_lazy('What holds a host', 'Operator'),
+    'memory': pgettext_lazy('What holds a host', 'Memory'),
+    'pids': pgettext_lazy('What holds a host', 'Processes'),
+    'mounts': pgettext_lazy('What holds a host', 'Mounts'),
+    'fds': pgettext_lazy('What holds a host', 'File descriptors'),
+    'inotify': pgettext_lazy('What holds a host', 'Inotify instances'),
+    'keys': pgettext_lazy('What holds a host', 'Kernel keys'),
+    'shm': pgettext_lazy('What holds a host', 'Shared memory'),
+    'disk': pgettext_lazy('What holds a host', 'Disk'),
+    'bridge_ports': pgettext_lazy('What holds a host', 'Bridge ports'),
+    'containers': pgettext_lazy('What holds a host', 'Containers'),
+}
+
+MODES = {
+    'adaptive': _('Find what the host can take'),
+    'fixed': _('Always start as many'),
+}
+
+#: Why containers fail.
+REASONS = {
+    'permanent': pgettext_lazy('Class of failures', 'Permanent'),
+    'transient': pgettext_lazy('Class of failures', 'Transient'),
+    'application': pgettext_lazy('Class of failures', 'Application'),
+    'capacity': pgettext_lazy('Class of failures', 'Capacity'),
+    'deleted': pgettext_lazy('Class of failures', 'Deleted'),
+}
+
+#: Fields of a template, in the order in which they are told.
+TEMPLATE = {
+    'name': _('Container Name'),
+    'image': _('Image'),
+    'image_driver': _('Image Driver'),
+    'image_pull_policy': _('Pull Image'),
+    'registry': _('Registry'),
+    'command': _('Command'),
+    'entrypoint': _('Entry Point'),
+    'workdir': _('Working Directory'),
+    'environment': _('Environment'),
+    'labels': _('Labels'),
+    'cpu': _('CPU'),
+    'cpu_policy': _('CPU Policy'),
+    'memory': _('Memory (MiB)'),
+    'disk': _('Disk (GiB)'),
+    'hostname': _('Host Name'),
+    'runtime': _('Runtime'),
+    'restart_policy': _('Restart Policy'),
+    'interactive': _('Interactive'),
+    'tty': _('Terminal'),
+    'auto_remove': _('Remove When They Stop'),
+    'auto_heal': _('Heal'),
+    'privileged': _('Privileged'),
+    'healthcheck': _('Health Check'),
+    'availability_zone': _('Availability Zone'),
+    'host': _('Host'),
+    'hints': _('Scheduler Hints'),
+    'nets': _('Networks'),
+    'security_groups': _('Security Groups'),
+    'mounts': _('Mounts'),
+}
+
 PLACEMENTS = {
     'spread': _('Spread evenly over hosts'),
     'pack': _('Pack onto few hosts'),

@@ -19,16 +19,17 @@ bulk see the same, and see it after a reload too.
 """
 
 import datetime
+import math
 import time
 
 from django.core.cache import cache
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from django.utils.translation import pgettext
 
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
-from zun_bulk.osc.progress import format_duration
 from zun_bulk.osc.progress import steps as _steps
 
 
@@ -75,11 +76,30 @@ def bars(counts, total):
 
 def counts_text(counts):
     """How many are in which state, those that are none left out."""
-    return ', '.join(
-        f'{labels.STATES[state]} {counts[state]}'
+    return pgettext('Between the items of a list', ', ').join(
+        _('%(state)s %(number)d')
+        % {'state': labels.STATES[state], 'number': counts[state]}
         for state in api.STATES
         if counts.get(state)
     )
+
+
+def duration_text(seconds):
+    """A time as people tell it."""
+    seconds = math.ceil(seconds)
+    if seconds < 60:
+        return _('%(seconds)d s') % {'seconds': seconds}
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return _('%(minutes)d min %(seconds)d s') % {
+            'minutes': minutes,
+            'seconds': seconds,
+        }
+    hours, minutes = divmod(minutes, 60)
+    return _('%(hours)d h %(minutes)d min') % {
+        'hours': hours,
+        'minutes': minutes,
+    }
 
 
 def summary(bulk):
@@ -168,7 +188,7 @@ def eta_text(bulk, samples):
     current = _current(bulk, samples)
     if not bulk.at_work or not current or bulk.done >= bulk.count:
         return ''
-    return _('%s left') % format_duration((bulk.count - bulk.done) / current)
+    return _('%s left') % duration_text((bulk.count - bulk.done) / current)
 
 
 def chart(rates):
@@ -217,7 +237,7 @@ def chart(rates):
             'Containers done per second over %(spent)s: %(highest).1f at the '
             'most.'
         )
-        % {'spent': format_duration(spent), 'highest': highest},
+        % {'spent': duration_text(spent), 'highest': highest},
     }
 
 
@@ -226,7 +246,7 @@ def _ago(when):
     # Clocks may differ by some.
     if seconds < POLL + 2:
         return _('now')
-    return _('%s ago') % format_duration(seconds)
+    return _('%s ago') % duration_text(seconds)
 
 
 def hosts(bulk):
@@ -258,7 +278,10 @@ def hosts(bulk):
 
 def failures(bulk):
     """The reasons of failed members, and how many have other ones."""
-    told = bulk.failures or []
+    told = [
+        dict(item, label=labels.REASONS.get(item['class'], item['class']))
+        for item in bulk.failures or []
+    ]
     rest = bulk.members['failed'] - sum(item['count'] for item in told)
     more = ''
     if rest > 0:

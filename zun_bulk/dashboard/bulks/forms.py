@@ -17,10 +17,13 @@ import shlex
 import uuid
 
 from django import http
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.core import validators
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.template.loader import render_to_string
-from django.utils.translation import gettext as now_
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from horizon import exceptions
 from horizon import forms
 from horizon import messages
@@ -334,13 +337,17 @@ class CreateForm(forms.SelfHandlingForm):
                 field.widget.attrs['aria-describedby'] = f'id_{name}_helptext'
 
     def _populate(self, request):
-        zones = _ask(request, _('availability zones'), api.availability_zones)
+        zones = _ask(
+            request,
+            gettext('Unable to retrieve availability zones.'),
+            api.availability_zones,
+        )
         self.fields['availability_zone'].choices = [('', _('Any'))] + [
             (zone, zone) for zone in zones
         ]
         networks = _ask(
             request,
-            _('networks'),
+            gettext('Unable to retrieve networks.'),
             lambda request: openstack.neutron.network_list_for_tenant(
                 request, request.user.tenant_id
             ),
@@ -351,7 +358,7 @@ class CreateForm(forms.SelfHandlingForm):
         )
         groups = _ask(
             request,
-            _('security groups'),
+            gettext('Unable to retrieve security groups.'),
             lambda request: openstack.neutron.security_group_list(
                 request, tenant_id=request.user.tenant_id
             ),
@@ -362,7 +369,7 @@ class CreateForm(forms.SelfHandlingForm):
         if 'floating_ip_network' in self.fields:
             externals = _ask(
                 request,
-                _('external networks'),
+                gettext('Unable to retrieve external networks.'),
                 lambda request: openstack.neutron.network_list(
                     request, **{'router:external': True}
                 ),
@@ -393,7 +400,7 @@ class CreateForm(forms.SelfHandlingForm):
             return shlex.split(self.cleaned_data['command'])
         except ValueError as e:
             raise forms.ValidationError(
-                _('It is no command: %(error)s.'), params={'error': e}
+                _('A quotation mark is not closed, or a backslash is last.')
             ) from e
 
     def clean_address_ranges(self):
@@ -529,7 +536,11 @@ class CreateForm(forms.SelfHandlingForm):
         )
         messages.success(
             request,
-            _('Bulk %(name)s is accepted: %(count)d containers.')
+            ngettext(
+                'Bulk %(name)s is accepted: %(count)d container.',
+                'Bulk %(name)s is accepted: %(count)d containers.',
+                made['count'],
+            )
             % {'name': made['name'], 'count': made['count']},
         )
         return api.Bulk(made)
@@ -546,7 +557,7 @@ class CreateForm(forms.SelfHandlingForm):
         text = _TAIL.sub('', str(error))
         if error.unanswered:
             self.api_error(
-                now_(
+                gettext(
                     '%s There may be a bulk nevertheless; sent again, this '
                     'form makes no second one.'
                 )
@@ -581,27 +592,30 @@ class CreateForm(forms.SelfHandlingForm):
         return command.line(self.body(), file and file.name)
 
 
-def _ask(request, what, function):
-    """What may be chosen of; without it the form still can be filled in."""
+def _ask(request, unable, function):
+    """What may be chosen of; without it the form still can be filled in.
+
+    :param unable: what to say if it cannot be had
+    """
     try:
         return function(request)
     except Exception:
-        exceptions.handle(
-            request, now_('Unable to retrieve %s.') % what, ignore=True
-        )
+        exceptions.handle(request, unable, ignore=True)
         return []
 
 
 def quotas(request):
     """Quotas of Zun with what is used of them, for a template."""
-    found = _ask(request, _('quotas'), api.quotas) or {}
+    found = (
+        _ask(request, gettext('Unable to retrieve quotas.'), api.quotas) or {}
+    )
     names = (
-        ('containers', _('Containers'), '', 'count'),
-        ('cpu', _('CPUs'), '', 'cpu'),
-        ('memory', _('Memory'), _('MiB'), 'memory'),
+        ('containers', _('Containers'), '%s', 'count'),
+        ('cpu', _('CPUs'), '%s', 'cpu'),
+        ('memory', _('Memory'), _('%s MiB'), 'memory'),
     )
     shown = []
-    for name, title, unit, field in names:
+    for name, title, amount, field in names:
         if name not in found:
             continue
         limit = found[name]['limit']
@@ -612,8 +626,9 @@ def quotas(request):
             {
                 'name': name,
                 'title': title,
-                'unit': unit,
                 'field': field,
+                'used_text': amount % intcomma(used),
+                'limit_text': amount % intcomma(limit),
                 'limit': limit if limited else None,
                 'used': used,
                 'percent': int(percent),
@@ -627,8 +642,9 @@ def checked(form, plan):
 
     :param plan: what the API says of it; None if it did not
     """
-    html = ''
+    html = explanation = ''
     if plan is not None:
+        explanation = plan['explanation']
         html = render_to_string(
             'zun_bulk/bulks/_plan.html',
             {
@@ -638,14 +654,25 @@ def checked(form, plan):
             },
         )
     return http.JsonResponse(
-        {
-            'errors': {
-                name: [str(error) for error in errors]
-                for name, errors in form.errors.items()
-            },
-            'html': html,
-        }
+        {'errors': _errors(form), 'html': html, 'announce': explanation}
     )
+
+
+def _errors(form):
+    """What is wrong at which field, '__all__' for those not shown."""
+    told = {}
+    for name, errors in form.errors.items():
+        for error in errors:
+            if name in form.fields and not form[name].is_hidden:
+                told.setdefault(name, []).append(str(error))
+                continue
+            if name != NON_FIELD_ERRORS:
+                error = gettext('%(field)s: %(error)s') % {
+                    'field': name,
+                    'error': error,
+                }
+            told.setdefault(NON_FIELD_ERRORS, []).append(str(error))
+    return told
 
 
 class ScaleForm(forms.SelfHandlingForm):
@@ -664,7 +691,11 @@ class ScaleForm(forms.SelfHandlingForm):
             return False
         messages.success(
             request,
-            _('Bulk %(name)s is to have %(count)d containers.')
+            ngettext(
+                'Bulk %(name)s is to have %(count)d container.',
+                'Bulk %(name)s is to have %(count)d containers.',
+                bulk.count,
+            )
             % {'name': bulk.name, 'count': bulk.count},
         )
         return True

@@ -14,6 +14,8 @@
 
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 from horizon import tables
@@ -29,6 +31,8 @@ from zun_bulk.osc import client
 
 #: The key of zun_bulk's rules in Horizon's POLICY_FILES.
 POLICY = 'container_bulk'
+#: Classes of columns whose words may be longer than there is room for.
+LONG = ('bulk-long',)
 
 
 def telling(function):
@@ -177,6 +181,10 @@ class CreateBulk(_Permitted, tables.LinkAction):
     policy_rules = ((POLICY, 'bulk:create'),)
 
 
+#: As one types them.
+_STATUSES = 'building, paused, ready, error, cancelling, cancelled'
+
+
 class BulksFilter(tables.FilterAction):
     filter_type = 'server'
     filter_choices = (
@@ -185,7 +193,7 @@ class BulksFilter(tables.FilterAction):
             'status',
             _('Status ='),
             True,
-            _('building, paused, ready, error, cancelling or cancelled'),
+            format_lazy(_('One of: {statuses}'), statuses=_STATUSES),
         ),
     )
 
@@ -196,12 +204,14 @@ class _NameColumn(tables.Column):
 
 
 def progress_cell(bulk):
+    counts = progress.counts_text(bulk.members)
+    text = gettext('%(percent)d%%: %(counts)s') if counts else '%(percent)d%%'
     return render_to_string(
         'zun_bulk/bulks/_progress.html',
         {
             'bars': progress.bars(bulk.members, bulk.count),
-            'percent': bulk.percent,
-            'text': progress.counts_text(bulk.members),
+            'said': text % {'percent': bulk.percent, 'counts': counts},
+            'text': counts,
             'name': bulk.name,
         },
     )
@@ -224,7 +234,7 @@ class BulksTable(tables.DataTable):
     #: Where the pages of a bulk are.
     namespace = 'horizon:project:bulks'
 
-    name = _NameColumn('name', link=True, verbose_name=_('Name'))
+    name = _NameColumn('name', link=True, verbose_name=_('Name'), classes=LONG)
     status = tables.Column(
         'status',
         verbose_name=_('Status'),
@@ -233,7 +243,7 @@ class BulksTable(tables.DataTable):
     progress = tables.Column(progress_cell, verbose_name=_('Progress'))
     rate = tables.Column(_rate, verbose_name=_('Rate'))
     count = tables.Column('count', verbose_name=_('Containers'))
-    image = tables.Column('image', verbose_name=_('Image'))
+    image = tables.Column('image', verbose_name=_('Image'), classes=LONG)
     created_at = tables.Column(
         'created_at',
         verbose_name=_('Age'),
@@ -267,8 +277,12 @@ class BulksTable(tables.DataTable):
 class AdminBulksTable(BulksTable):
     namespace = 'horizon:admin:bulks'
 
-    project_name = tables.Column('project_name', verbose_name=_('Project'))
-    project = tables.Column('project_id', verbose_name=_('Project ID'))
+    project_name = tables.Column(
+        'project_name', verbose_name=_('Project'), classes=LONG
+    )
+    project = tables.Column(
+        'project_id', verbose_name=_('Project ID'), classes=LONG
+    )
 
     class Meta:
         name = 'bulks'

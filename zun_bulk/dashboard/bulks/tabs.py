@@ -13,8 +13,10 @@
 """The tabs of a bulk's page."""
 
 import re
+import shlex
 
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from horizon import exceptions
 from horizon import tables
@@ -26,6 +28,7 @@ from zun_bulk.dashboard import api
 from zun_bulk.dashboard import command
 from zun_bulk.dashboard import labels
 from zun_bulk.dashboard import progress
+from zun_bulk.dashboard.bulks.tables import LONG
 
 
 _NUMBER = re.compile(r'\d{1,9}\Z')
@@ -59,6 +62,31 @@ def live(bulk):
     }
 
 
+def _template(template):
+    """[(what a field is called, lines of what is in it)]"""
+    names = [
+        *labels.TEMPLATE,
+        *sorted(template.keys() - labels.TEMPLATE.keys()),
+    ]
+    return [
+        (labels.TEMPLATE.get(name, name), _lines(template[name]))
+        for name in names
+        if template.get(name) not in (None, '', [], {})
+    ]
+
+
+def _lines(value):
+    if isinstance(value, bool):
+        return [gettext('Yes') if value else gettext('No')]
+    if isinstance(value, dict):
+        return [f'{name}={item}' for name, item in sorted(value.items())]
+    if isinstance(value, list):
+        if all(isinstance(item, str) for item in value):
+            return [shlex.join(value)]
+        return [' '.join(_lines(item)) for item in value]
+    return [str(value)]
+
+
 class OverviewTab(tabs.Tab):
     name = _('Overview')
     slug = 'overview'
@@ -71,11 +99,7 @@ class OverviewTab(tabs.Tab):
             **live(bulk),
             'created_at': filters.parse_isotime(bulk.created_at),
             'finished_at': filters.parse_isotime(bulk.finished_at),
-            'template': sorted(
-                (name, value)
-                for name, value in bulk.template.items()
-                if value not in (None, '', [], {})
-            ),
+            'template': _template(bulk.template),
             'command': command.line(bulk, command.FILE if own else None),
             'own_fields': ', '.join(own) if own else '',
             'own_unknown': own is None,
@@ -112,14 +136,18 @@ class _PlainTable(tables.DataTable):
 
 class MembersTable(_PlainTable):
     index = tables.Column('index', verbose_name=_('Number'))
-    name = tables.Column('name', verbose_name=_('Name'))
+    name = tables.Column('name', verbose_name=_('Name'), classes=LONG)
     state = tables.Column(_state, verbose_name=_('State'))
-    host = tables.Column(_host, verbose_name=_('Host'))
-    addresses = tables.Column(_addresses, verbose_name=_('Addresses'))
+    host = tables.Column(_host, verbose_name=_('Host'), classes=LONG)
+    addresses = tables.Column(
+        _addresses, verbose_name=_('Addresses'), classes=LONG
+    )
     floating_ip = tables.Column('floating_ip', verbose_name=_('Floating IP'))
     attempt = tables.Column('attempt', verbose_name=_('Attempt'))
-    reason = tables.Column('reason', verbose_name=_('Reason'))
-    container = tables.Column(_container, verbose_name=_('Container ID'))
+    reason = tables.Column('reason', verbose_name=_('Reason'), classes=LONG)
+    container = tables.Column(
+        _container, verbose_name=_('Container ID'), classes=LONG
+    )
 
     class Meta:
         name = 'members'
@@ -133,9 +161,9 @@ class EventsTable(_PlainTable):
     )
     event = tables.Column(_event, verbose_name=_('Event'))
     index = tables.Column('index', verbose_name=_('Number'))
-    host = tables.Column(_host, verbose_name=_('Host'))
+    host = tables.Column(_host, verbose_name=_('Host'), classes=LONG)
     attempt = tables.Column('attempt', verbose_name=_('Attempt'))
-    reason = tables.Column('reason', verbose_name=_('Reason'))
+    reason = tables.Column('reason', verbose_name=_('Reason'), classes=LONG)
 
     class Meta:
         name = 'events'

@@ -15,6 +15,7 @@ from horizon import forms
 from horizon import messages
 
 from zun_bulk.dashboard import api
+from zun_bulk.dashboard import labels
 from zun_bulk.osc import client
 
 
@@ -50,11 +51,7 @@ class LimitsForm(_HostForm):
     mode = forms.ChoiceField(
         label=_('Mode'),
         required=False,
-        choices=[
-            ('', _('As the host is configured')),
-            ('adaptive', _('Find what the host can take')),
-            ('fixed', _('Always start as many')),
-        ],
+        choices=[('', _('As the host is configured')), *labels.MODES.items()],
     )
     max_in_flight = forms.IntegerField(
         label=_('Most in Flight'), min_value=0, max_value=256, required=False

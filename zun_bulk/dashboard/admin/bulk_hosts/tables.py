@@ -14,15 +14,15 @@
 
 from django.urls import reverse
 from django.utils.html import format_html_join
-from django.utils.translation import gettext as now_
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 from horizon import tables
 
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
+from zun_bulk.dashboard import progress
 from zun_bulk.dashboard.bulks import tables as bulk_tables
-from zun_bulk.osc.progress import format_duration
 
 
 _MAY_SET = ((bulk_tables.POLICY, 'bulk_host:update'),)
@@ -81,7 +81,7 @@ class HostsFilter(tables.FilterAction):
 def _seconds(name):
     def get(host):
         value = host.starts.get(name)
-        return '-' if value is None else now_('%.1f s') % value
+        return '-' if value is None else gettext('%.1f s') % value
 
     return get
 
@@ -96,7 +96,7 @@ def _number(name):
 
 def _rate(host):
     value = host.starts.get('per_second')
-    return '-' if value is None else now_('%.1f/s') % value
+    return '-' if value is None else gettext('%.1f/s') % value
 
 
 def _queued(host):
@@ -107,43 +107,50 @@ def _holds(host):
     """Who or what holds it and why, a line each."""
     if not host.held_by:
         return '-'
-    return format_html_join(
-        '',
-        '<div>{}: {}</div>',
-        (
-            (who, why or now_('no reason given'))
-            for who, why in sorted(host.held_by.items())
-        ),
+    return _listed(
+        gettext('%(who)s: %(why)s')
+        % {
+            'who': labels.HOLDERS.get(who, who),
+            'why': why or gettext('no reason given'),
+        }
+        for who, why in sorted(host.held_by.items())
     )
+
+
+def _listed(lines):
+    return format_html_join('', '<div>{}</div>', ((line,) for line in lines))
 
 
 def _cut(host):
     cut = host.starts.get('last_cut')
     if not cut:
         return '-'
-    return now_('%(ago)s ago: %(why)s') % {
-        'ago': format_duration(cut['ago']),
+    return gettext('%(ago)s ago: %(why)s') % {
+        'ago': progress.duration_text(cut['ago']),
         'why': cut['why'],
     }
 
 
 def _settings(host):
     """What has been set of it, in place of its configuration."""
-    titles = {
-        'mode': now_('mode'),
-        'max_in_flight': now_('most in flight'),
-        'start_interval': now_('seconds between starts'),
-    }
-    wished = [
-        f'{title} {getattr(host, name)}'
-        for name, title in titles.items()
-        if getattr(host, name) is not None
-    ]
-    return ', '.join(wished) or '-'
+    wished = []
+    if host.mode is not None:
+        wished.append(labels.MODES.get(host.mode, host.mode))
+    if host.max_in_flight is not None:
+        wished.append(
+            gettext('%(number)d in flight at the most')
+            % {'number': host.max_in_flight}
+        )
+    if host.start_interval is not None:
+        wished.append(
+            gettext('%(seconds)s s between starts')
+            % {'seconds': host.start_interval}
+        )
+    return _listed(wished) or '-'
 
 
 def _age(host):
-    return '-' if host.age is None else format_duration(host.age)
+    return '-' if host.age is None else progress.duration_text(host.age)
 
 
 class HostsTable(tables.DataTable):
@@ -154,13 +161,17 @@ class HostsTable(tables.DataTable):
         ('unknown', False),
     )
 
-    name = tables.Column('name', verbose_name=_('Host'))
+    name = tables.Column(
+        'name', verbose_name=_('Host'), classes=bulk_tables.LONG
+    )
     state = tables.Column(
         'state',
         verbose_name=_('State'),
         display_choices=tuple(labels.HOST_STATES.items()),
     )
-    holds = tables.Column(_holds, verbose_name=_('Held By'))
+    holds = tables.Column(
+        _holds, verbose_name=_('Held By'), classes=bulk_tables.LONG
+    )
     limit = tables.Column(_number('limit'), verbose_name=_('Limit'))
     in_flight = tables.Column(
         _number('in_flight'), verbose_name=_('In Flight')

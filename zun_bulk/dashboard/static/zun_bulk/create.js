@@ -136,11 +136,14 @@
     var review = document.getElementById('bulk-review');
     var checking = document.getElementById('bulk-checking');
     var failed = document.getElementById('bulk-check-failed');
+    // In a word: the table is not to be read out.
+    var announcement = document.getElementById('bulk-announce');
     this.asked += 1;
     var number = this.asked;
     review.textContent = '';
     checking.hidden = false;
     failed.hidden = true;
+    announcement.textContent = checking.textContent;
     this.clearErrors();
     window.fetch(this.check, {
       method: 'POST',
@@ -168,12 +171,14 @@
       } else {
         // HTML of our own server, with what is not ours escaped.
         review.innerHTML = answer.html;
+        announcement.textContent = answer.announce;
         that.create.disabled = false;
       }
     }).catch(function () {
       if (number === that.asked) {
         checking.hidden = true;
         failed.hidden = false;
+        announcement.textContent = failed.textContent;
         // It may be the dry run alone that does not work.
         that.create.disabled = false;
       }
@@ -203,7 +208,7 @@
         errors[name].forEach(function (text) {
           var alert = document.createElement('div');
           alert.className = 'alert alert-danger';
-          alert.textContent = name === '__all__' ? text : name + ': ' + text;
+          alert.textContent = text;
           document.getElementById('bulk-errors').append(alert);
         });
         return;
