@@ -74,6 +74,19 @@ MODES = {
     'fixed': _('Always start as many'),
 }
 
+RESTARTS = {
+    'no': pgettext_lazy('Restart policy', 'Never'),
+    'on-failure': pgettext_lazy('Restart policy', 'On failure'),
+    'always': pgettext_lazy('Restart policy', 'Always'),
+    'unless-stopped': pgettext_lazy('Restart policy', 'Unless stopped'),
+}
+
+PULLS = {
+    'ifnotpresent': _('If a host does not have it'),
+    'always': pgettext_lazy('When to pull an image', 'Always'),
+    'never': pgettext_lazy('When to pull an image', 'Never'),
+}
+
 #: Why containers fail.
 REASONS = {
     'permanent': pgettext_lazy('Class of failures', 'Permanent'),

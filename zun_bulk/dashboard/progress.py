@@ -102,6 +102,16 @@ def duration_text(seconds):
     }
 
 
+def done_text(bulk):
+    """How much of it is done."""
+    # In a template, Horizon's extraction of messages does not see its "%".
+    return _('%(done)d of %(count)d done (%(percent)d%%)') % {
+        'done': bulk.done,
+        'count': bulk.count,
+        'percent': bulk.percent,
+    }
+
+
 def summary(bulk):
     """A sentence for a screen reader that seldom changes."""
     return _('%(name)s: %(status)s, %(percent)d%% done') % {

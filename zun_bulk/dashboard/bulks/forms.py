@@ -185,12 +185,7 @@ class CreateForm(forms.SelfHandlingForm):
     image_pull_policy = forms.ChoiceField(
         label=_('Pull Image'),
         required=False,
-        choices=[
-            ('', _('As Zun does by default')),
-            ('ifnotpresent', _('If a host does not have it')),
-            ('always', _('Always')),
-            ('never', _('Never')),
-        ],
+        choices=[('', _('As Zun does by default')), *labels.PULLS.items()],
     )
     command = forms.CharField(
         label=_('Command'),
@@ -222,13 +217,7 @@ class CreateForm(forms.SelfHandlingForm):
     restart_policy = forms.ChoiceField(
         label=_('Restart Policy'),
         required=False,
-        choices=[
-            ('', _('None')),
-            ('no', _('Never')),
-            ('on-failure', _('On failure')),
-            ('always', _('Always')),
-            ('unless-stopped', _('Unless stopped')),
-        ],
+        choices=[('', _('None')), *labels.RESTARTS.items()],
     )
     restart_retries = forms.IntegerField(
         label=_('Restarts at the Most'),

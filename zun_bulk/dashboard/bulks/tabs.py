@@ -51,6 +51,7 @@ def live(bulk):
             if bulk.members.get(state)
         ],
         'text': progress.counts_text(bulk.members),
+        'done': progress.done_text(bulk),
         'rate': progress.rate_text(bulk, samples),
         'eta': progress.eta_text(bulk, samples),
         'chart': progress.chart(bulk.rates),
@@ -69,10 +70,25 @@ def _template(template):
         *sorted(template.keys() - labels.TEMPLATE.keys()),
     ]
     return [
-        (labels.TEMPLATE.get(name, name), _lines(template[name]))
+        (
+            labels.TEMPLATE.get(name, name),
+            _SAID.get(name, _lines)(template[name]),
+        )
         for name in names
         if template.get(name) not in (None, '', [], {})
     ]
+
+
+def _restart(policy):
+    name, most = policy.get('Name'), policy.get('MaximumRetryCount')
+    lines = [labels.RESTARTS.get(name, name)]
+    if most not in (None, '', '0', 0):
+        lines.append(gettext('%(number)s at the most') % {'number': most})
+    return lines
+
+
+def _pull(policy):
+    return [labels.PULLS.get(policy, policy)]
 
 
 def _lines(value):
@@ -85,6 +101,10 @@ def _lines(value):
             return [shlex.join(value)]
         return [' '.join(_lines(item)) for item in value]
     return [str(value)]
+
+
+#: Fields of a template whose values have names.
+_SAID = {'restart_policy': _restart, 'image_pull_policy': _pull}
 
 
 class OverviewTab(tabs.Tab):
@@ -145,9 +165,7 @@ class MembersTable(_PlainTable):
     floating_ip = tables.Column('floating_ip', verbose_name=_('Floating IP'))
     attempt = tables.Column('attempt', verbose_name=_('Attempt'))
     reason = tables.Column('reason', verbose_name=_('Reason'), classes=LONG)
-    container = tables.Column(
-        _container, verbose_name=_('Container ID'), classes=LONG
-    )
+    container = tables.Column(_container, verbose_name=_('Container ID'))
 
     class Meta:
         name = 'members'
