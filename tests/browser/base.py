@@ -59,8 +59,6 @@ THEME_CONTRASTS = {
         '.btn-danger.disabled': 3.0,
         '.pager a': 2.4,
         '.has-error :is(.control-label, .help-block)': 4.1,
-        '.alert-danger p': 3.8,
-        '.alert-success p': 2.4,
     },
 }
 
