@@ -24,6 +24,7 @@ import importlib.util
 import pathlib
 import re
 import shlex
+import string
 import tempfile
 from unittest import mock
 import uuid
@@ -42,12 +43,7 @@ from zun_bulk.dashboard import labels
 _ROOT = pathlib.Path(__file__).parents[2]
 _SCRIPTS = _ROOT / 'zun_bulk' / 'dashboard' / 'static' / 'zun_bulk'
 
-_WIDE = {
-    ord(letter): ord(letter) + 0xFEE0
-    for letter in (
-        'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'  # codespell
-    )
-}
+_WIDE = {ord(letter): ord(letter) + 0xFEE0 for letter in string.ascii_letters}
 #: What translators leave as it is.
 _KEPT = re.compile(
     r'(%\(\w+\)[\d.]*[a-z]|%[\d.]*[sdf%]|\{\w*\}|<[^>]*>|&\w+;)'

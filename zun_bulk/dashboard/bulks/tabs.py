@@ -159,9 +159,7 @@ class MembersTable(_PlainTable):
     name = tables.Column('name', verbose_name=_('Name'), classes=LONG)
     state = tables.Column(_state, verbose_name=_('State'))
     host = tables.Column(_host, verbose_name=_('Host'), classes=LONG)
-    addresses = tables.Column(
-        _addresses, verbose_name=_('Addresses'), classes=LONG
-    )
+    addresses = tables.Column(_addresses, verbose_name=_('Addresses'))
     floating_ip = tables.Column('floating_ip', verbose_name=_('Floating IP'))
     attempt = tables.Column('attempt', verbose_name=_('Attempt'))
     reason = tables.Column('reason', verbose_name=_('Reason'), classes=LONG)
