@@ -321,21 +321,20 @@ class TestTranslation(test_create._Neutron, base.AdminTestCase):
             bulk['placement']['policy'] = policy
             page = self.get('bulks:detail', bulk['uuid'])
             self.check(page.content.decode())
+        for fields in (['48', '49'], None):
+            bulk['own_fields'] = fields
+            page = self.get('bulks:detail', bulk['uuid'])
+            self.check(page.content.decode())
 
     def test_refresh(self):
         bulk = self.add(count=10000)
-        samples = [(second, second) for second in range(5)]
-        for length in (1, 100, 10000):
-            at = [(length * second, done) for second, done in samples]
-            with (
-                mock.patch(
-                    'zun_bulk.dashboard.progress.sample', return_value=at
-                ),
-                mock.patch(
-                    'zun_bulk.dashboard.progress.rate', return_value=1 / length
-                ),
+        for seconds in (1, 100, 10000):
+            bulk['rates'] = base.make_rates([0, 30, 20], seconds)
+            with mock.patch(
+                'zun_bulk.dashboard.progress.rate', return_value=1 / seconds
             ):
                 answer = self.get('bulks:refresh', bulk['uuid']).json()
+            self.assertIn('<polyline', answer['fragments']['bulk-live'])
             self.assertRegex(answer['announce'], '^⟦.*⟧$')
             for fragment in answer['fragments'].values():
                 self.check(fragment, whole=True)
