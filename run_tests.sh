@@ -6,9 +6,10 @@
 #
 #   --zun 16|18  the Zun to test beside (18)
 #   --full       the unit and functional tests beside both releases of Zun,
-#                the style checks, and tests on a real OpenStack, of which
-#                some are in a browser, but for those that take long ("tox -e
-#                real" runs all): these need root and the Debian packages that
+#                but for those in tests/beside-one-zun.txt beside 18 alone, the
+#                style checks, and tests on a real OpenStack, of which some are
+#                in a browser, but for those that take long ("tox -e real" runs
+#                all): these need root and the Debian packages that
 #                "tests/lab/real/lab missing --browser" prints
 #   REGEX        run the unit and functional tests whose names match only
 #
@@ -88,7 +89,7 @@ make_venv() { # NAME CONSTRAINTS ARGUMENT...: those of pip
     if [[ $(stamp "$constraints") == "$(cat "$venv/stamp" 2>/dev/null)" ]]; then
         return
     fi
-    echo "Installing $constraints and the tests' requirements into $venv"
+    title "Installation of $constraints and the tests' requirements"
     "$PYTHON" -m venv --clear "$venv" ||
         die "$PYTHON cannot make a virtual environment (on Debian and" \
             "Ubuntu: apt install python3-venv)"
@@ -127,15 +128,18 @@ stestr_run() { # SUITE OPTION...
     $STESTR --test-path "tests/$suite" run "$@" "${regexes[@]}"
 }
 
-run_suites() { # ZUN OPTION...: those of stestr for the functional tests
-    local zun=$1
+run_suites() { # ZUN OPTION...: those of stestr
+    local zun=$1 cores
+    cores=$(nproc)
     # In seconds; a functional test has six times as many (see its base).
     local -x OS_TEST_TIMEOUT=${OS_TEST_TIMEOUT:-120}
     shift
     make_venv "$zun" "zun-$zun" \
         --requirement test-requirements.txt --editable '.[service]'
-    run_suite "$zun" unit stestr_run unit
-    run_suite "$zun" functional stestr_run functional "$@"
+    run_suite "$zun" unit stestr_run unit "$@"
+    # They wait for half of the time.
+    run_suite "$zun" functional stestr_run functional \
+        --concurrency $((cores < 4 ? 4 : cores)) "$@"
 }
 
 run_dashboard() { # HORIZON
@@ -181,10 +185,9 @@ done
 
 if $full; then
     ((${#regexes[@]} == 0)) || die "--full runs all tests; drop ${regexes[*]}"
+    get_uv
     run_suites 18
-    # What takes long and tries our own conductors and agents, not Zun.
-    run_suites 16 --exclude-regex \
-        'test_(conductor|converges|events|failures|hosts|restore|scale)'
+    run_suites 16 --exclude-list tests/beside-one-zun.txt
     run_dashboard 27
     check_step 'Style' .venv-tests-18/bin/pre-commit run --all-files
     tools/pip_install .venv-tests-18 --constraint constraints/zun-18.txt \

@@ -70,7 +70,7 @@ class Proxy:
 
     def start(self):
         threading.Thread(
-            target=self._server.serve_forever, daemon=True
+            target=self._server.serve_forever, args=(0.05,), daemon=True
         ).start()
 
     def stop(self):
