@@ -23,15 +23,21 @@ from tests.functional import base
 class TestStandalone(base.FunctionalTestCase):
     """Messages do not leave a process here, so they go by what they see."""
 
-    def setUp(self):
-        super().setUp()
-        self.lab.kill('zun', signal.SIGTERM)
-        self.addCleanup(self.lab.start_zun)
-        self.addCleanup(self.lab.kill, 'zun', signal.SIGTERM)
-        self.start_zun()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        base.shared_lab().kill('zun', signal.SIGTERM)
+        cls.start_zun()
 
-    def start_zun(self):
-        self.lab.start_zun(
+    @classmethod
+    def tearDownClass(cls):
+        base.shared_lab().kill('zun', signal.SIGTERM)
+        base.shared_lab().start_zun()
+        super().tearDownClass()
+
+    @staticmethod
+    def start_zun():
+        base.shared_lab().start_zun(
             zun_bulk={
                 'run_conductor': False,
                 # Now and then Zun gives up a create without a word when
@@ -47,6 +53,12 @@ class TestStandalone(base.FunctionalTestCase):
     def end(self, name, number=signal.SIGTERM):
         if name in self.lab.processes:
             self.assertEqual(0, self.lab.kill(name, number))
+
+    def leave_nothing(self):
+        # Those of the test have ended by now.
+        if self.lab.rows('SELECT uuid FROM zun_bulk_bulk'):
+            self.start('zun-bulk-conductor')
+        super().leave_nothing()
 
     def lease(self, ident):
         """:returns: (owner, epoch)."""
