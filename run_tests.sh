@@ -63,13 +63,12 @@ stamp() { # CONSTRAINTS: changes with whatever decides what gets installed
         requirements.txt test-requirements.txt
 }
 
-get_uv() { # for tools/pip_install: pip alone takes ten minutes longer
+get_uv() { # for tools/pip_install and pre-commit: pip takes ten minutes more
     local venv=.venv-uv index
-    [[ ! ${UV:-} ]] || return 0
     if [[ ! -x $venv/bin/uv ]]; then
         "$PYTHON" -m venv --clear "$venv" &&
             "$venv/bin/pip" install -qq --disable-pip-version-check \
-                uv==0.13.9 || return 0
+                pre-commit-uv==4.4.1 uv==0.13.9 || return 0
     fi
     # It reads no settings of pip.
     index=$("$venv/bin/pip" config list |
@@ -80,6 +79,7 @@ get_uv() { # for tools/pip_install: pip alone takes ten minutes longer
     # Where it cannot reach the packages, and pip can.
     if "$venv/bin/uv" pip install --quiet --dry-run --python "$venv" pbr; then
         export UV=$PWD/$venv/bin/uv
+        pre_commit=$venv/bin/pre-commit
     fi
 }
 
@@ -185,11 +185,12 @@ done
 
 if $full; then
     ((${#regexes[@]} == 0)) || die "--full runs all tests; drop ${regexes[*]}"
+    pre_commit=.venv-tests-18/bin/pre-commit
     get_uv
     run_suites 18
     run_suites 16 --exclude-list tests/beside-one-zun.txt
     run_dashboard 27
-    check_step 'Style' .venv-tests-18/bin/pre-commit run --all-files
+    check_step 'Style' "$pre_commit" run --all-files
     tools/pip_install .venv-tests-18 --constraint constraints/zun-18.txt \
         --requirement tests/browser/requirements.txt ||
         die "pip could not install what tests/browser requires"

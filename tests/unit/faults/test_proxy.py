@@ -67,7 +67,9 @@ def serve(case):
     one = server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     one.daemon_threads = True
     one.asked = []
-    threading.Thread(target=one.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(
+        target=one.serve_forever, args=(0.05,), daemon=True
+    ).start()
     case.addCleanup(one.server_close)
     case.addCleanup(one.shutdown)
     return one
