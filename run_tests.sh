@@ -24,7 +24,9 @@ PYTHON=${PYTHON:-python3}
 PASSED=0
 FAILED=0
 begun=()
+lab_installation=""
 trap 'print_times; exit 143' TERM
+trap '[[ ! $lab_installation ]] || kill "$lab_installation" 2>/dev/null || true' EXIT
 # What tests print and log is shown with those that fail.
 export OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
 
@@ -128,6 +130,14 @@ stestr_run() { # SUITE OPTION...
     $STESTR --test-path "tests/$suite" run "$@" "${regexes[@]}"
 }
 
+prepare_lab() { # what takes minutes of it, while tests wait
+    local log=.venv-uv/lab.log
+    mkdir -p .venv-uv
+    # What this cannot do, the real tests' own installation tries again.
+    tests/lab/real/lab install --zun 16 --others >"$log" 2>&1 &
+    lab_installation=$!
+}
+
 run_suites() { # ZUN OPTION...: those of stestr
     local zun=$1 cores
     cores=$(nproc)
@@ -137,6 +147,7 @@ run_suites() { # ZUN OPTION...: those of stestr
     make_venv "$zun" "zun-$zun" \
         --requirement test-requirements.txt --editable '.[service]'
     run_suite "$zun" unit stestr_run unit "$@"
+    if $full && [[ $zun == 18 ]]; then prepare_lab; fi
     # They wait for half of the time.
     run_suite "$zun" functional stestr_run functional \
         --concurrency $((cores < 4 ? 4 : cores)) "$@"
@@ -194,6 +205,7 @@ if $full; then
     tools/pip_install .venv-tests-18 --constraint constraints/zun-18.txt \
         --requirement tests/browser/requirements.txt ||
         die "pip could not install what tests/browser requires"
+    wait "$lab_installation" || true
     # Without what stops and starts daemons, and waits for them.
     run_suite 18 real timeout --kill-after=60 2100 tests/lab/real-tests.sh \
         --browser-too -- --exclude-regex \
