@@ -45,8 +45,7 @@ class Engine:
         watch=None,
         forget_volumes=lambda container_uuid: None,
     ):
-        """:param inspect: function that returns Docker's inspect of a
-            container, or None if there is none.
+        """:param inspect: function that returns Docker's inspect, or None.
 
         :param remove: function that removes a container from Docker.
         :param probe: function without arguments that returns the host's
