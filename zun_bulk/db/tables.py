@@ -38,8 +38,9 @@ AGAIN_MAX = 3600.0
 
 
 def lacking():
-    """:returns: what of this release's tables the database does not have:
-    names of tables and, where a table lacks columns, ``table.column``.
+    """Look what of this release's tables the database does not have.
+
+    :returns: names of tables and, where one lacks columns, ``table.column``.
     """
     wanted = models.Base.metadata.tables
     with base.get_engine().connect() as connection:
