@@ -226,6 +226,7 @@ class TestForm(_Neutron, base.BaseTestCase):
             400,
             'template.nets[0].v4-range: it is no range\n'
             'template.environment.A: too long\n'
+            'Invalid input for template.name: it has spaces\n'
             'template.workdir: not here\n'
             'count: a bulk has at most 2 members\n'
             'It is a bad day',
@@ -236,6 +237,7 @@ class TestForm(_Neutron, base.BaseTestCase):
             {
                 'address_ranges': ['it is no range'],
                 'environment': ['too long'],
+                'container_name': ['it has spaces'],
                 'count': ['a bulk has at most 2 members'],
                 '__all__': ['template.workdir: not here', 'It is a bad day'],
             },

@@ -119,7 +119,9 @@ _FIELDS = {
     'template.nets': 'networks',
     'template.security_groups': 'security_groups',
 }
-_PLACE = re.compile(r'([a-z_]+(?:[.\[][A-Za-z0-9_.\[\]-]*)?): ')
+_PLACE = re.compile(
+    r'(?:Invalid input for )?([a-z_]+(?:[.\[][A-Za-z0-9_.\[\]-]*)?): '
+)
 _RANGE = re.compile(r'v4-range|addresses', re.IGNORECASE)
 #: What Zun's client adds to what the API says.
 _TAIL = re.compile(r' \(HTTP \d+\)( \(Request-ID: [^)]*\))?\Z')
