@@ -41,6 +41,19 @@
     }
   }
 
+  /* Horizon sorts and filters the rows that it has taken down. */
+  function renewRows(table) {
+    var datatables = window.horizon && window.horizon.datatables;
+    if (!datatables) {
+      return;
+    }
+    window.jQuery(table).trigger('update');
+    if (datatables.qs && datatables.qs[table.id]) {
+      datatables.qs[table.id].cache();
+    }
+    datatables.validate_button();
+  }
+
   function Watch(element) {
     this.element = element;
     this.shown = {};
@@ -100,6 +113,7 @@
   Watch.prototype.show = function (answer) {
     var watch = this;
     var all = true;
+    var changed = this.removeGone(answer.fragments);
     Object.keys(answer.fragments).forEach(function (id) {
       var html = answer.fragments[id];
       var element = document.getElementById(id);
@@ -114,28 +128,32 @@
       copyChecked(element, fresh);
       element.replaceWith(fresh);
       watch.shown[id] = html;
+      changed = true;
     });
-    this.removeGone(answer.fragments);
     var announcement = document.getElementById('bulk-announce');
     if (announcement && announcement.textContent !== answer.announce) {
       announcement.textContent = answer.announce;
     }
-    if (window.horizon && window.horizon.datatables) {
-      window.horizon.datatables.validate_button();
+    if (changed) {
+      this.element.querySelectorAll('table').forEach(renewRows);
     }
     return all;
   };
 
+  /* Returns whether there were any. */
   Watch.prototype.removeGone = function (fragments) {
+    var selector = 'tbody > tr[data-object-id]';
     if (!this.element.hasAttribute('data-bulk-rows')) {
-      return;
+      return false;
     }
-    this.element.querySelectorAll('tbody > tr[data-object-id]').forEach(
+    var gone = Array.from(this.element.querySelectorAll(selector)).filter(
       function (row) {
-        if (!(row.id in fragments)) {
-          row.remove();
-        }
+        return !(row.id in fragments);
       });
+    gone.forEach(function (row) {
+      row.remove();
+    });
+    return gone.length > 0;
   };
 
   function start() {
