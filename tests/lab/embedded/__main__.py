@@ -32,6 +32,7 @@ from tests.lab.embedded import lab as embedded
 
 BULK = 'main-job'
 ROOT = embedded.REPOSITORY / 'lab-root'
+POLICIES = embedded.REPOSITORY / 'tests' / 'lab' / 'policy.d'
 DEFAULT_SOCKET = 'unix:///var/run/docker.sock'
 COMMAND = ('sleep', '100000')
 #: Seconds, and seconds a container, that the job may take.
@@ -264,7 +265,12 @@ def up_and_run(args, say):
     shutil.rmtree(ROOT, ignore_errors=True)
     engine_url = find_engine()
     lab = embedded.Lab(
-        ROOT, engine_url, capacity=args.count + 100, detached=args.keep
+        ROOT,
+        engine_url,
+        # As Horizon has them.
+        conf={'oslo_policy': {'policy_dirs': POLICIES}},
+        capacity=args.count + 100,
+        detached=args.keep,
     )
     fresh_image = kept = False
     try:

@@ -13,10 +13,12 @@
 """Horizon's local_settings.py in a lab: one process, at 127.0.0.1 only."""
 
 import os
+import pathlib
 import secrets
 
 from django.utils.translation import pgettext_lazy
 from openstack_dashboard.settings import HORIZON_CONFIG
+from openstack_dashboard.settings import POLICY_DIRS
 
 
 ALLOWED_HOSTS = ['127.0.0.1', 'localhost']
@@ -44,6 +46,11 @@ AVAILABLE_THEMES = [
         pgettext_lazy("Horizon's theme", 'Dark'),
         os.path.join(_THEMES, 'dark'),
     ),
+]
+
+# Those of the lab's Zun.
+POLICY_DIRS['container_bulk'] = [
+    str(pathlib.Path(__file__).resolve().parents[1] / 'policy.d')
 ]
 
 # Horizon's own first page is Nova's, which no lab has.

@@ -37,6 +37,9 @@ import pymysql
 WARM_UP_SECONDS = 120
 PAGE = 1000
 TICKS = os.sysconf('SC_CLK_TCK')
+#: Users without the rights of an administrator. The password of each is its
+#: name, and so is its project's.
+MEMBERS = ('demo', 'other')
 
 
 def hosts():
@@ -435,20 +438,12 @@ def status(_args):
 
 
 def catalog(args):
-    """Make the services, their endpoints and their users."""
+    """Make the services, their endpoints and their users, and the MEMBERS."""
     identity = openstack.connect().identity
-    project = identity.find_project('service') or identity.create_project(
-        name='service', domain_id='default'
-    )
-    roles = [
-        role for role in identity.roles() if role.name in ('admin', 'service')
-    ]
     for name in ('placement', 'neutron', 'zun', 'kuryr'):
-        user = identity.find_user(name) or identity.create_user(
-            name=name, password='lab', domain_id='default'
-        )
-        for role in roles:
-            identity.assign_project_role_to_user(project, user, role)
+        make_user(identity, name, 'lab', 'service', ('admin', 'service'))
+    for name in MEMBERS:
+        make_user(identity, name, name, name, ('member',))
     for kind, url in (pair.split('=', 1) for pair in args.service):
         if identity.find_service(kind):
             continue
@@ -462,13 +457,28 @@ def catalog(args):
             )
 
 
+def make_user(identity, name, password, project, roles):
+    found = identity.find_project(project) or identity.create_project(
+        name=project, domain_id='default'
+    )
+    user = identity.find_user(name) or identity.create_user(
+        name=name, password=password, domain_id='default'
+    )
+    for role in roles:
+        identity.assign_project_role_to_user(
+            found, user, identity.find_role(role)
+        )
+
+
 def network(_args):
-    """Make the network "lab" and print its id.
+    """Make the network "lab", of all projects, and print its id.
 
     kuryr wants a subnet pool of its name too.
     """
     neutron = openstack.connect().network
-    found = neutron.find_network('lab') or neutron.create_network(name='lab')
+    found = neutron.find_network('lab') or neutron.create_network(
+        name='lab', is_shared=True
+    )
     if not neutron.find_subnet('lab'):
         neutron.create_subnet(
             name='lab',
