@@ -1,6 +1,6 @@
 #!/bin/bash
 # Bring a real lab up, run tests/real on it, bring it down. Options for lab up
-# come first (--zun 16), arguments for stestr after --. With --browser it has
+# come first (--zun 16), then arguments for stestr. With --browser it has
 # Horizon, and tests/browser run instead; with --browser-too, both.
 # STESTR is the command that runs them, stestr unless told otherwise.
 set -euo pipefail
@@ -11,14 +11,17 @@ read -ra stestr <<<"${STESTR:-$(command -v stestr)}"
 ((${#stestr[@]})) || { echo "real-tests: there is no stestr" >&2; exit 1; }
 
 up=() horizon=() suites=(real) zun=18
-while (($#)) && [[ $1 != -- ]]; do
+while (($#)); do
     case $1 in
         --browser) suites=(browser) ;;
         --browser-too) suites=(real browser) ;;
-        *)
+        --zun | --hosts | --net)
             [[ $1 != --zun ]] || zun=$2
-            up+=("$1")
+            up+=("$1" "$2")
+            shift
             ;;
+        --kolla) up+=("$1") ;;
+        *) break ;;
     esac
     shift
 done
@@ -43,11 +46,15 @@ trap 'exit 143' TERM
 (
     eval "$("$LAB" env)"
     cd "$HERE/../.."
+    # Those of an earlier run.
+    ((!${#horizon[@]})) || rm -rf "$LAB_ROOT/screenshots"
     status=0 combine=()
     for suite in "${suites[@]}"; do
         "${stestr[@]}" --test-path "./tests/$suite" run --serial \
             "${combine[@]}" "$@" || status=$?
         combine=(--combine)
     done
+    ((!${#horizon[@]})) ||
+        echo "real-tests: pictures of the pages are in $LAB_ROOT/screenshots"
     exit "$status"
 )
