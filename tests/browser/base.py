@@ -17,6 +17,8 @@ command line: ``OS_*``, ``LAB_IMAGE`` and ``LAB_NETWORK``. Pictures of the
 pages go to ``LAB_ROOT/screenshots``.
 """
 
+import atexit
+import functools
 import os
 import pathlib
 import shutil
@@ -66,36 +68,55 @@ expect = sync_api.expect
 expect.set_options(timeout=PATIENCE)
 
 
+@functools.cache
+def _chromium():
+    """The browser of all tests of a process, for it takes a second to start.
+
+    :raises: RuntimeError where there is none.
+    """
+    if not CHROMIUM:
+        raise RuntimeError('there is no chromium: apt install chromium')
+    playwright = sync_api.sync_playwright().start()
+    atexit.register(playwright.stop)
+    browser = playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        # Chromium's sandbox does not work for root.
+        args=['--no-sandbox'] if os.geteuid() == 0 else [],
+    )
+    atexit.register(browser.close)
+    return browser
+
+
+#: {user: the cookies of whom has logged in}, of all tests of a process.
+_cookies = {}
+
+
 class BrowserTestCase(testtools.TestCase):
-    """Pages as a user sees them, who is logged in as the administrator.
+    """Pages as a user sees them.
 
     A test fails when the browser's console has an error, when a script
     throws, when a request is answered with an error or does not arrive, and
     when axe-core finds a serious fault in a page that it looks at.
 
+    :cvar USER: who looks, one of ``labapi.MEMBERS``; None is the
+        administrator.
     :cvar theme: Horizon's theme, one of THEME_CONTRASTS.
+    :ivar page: the page that is looked at, of nobody until ``log_in``.
+    :ivar zun: the API as USER.
     """
 
+    USER = None
     theme = 'default'
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        if not CHROMIUM:
-            raise RuntimeError('there is no chromium: apt install chromium')
         if 'LAB_HORIZON_URL' not in os.environ:
             raise RuntimeError(
                 'no lab with Horizon is up: lab up --horizon, then '
                 'eval "$(tests/lab/real/lab env)"'
             )
-        cls.playwright = sync_api.sync_playwright().start()
-        cls.addClassCleanup(cls.playwright.stop)
-        cls.browser = cls.playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            # Chromium's sandbox does not work for root.
-            args=['--no-sandbox'] if os.geteuid() == 0 else [],
-        )
-        cls.addClassCleanup(cls.browser.close)
+        cls.browser = _chromium()
         cls.pictures = pathlib.Path(
             os.environ.get('LAB_ROOT', 'lab-root'), 'screenshots'
         )
@@ -104,39 +125,52 @@ class BrowserTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.errors = []
+        self.refused = set()
         self.image = os.environ['LAB_IMAGE']
         self.network = os.environ['LAB_NETWORK']
-        self.zun = labapi.Zun()
+        self.zun = labapi.Zun(labapi.login(self.USER, self.USER, self.USER))
+        self.page = None
+        self._contexts = []
+        # Cleanups run in reverse: the last picture first.
+        self.addCleanup(self._close_browsers)
+        self.addCleanup(self._check_errors)
+        self.addOnException(self._picture_of_failure)
+        self.open_browser()
+
+    def open_browser(self):
+        """Look at a page of a browser where nobody has logged in."""
         context = self.browser.new_context(
             base_url=os.environ['LAB_HORIZON_URL'],
             viewport={'width': 1280, 'height': 900},
         )
-        self.addCleanup(context.close)
+        self._contexts.append(context)
         context.set_default_timeout(PATIENCE)
         self.page = context.new_page()
-        self._listen(self.page)
-        # Cleanups run in reverse: the last picture first.
-        self.addCleanup(self._check_errors)
-        self.addOnException(self._picture_of_failure)
+        self.page.on('console', self._console)
+        self.page.on('pageerror', lambda error: self._note('', error))
+        self.page.on('response', self._response)
+        self.page.on('requestfailed', self._request_failed)
 
-    def _listen(self, page):
-        page.on('console', self._console)
-        page.on('pageerror', lambda error: self.errors.append(str(error)))
-        page.on('response', self._response)
-        page.on('requestfailed', self._request_failed)
+    def _close_browsers(self):
+        for context in self._contexts:
+            context.close()
 
     def _console(self, message):
         if message.type in ('error', 'assert'):
-            self.errors.append(f'{message.text} {message.location}')
+            self._note(message.location.get('url', ''), message.text)
 
     def _response(self, response):
         if response.status >= 400:
-            self.errors.append(f'{response.status} of {response.url}')
+            self._note(response.url, response.status)
 
     def _request_failed(self, request):
         # Who leaves a page does not wait for what it was still loading.
         if request.failure != 'net::ERR_ABORTED':
-            self.errors.append(f'{request.url}: {request.failure}')
+            self._note(request.url, request.failure)
+
+    def _note(self, url, error):
+        if url not in self.refused:
+            self.errors.append(f'{self.page.url}: {url} {error}')
 
     def _check_errors(self):
         self.assertEqual([], self.errors)
@@ -149,14 +183,36 @@ class BrowserTestCase(testtools.TestCase):
 
     # ------------------------------------------------------------- the user
 
-    def log_in(self, user=None, password=None):
-        """Log in, by default with the environment's user and password."""
-        self.page.goto('auth/login/')
+    def log_in(self, user=None):
+        """Have the page be a user's, by default the administrator's.
+
+        :param user: one of ``labapi.MEMBERS``.
+        """
+        if user not in _cookies:
+            self.page.goto('auth/login/')
+            self.fill_in_login(user)
+            expect(self.page.locator(CONTENT)).to_be_visible()
+            _cookies[user] = self.page.context.cookies()
+        self.page.context.add_cookies(_cookies[user])
+
+    def fill_in_login(self, user=None, password=None):
+        """Log in on the page for it."""
         self.page.fill('#id_username', user or os.environ['OS_USERNAME'])
-        self.page.fill('#id_password', password or os.environ['OS_PASSWORD'])
+        self.page.fill(
+            '#id_password', password or user or os.environ['OS_PASSWORD']
+        )
         self.page.click('#loginBtn')
-        expect(self.page.locator(CONTENT)).to_be_visible()
-        self.assertNotIn('/auth/', self.page.url)
+
+    def log_in_elsewhere(self, user=None):
+        """Look at a page of another browser, as a user."""
+        self.open_browser()
+        self.log_in(user)
+
+    def refuse(self, path, status):
+        """Ask for a page that has to be answered with an error."""
+        url = os.environ['LAB_HORIZON_URL'] + path
+        self.refused.add(url)
+        self.assertEqual(status, self.page.goto(path).status, path)
 
     def look(self, name, within=CONTENT):
         """Keep a picture of the page, and have axe-core check it.

@@ -10,23 +10,31 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import re
+
 from tests.browser import base
 
 
 class TestLogin(base.BrowserTestCase):
     def test_wrong_password(self):
         self.page.goto('auth/login/')
-        self.page.fill('#id_username', 'admin')
-        self.page.fill('#id_password', 'wrong')
-        self.page.click('#loginBtn')
+        self.fill_in_login(password='wrong')
         base.expect(
             self.page.get_by_text('Invalid credentials')
         ).to_be_visible()
         self.page.screenshot(path=self.pictures / 'login.png')
 
-    def test_both_dashboards_have_our_panels(self):
-        self.log_in()
+    def test_leads_to_where_one_wanted_to_go_and_out_again(self):
+        self.page.goto('admin/bulk_hosts/')
+        base.expect(self.page).to_have_url(re.compile('/auth/login/'))
+        self.fill_in_login()
+        base.expect(self.page.locator('#bulk_hosts')).to_be_visible()
         for panel in ('project/bulks/', 'admin/bulks/', 'admin/bulk_hosts/'):
             base.expect(
                 self.page.locator(f'#sidebar a[href="/{panel}"]')
             ).to_have_count(1)
+        self.page.click('.user-menu .dropdown-toggle')
+        self.page.click('.user-menu [type=submit]')
+        base.expect(self.page.locator('#loginBtn')).to_be_visible()
+        self.page.goto('project/bulks/')
+        base.expect(self.page).to_have_url(re.compile('/auth/login/'))
