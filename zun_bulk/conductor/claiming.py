@@ -42,6 +42,8 @@ FIRST_EPOCH = 1
 
 
 class Claiming:
+    """Gives members hosts; who asks holds the bulk's lease."""
+
     def __init__(self, services, clearing):
         """:param services: the conductor's Services.
 

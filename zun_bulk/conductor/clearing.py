@@ -43,6 +43,8 @@ CONTAINER_GONE = (
 
 
 class Clearing:
+    """Fails, cancels, removes and deletes; who asks holds the bulk's lease."""
+
     def __init__(self, services):
         """:param services: the conductor's Services."""
         self._services = services
@@ -61,10 +63,14 @@ class Clearing:
         return [m for m in members if m.container_uuid in rows]
 
     def fail(self, bulk, members, reason, reason_class):
+        """Give members up, and release what they had."""
         self.fail_each(bulk, {reason: members}, reason_class)
 
     def fail_each(self, bulk, failures, reason_class):
-        """:param failures: {reason: [Member]}."""
+        """Give members up, each for a reason of its own.
+
+        :param failures: {reason: [Member]}.
+        """
         gone = []
         for reason, members in failures.items():
             failed = db.move_members(

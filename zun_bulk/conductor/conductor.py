@@ -54,6 +54,8 @@ SERVER_PATIENCE = 5
 
 
 class Conductor:
+    """Looks after the bulks whose leases it can get, one after the other."""
+
     def __init__(self):
         self._leases = leases.Leases(
             '%s:%s' % (CONF.host, uuidutils.generate_uuid()),
