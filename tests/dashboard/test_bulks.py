@@ -12,6 +12,7 @@
 
 """The list of bulks and a bulk's page."""
 
+import re
 import time
 import types
 from unittest import mock
@@ -247,6 +248,14 @@ class TestDetail(base.BaseTestCase):
         bulk['hosts'] = None
         page = self.client.get(url('detail', bulk))
         self.assertNotContains(page, 'bulk-hosts-chart')
+        self.api.members = [base.make_member(1)]
+        for tab in ('members', 'events'):
+            page = self.client.get(
+                url('detail', bulk), {'tab': f'bulk_details__{tab}'}
+            )
+            heads = re.findall(r'<th[^>]*>\s*(\w+)', page.content.decode())
+            self.assertIn('Reason', heads)
+            self.assertNotIn('Host', heads)
 
     def test_gone(self):
         bulk = base.make_bulk(self.tenant.id)

@@ -229,6 +229,9 @@ class _PagedTab(tabs.Tab):
         if back:
             items.reverse()
         table = self.table_class(request, data=items)
+        if bulk.hosts is None:
+            # Those who may not know hosts are told of none.
+            del table.columns['host']
         base = {'tab': self.get_id(), **asked}
         url = self.tab_group.kwargs['url']
 
