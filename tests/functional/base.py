@@ -100,21 +100,19 @@ class FunctionalTestCase(base.BaseTestCase):
     # ------------------------------------------------------------- requests
 
     def ask(
-        self, method, path, body=None, user='admin', status=200, version='1.0'
+        self, method, path, body=None, user='admin', status=200, version=None
     ):
         """Ask zun-api and return the body of the answer that has to be.
 
-        :param version: of our API.
+        :param version: of our API. Zun's own takes no header that names two.
         """
         found, answer = self.lab.request(
             method,
             path,
             body,
             user=user,
-            headers={
-                'OpenStack-API-Version': 'container 1.40, container-bulk '
-                + version
-            },
+            headers=version
+            and {'OpenStack-API-Version': 'container-bulk ' + version},
         )
         self.assertEqual(status, found, answer)
         return answer
