@@ -137,7 +137,7 @@ class TestCreate(bulks.BulkTestCase):
             address_ranges='elsewhere=10.0.0.1-10.0.0.9',
         )
         self.expect_wrong(
-            command='It is no command',
+            command='A quotation mark is not closed',
             environment='not a variable is not of the form',
             restart_retries='Only the restart policy',
             address_ranges='elsewhere is not among the networks',
