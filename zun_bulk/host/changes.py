@@ -186,30 +186,30 @@ class Changes:
         found = verification.since(inspect, row and (row[0], row[2]))
         if found is None:
             return False
+        if found[0] == member.state:
+            return True
+        bulk = members.current_bulk(member)
         if (
             member.state == MemberState.RUNNING
-            and self._may_try_again(member)
+            and self._may_try_again(bulk, member)
             and self._engine.has_taken(inspect)
         ):
             self._members.again(member, engine.RESTARTED)
             self._starting.more = True
         else:
-            self._record(member, *found)
+            self._record(bulk, member, *found)
         return True
 
     @staticmethod
-    def _may_try_again(member):
-        bulk = members.current_bulk(member)
+    def _may_try_again(bulk, member):
         return (
             bulk is not None
             and bulk.status == BulkStatus.BUILDING
             and member.attempt < bulk.max_attempts
         )
 
-    def _record(self, member, state, reason_class, reason):
+    def _record(self, bulk, member, state, reason_class, reason):
         """A container that has run is in another state than it was."""
-        if state == member.state:
-            return
         uuid = member.container_uuid
         reason = reason and disclosure.on_host(self._members.host, reason)
         if not db.move_members(
@@ -221,7 +221,6 @@ class Changes:
             LOG.info('Container %s runs again', uuid)
             return
         zun_rows.stop_container(uuid, reason or 'It has ended.')
-        bulk = members.current_bulk(member)
         LOG.warning(
             'Container %(uuid)s of bulk %(bulk)s has ended: %(reason)s',
             {
