@@ -14,6 +14,7 @@
 
 import importlib.util
 import os
+import sys
 
 from openstack_dashboard import enabled as horizon_enabled
 from openstack_dashboard.test.settings import *  # noqa: F403,H303
@@ -69,3 +70,18 @@ TEMPLATES[0]['OPTIONS']['loaders'] = [  # noqa: F405
 ]
 # None of what these tests look at, and it takes a minute.
 COMPRESS_ENABLED = False
+
+
+class _Stderr:
+    """The standard error of the moment, which is a test's own (--buffer)."""
+
+    @staticmethod
+    def write(text):
+        sys.stderr.write(text)
+
+    @staticmethod
+    def flush():
+        sys.stderr.flush()
+
+
+LOGGING['handlers']['test']['stream'] = _Stderr  # noqa: F405
