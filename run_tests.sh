@@ -24,6 +24,7 @@ PYTHON=${PYTHON:-python3}
 PASSED=0
 FAILED=0
 begun=()
+failures=()
 lab_installation=""
 trap 'print_times; exit 143' TERM
 trap '[[ ! $lab_installation ]] || kill "$lab_installation" 2>/dev/null || true' EXIT
@@ -53,9 +54,15 @@ print_times() { # for who sees the end only, as of a run that was cut short
 }
 
 check_step() { # TITLE COMMAND...: counts as one test
-    title "$1"
+    local name=$1
+    title "$name"
     shift
-    if "$@"; then count 1 0; else count 0 1; fi
+    if "$@"; then
+        count 1 0
+    else
+        count 0 1
+        failures+=("$name")
+    fi
 }
 
 stamp() { # CONSTRAINTS: changes with whatever decides what gets installed
@@ -112,14 +119,22 @@ run_suite() { # ZUN SUITE COMMAND...: the command runs $STESTR
     mkdir "$venv/$suite"
     export STESTR="$venv/bin/stestr --repo-url $venv/$suite"
     "$@" || status=$?
+    $STESTR last --subunit >"$venv/$suite/subunit" 2>/dev/null || true
     read -r passed failed < <(
-        $STESTR last --subunit 2>/dev/null | "$venv/bin/subunit-stats" |
+        "$venv/bin/subunit-stats" <"$venv/$suite/subunit" |
             awk '/^Passed/ { passed = $3 } /^Failed/ { failed = $3 }
                  END { print passed + 0, failed + 0 }')
+    mapfile -t -O "${#failures[@]}" failures < <(
+        "$venv/bin/subunit-filter" --no-success --no-skip --no-xfail \
+            --no-passthrough <"$venv/$suite/subunit" |
+            "$venv/bin/subunit-ls" | sed "s/$/ (beside Zun $zun)/")
     if ((status && !failed)); then
         # Status 1 without a result: the regex matches nothing in this suite.
         # Else a module that cannot be imported, say; stestr has told which.
-        ((${#regexes[@]} && status == 1 && !passed)) || failed=1
+        if ((!${#regexes[@]} || status != 1 || passed)); then
+            failed=1
+            failures+=("the $suite tests beside Zun $zun: status $status")
+        fi
     fi
     count "$passed" "$failed"
 }
@@ -168,6 +183,7 @@ run_dashboard() { # HORIZON
         } END { print n + 0 }' "$venv/output")
     # A module that cannot be imported, say.
     ((!status || failed)) || failed=1
+    ((!failed)) || failures+=("the dashboard's tests in Horizon $1")
     count $((${ran:-0} > failed ? ${ran:-0} - failed : 0)) "$failed"
 }
 
@@ -218,5 +234,9 @@ else
 fi
 
 print_times
+if ((${#failures[@]})); then
+    printf '\nWhat failed:\n'
+    printf '    %s\n' "${failures[@]}"
+fi
 printf '\n%d passed, %d failed\n' "$PASSED" "$FAILED"
 ((PASSED && !FAILED))
