@@ -391,9 +391,10 @@ _ERRORS = {
     413: 'The body is too large.',
     415: 'The body is not application/json.',
     500: 'It is not the fault of the client; the log of zun-api tells more.',
-    503: 'A service that is needed does not answer.',
+    503: 'A service that is needed does not answer, or the database is still'
+    ' to be upgraded.',
 }
-_ALWAYS = (400, 401, 403, 406, 500)
+_ALWAYS = (400, 401, 403, 406, 500, 503)
 _WITH_BODY = (413, 415)
 
 #: function of a route: (schemas of its answers by status, errors besides
@@ -402,7 +403,7 @@ _OPERATIONS = {
     'list_bulks': ({200: 'Bulks'}, (), bulk.list_query, None),
     'create_bulk': (
         {200: 'Plan', 202: 'Bulk'},
-        (*_WITH_BODY, 409, 503),
+        (*_WITH_BODY, 409),
         None,
         'BulkRequest',
     ),
@@ -414,7 +415,7 @@ _OPERATIONS = {
     ),
     'scale_bulk': (
         {202: 'Bulk'},
-        (404, 409, *_WITH_BODY, 503),
+        (404, 409, *_WITH_BODY),
         None,
         'ScaleRequest',
     ),

@@ -20,6 +20,8 @@ from webob import util as webob_util
 import webob.exc
 from zun.common import exception
 
+from zun_bulk.db import tables
+
 
 LOG = logging.getLogger(__name__)
 
@@ -27,7 +29,9 @@ LOG = logging.getLogger(__name__)
 def response(exc, request_id):
     """Make the response for an exception.
 
-    Whatever is not the client's fault is logged and told as a number only.
+    Whatever is not the client's fault is logged and told as a number only,
+    but for tables that are not there yet, which :mod:`zun_bulk.db.tables`
+    tells an operator of, and no more often than it needs to be.
 
     :param request_id: the request's id or None.
     """
@@ -41,6 +45,11 @@ def response(exc, request_id):
         }
     elif isinstance(exc, exception.ZunException) and exc.code < 500:
         status, text = exc.code, str(exc)
+    elif tables.explains(exc):
+        status = 503
+        text = (
+            'This service is not ready: its database is still to be upgraded.'
+        )
     else:
         return _server_error(exc, request_id)
     LOG.debug(

@@ -15,11 +15,15 @@
 from unittest import mock
 
 import ddt
+import fixtures
 import webob
 from zun.common import exception
 
 from tests.unit.api import base
 from zun_bulk.api import middleware
+from zun_bulk.db import base as db_base
+from zun_bulk.db import models
+from zun_bulk.db import tables
 
 
 VERSION = 'OpenStack-API-Version'
@@ -267,6 +271,21 @@ class TestErrors(base.ApiTestCase):
             self.assertNotIn('secret', str(error))
             self.assertNotIn('Traceback', str(error))
             self.assertIn('Error Correlation id', error['detail'])
+
+    def test_no_tables_yet(self):
+        teller = tables.Teller()
+        self.useFixture(
+            fixtures.MockPatchObject(tables, 'explains', teller.explains)
+        )
+        models.Base.metadata.drop_all(db_base.get_engine())
+        for method, body in (
+            ('GET', None),
+            ('POST', {'count': 1, 'template': {'image': 'busybox'}}),
+        ):
+            error = self.request('/v1/bulks', method, body, status=503).json
+            self.assertIn('to be upgraded', error['errors'][0]['detail'])
+        self.assertEqual(1, self.log.output.count('zun-bulk-db-manage'))
+        self.assertNotIn('Traceback', self.log.output)
 
 
 class TestFactory(base.ApiTestCase):
