@@ -74,8 +74,8 @@ class Conductor:
         )
         #: (the Bulk that is just looked after, since when), or None.
         self._at = None
-        #: Whether something is waited for that nobody tells of.
-        self._soon = False
+        #: Seconds until the next look, unless it is woken.
+        self._patience = CONF.zun_bulk.poll_interval
         #: Up to which event histories have been looked at.
         self._trimmed = 0
 
@@ -167,10 +167,7 @@ class Conductor:
             except Exception as error:
                 if not tables.explains(error):
                     LOG.exception('The conductor could not look for work')
-            patience = CONF.zun_bulk.poll_interval
-            self._woken.wait(
-                min(patience, LOOK_AGAIN) if self._soon else patience
-            )
+            self._woken.wait(self._patience)
             self._woken.clear()
 
     def _renew(self):
@@ -208,10 +205,13 @@ class Conductor:
 
         :raises: Stopping
         """
-        self._soon = False
+        self._patience = CONF.zun_bulk.poll_interval
         bulks = db_leases.list_bulks_with_work()
         self._leases.forget_but([bulk.id for bulk in bulks])
         self._claiming.forget_but([bulk.id for bulk in bulks])
+        self._placing.forget_but(
+            [bulk.id for bulk in bulks if bulk.status == BulkStatus.BUILDING]
+        )
         for bulk in bulks:
             self._services.go_on()
             epoch = self._leases.epoch(bulk, time.monotonic())
@@ -225,7 +225,7 @@ class Conductor:
             except leases.LostLease:
                 LOG.info('Bulk %s has passed to another conductor', bulk.uuid)
             except volumes.Busy as error:
-                self._soon = True
+                self._patience = min(self._patience, LOOK_AGAIN)
                 LOG.info(
                     'Bulk %(bulk)s has to wait until Cinder deletes '
                     'volumes: %(error)s',
@@ -253,6 +253,9 @@ class Conductor:
             self._finish(bulk, epoch)
 
     def _build(self, bulk, epoch):
+        if self._placing.go_on(bulk, epoch):
+            self._patience = 0
+            return
         self._claiming.take_back(bulk, epoch)
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         homeless = [member for member in queued if member.host is None]
@@ -262,9 +265,10 @@ class Conductor:
         ready, missing, waiting = self._placing.with_volumes(
             bulk, epoch, [member for member in queued if member.host]
         )
-        self._soon = self._soon or bool(waiting)
-        if ready:
-            self._placing.place(bulk, epoch, ready)
+        if waiting:
+            self._patience = min(self._patience, LOOK_AGAIN)
+        if ready and self._placing.place(bulk, epoch, ready):
+            self._patience = 0
         self._placing.make_volumes(bulk, missing)
 
     def _finish(self, bulk, epoch):

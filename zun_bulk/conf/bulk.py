@@ -141,7 +141,9 @@ between conductors whenever the database is slow.
 How many members are claimed in Placement by one call.
 
 Placement takes about 10 ms a member within one transaction; a call of more
-than 200 holds its rows for seconds.
+than 200 holds its rows for seconds. It is also for how many members of a bulk
+a conductor makes ports before its other bulks have their turns: lower it where
+small bulks wait for long beside large ones.
 """,
     ),
     cfg.IntOpt(

@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import collections
 import copy
 import datetime
 import threading
@@ -158,7 +159,10 @@ class FakePorts:
     :ivar room: how many addresses are left.
     :ivar bears: for how many members a call may be.
     :ivar silent: how many calls get no answer.
+    :ivar asked: {bulk id: how often its defaults were asked for}.
     """
+
+    DEFAULTS = {'net': {'fixed_ips': []}}
 
     def __init__(self):
         self.made = {}
@@ -169,6 +173,7 @@ class FakePorts:
         self.bears = 10000
         self.silent = 0
         self.sizes = []
+        self.asked = collections.Counter()
 
     def find(self, uuids):
         return {
@@ -181,10 +186,11 @@ class FakePorts:
         return False
 
     def defaults(self, bulk):
-        return {'net': {'fixed_ips': []}}
+        self.asked[bulk.id] += 1
+        return self.DEFAULTS
 
     def ensure(self, bulk, placements, known, defaults, own):
-        assert defaults == self.defaults(bulk)
+        assert defaults == self.DEFAULTS
         if self.refusal:
             raise self.refusal
         lacking = [
@@ -266,7 +272,10 @@ class ConductorTestCase(base.BaseTestCase):
         ).mock
 
     def turn(self):
+        """Have the conductor look until it would wait."""
         self.conductor.look_after_bulks()
+        while not self.conductor._patience:
+            self.conductor.look_after_bulks()
         return db.get_bulk(self.bulk.uuid)
 
     def accept(self, count, **values):
@@ -359,10 +368,10 @@ class TestVolumes(ConductorTestCase):
         for _made_or_waited_for in range(2):
             self.turn()
             self.assertEqual({'queued': 3}, self.states())
-            self.assertTrue(self.conductor._soon)
+            self.assertEqual(conductor.LOOK_AGAIN, self.conductor._patience)
         self.turn()
         self.assertEqual({'placed': 3}, self.states())
-        self.assertFalse(self.conductor._soon)
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
         for member in self.members():
             self.assertFalse(mounts.lacks(self.bulk, member))
             self.assertEqual(
@@ -399,7 +408,7 @@ class TestVolumes(ConductorTestCase):
         self.volumes.busy = True
         db.mark_bulk_deleting(self.bulk.id)
         self.turn()
-        self.assertTrue(self.conductor._soon)
+        self.assertEqual(conductor.LOOK_AGAIN, self.conductor._patience)
         self.forget.assert_not_called()
         self.volumes.busy = False
         self.assertFalse(self.volumes.swept_all)
@@ -877,6 +886,88 @@ class TestBuild(ConductorTestCase):
         self.conductor._claiming.survey = fail_for_the_first
         self.turn()
         self.assertEqual({'placed': 1}, self.states())
+
+
+class TestTurns(ConductorTestCase):
+    """A large bulk, for which others do not wait."""
+
+    def setUp(self):
+        super().setUp()
+        self.conf.config(group='zun_bulk', claim_batch=2)
+        self.large, _members = database.accept(5)
+        self.accept(1)
+
+    def look(self):
+        """:returns: how many of the large bulk are placed, after a look."""
+        self.conductor.look_after_bulks()
+        counts = db.count_members([self.large.id])[self.large.id]
+        return counts.get(MemberState.PLACED, 0)
+
+    def test_one_after_the_other(self):
+        self.assertEqual(2, self.look())
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual(0, self.conductor._patience)
+        # One that comes meanwhile.
+        self.accept(1)
+        self.assertEqual(4, self.look())
+        self.assertEqual({'placed': 1}, self.states())
+        self.assertEqual(5, self.look())
+        self.assertEqual(0, self.conductor._patience)
+        self.assertEqual(5, self.look())
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        # Nothing is looked up anew for the second turn and the third.
+        self.assertEqual(1, self.ports.asked[self.large.id])
+
+    def test_nobody_waits_between_them(self):
+        waits = []
+
+        def wait(seconds):
+            waits.append(seconds)
+            if seconds:
+                raise SystemExit
+
+        self.conductor._woken = mock.Mock(wait=wait)
+        self.assertRaises(SystemExit, self.conductor._run)
+        self.assertEqual([0, 0, 0, CONF.zun_bulk.poll_interval], waits)
+        self.assertEqual(5, self.look())
+
+    def test_paused_and_resumed_meanwhile(self):
+        self.look()
+        db.pause_bulk(self.large.id, 'because')
+        db.resume_bulk(self.large.id)
+        # Whatever it was begun with, it is looked at anew.
+        self.look()
+        self.assertEqual(2, self.ports.asked[self.large.id])
+
+    def test_deleted_meanwhile(self):
+        self.look()
+        db.mark_bulk_deleting(self.large.id)
+        self.assertEqual(0, self.look())
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.look()
+        self.assertEqual({}, self.conductor._placing._begun)
+
+    def test_lost_to_another_conductor(self):
+        self.look()
+        self.conductor._leases.release()
+        other = leases.Leases('other', 15)
+        other.epoch(db.get_bulk(self.large.uuid), 0)
+        self.assertEqual(2, self.look())
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        other.release()
+        for _turn in range(3):
+            self.look()
+        self.assertEqual(5, self.look())
+
+    def test_one_that_fails(self):
+        self.look()
+        with mock.patch.object(
+            self.conductor._placing, '_place_part', side_effect=OSError
+        ):
+            self.assertEqual(2, self.look())
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.assertEqual(4, self.look())
+        self.assertEqual(5, self.look())
 
 
 class TestReport(ConductorTestCase):
