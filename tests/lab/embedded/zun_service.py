@@ -28,6 +28,8 @@ from oslo_messaging._drivers import impl_fake
 from oslo_privsep import priv_context
 from oslo_serialization import jsonutils
 from oslo_service import service
+from sqlalchemy import exc as sa_exc
+import tenacity
 from zun.common import rpc_service
 from zun.common import service as zun_service
 from zun.common import utils
@@ -80,11 +82,17 @@ def main():
     # It wants options that are parsed by now.
     from zun.compute import manager
 
+    compute_manager = manager.Manager()
+    # SQLite refuses a write to who has read before another process, which is
+    # a conductor of its own, has written. Zun does not start then.
+    compute_manager.init_containers = tenacity.retry(
+        retry=tenacity.retry_if_exception_type(sa_exc.OperationalError),
+        wait=tenacity.wait_fixed(0.1),
+        stop=tenacity.stop_after_attempt(50),
+        reraise=True,
+    )(compute_manager.init_containers)
     compute = rpc_service.Service.create(
-        CONF.compute.topic,
-        CONF.host,
-        [manager.Manager()],
-        binary='zun-compute',
+        CONF.compute.topic, CONF.host, [compute_manager], binary='zun-compute'
     )
     launcher = service.launch(CONF, compute, restart_method='mutate')
     launcher.launch_service(zun_service.WSGIService('zun_api'))
