@@ -76,6 +76,8 @@ class Conductor:
         self._at = None
         #: Seconds until the next look, unless it is woken.
         self._patience = CONF.zun_bulk.poll_interval
+        #: {bulk id: (epoch, what is left to do of _build)}.
+        self._building = {}
         #: Up to which event histories have been looked at.
         self._trimmed = 0
 
@@ -209,9 +211,11 @@ class Conductor:
         bulks = db_leases.list_bulks_with_work()
         self._leases.forget_but([bulk.id for bulk in bulks])
         self._claiming.forget_but([bulk.id for bulk in bulks])
-        self._placing.forget_but(
-            [bulk.id for bulk in bulks if bulk.status == BulkStatus.BUILDING]
-        )
+        self._building = {
+            bulk.id: self._building[bulk.id]
+            for bulk in bulks
+            if bulk.id in self._building and bulk.status == BulkStatus.BUILDING
+        }
         for bulk in bulks:
             self._services.go_on()
             epoch = self._leases.epoch(bulk, time.monotonic())
@@ -248,28 +252,41 @@ class Conductor:
         if bulk.status == BulkStatus.CANCELLING:
             self._clearing.cancel(bulk, epoch)
         else:
-            self._build(bulk, epoch)
+            self._take_turn(bulk, epoch)
         if removed:
             self._finish(bulk, epoch)
 
-    def _build(self, bulk, epoch):
-        if self._placing.go_on(bulk, epoch):
-            self._patience = 0
+    def _take_turn(self, bulk, epoch):
+        """Build a bulk until it is another one's turn."""
+        begun_under, build = self._building.pop(bulk.id, (None, None))
+        if begun_under != epoch:
+            # None is under way, or others have changed the bulk meanwhile.
+            build = self._build(bulk, epoch)
+        try:
+            next(build)
+        except StopIteration:
             return
+        self._building[bulk.id] = epoch, build
+        self._patience = 0
+
+    def _build(self, bulk, epoch):
+        """Bring members nearer to their hosts; yields between turns."""
         self._claiming.take_back(bulk, epoch)
         queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         homeless = [member for member in queued if member.host is None]
         if homeless:
+            # All in one turn: of two bulks that claim by turns, neither may
+            # find room for all, where one would.
             self._claiming.claim(bulk, epoch, homeless)
             queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
         ready, missing, waiting = self._placing.with_volumes(
             bulk, epoch, [member for member in queued if member.host]
         )
+        if ready:
+            yield from self._placing.place(bulk, epoch, ready)
+        self._placing.make_volumes(bulk, missing)
         if waiting:
             self._patience = min(self._patience, LOOK_AGAIN)
-        if ready and self._placing.place(bulk, epoch, ready):
-            self._patience = 0
-        self._placing.make_volumes(bulk, missing)
 
     def _finish(self, bulk, epoch):
         counts = db.count_members([bulk.id])[bulk.id]

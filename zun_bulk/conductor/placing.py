@@ -59,47 +59,15 @@ class Placing:
             'port calls', 'Neutron', CONF.zun_bulk.port_calls
         )
         self._batch = batch.BatchSize(CONF.zun_bulk.port_batch)
-        #: {bulk id: (epoch, the rest of its placing, as a generator)}.
-        self._begun = {}
 
     # ------------------------------------------------------------- ports
 
-    def forget_but(self, bulk_ids):
-        """Forget all other bulks: they are not built any more."""
-        for bulk_id in set(self._begun) - set(bulk_ids):
-            del self._begun[bulk_id]
-
     def place(self, bulk, epoch, claimed):
-        """Begin to place members, or as many as there are addresses for.
+        """Place members, or as many as there are addresses for.
 
-        All of a large bulk take Neutron an hour, so this is done with the
-        first ``claim_batch`` of them, and other bulks have their turns before
-        ``go_on`` does the same for the next.
-
-        :returns: whether there are any for ``go_on``.
+        All of a large bulk take Neutron an hour: it yields now and then, for
+        other bulks to have their turns.
         """
-        self._begun[bulk.id] = epoch, self._parts(bulk, epoch, claimed)
-        self.go_on(bulk, epoch)
-        return bulk.id in self._begun
-
-    def go_on(self, bulk, epoch):
-        """Place the next of the members that ``place`` was called for.
-
-        :returns: whether there were any.
-        """
-        begun_under, parts = self._begun.pop(bulk.id, (None, None))
-        if begun_under != epoch:
-            # Its user or another conductor has changed it meanwhile.
-            return False
-        try:
-            next(parts)
-        except StopIteration:
-            return True
-        self._begun[bulk.id] = epoch, parts
-        return True
-
-    def _parts(self, bulk, epoch, claimed):
-        """Place members, a part of them until each yield."""
         making = maker.Maker(
             self._services.ports(), bulk, claimed, zun_rows.hostnames
         )

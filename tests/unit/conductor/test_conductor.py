@@ -911,7 +911,6 @@ class TestTurns(ConductorTestCase):
         self.accept(1)
         self.assertEqual(4, self.look())
         self.assertEqual({'placed': 1}, self.states())
-        self.assertEqual(5, self.look())
         self.assertEqual(0, self.conductor._patience)
         self.assertEqual(5, self.look())
         self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
@@ -928,7 +927,7 @@ class TestTurns(ConductorTestCase):
 
         self.conductor._woken = mock.Mock(wait=wait)
         self.assertRaises(SystemExit, self.conductor._run)
-        self.assertEqual([0, 0, 0, CONF.zun_bulk.poll_interval], waits)
+        self.assertEqual([0, 0, CONF.zun_bulk.poll_interval], waits)
         self.assertEqual(5, self.look())
 
     def test_paused_and_resumed_meanwhile(self):
@@ -945,7 +944,7 @@ class TestTurns(ConductorTestCase):
         self.assertEqual(0, self.look())
         self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
         self.look()
-        self.assertEqual({}, self.conductor._placing._begun)
+        self.assertEqual({}, self.conductor._building)
 
     def test_lost_to_another_conductor(self):
         self.look()
