@@ -20,6 +20,7 @@ Texts without a mark are the same for all.
 import re
 
 
+_ON_HOST = re.compile('\x02([^\x1f\x03]+): \x1f\x03')
 _MARKED = re.compile('\x02([^\x1f\x03]*)(?:\x1f([^\x03]*))?(?:\x03|\\Z)')
 
 
@@ -35,6 +36,16 @@ def of_hosts(text, others=''):
 def on_host(host, text):
     """A text that begins with where it is true."""
     return of_hosts('%s: ' % host) + text
+
+
+def apart(text):
+    """Tell apart what ``on_host`` has put together.
+
+    :param text: any text or None.
+    :returns: (host, or None if it names none so; the rest of the text)
+    """
+    match = _ON_HOST.match(text or '')
+    return (match[1], text[match.end() :]) if match else (None, text)
 
 
 def shown(text, hosts=True):

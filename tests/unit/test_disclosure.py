@@ -46,6 +46,24 @@ class TestDisclosure(base.BaseTestCase):
         self.assertEqual(operator, disclosure.shown(text))
         self.assertEqual(others, disclosure.shown(text, hosts=False))
 
+    @ddt.data(
+        (None, None, None),
+        ('', None, ''),
+        ('host-1: no', None, 'host-1: no'),
+        (disclosure.on_host('host-1', 'no'), 'host-1', 'no'),
+        (disclosure.on_host('a:b', 'it is c: d'), 'a:b', 'it is c: d'),
+    )
+    @ddt.unpack
+    def test_apart(self, text, host, rest):
+        self.assertEqual((host, rest), disclosure.apart(text))
+
+    def test_what_names_a_host_elsewhere_stays_whole(self):
+        for text in (
+            'the last: ' + disclosure.on_host('host-1', 'no'),
+            disclosure.of_hosts('VCPU on host-1: none', 'none'),
+        ):
+            self.assertEqual((None, text), disclosure.apart(text))
+
     def test_a_text_that_is_cut_off_tells_no_more(self):
         text = 'Why: ' + disclosure.of_hosts('host-1 is full', 'full')
         for length in range(len(text)):

@@ -23,6 +23,7 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests.unit.api import base
 from zun_bulk import disclosure
+from zun_bulk.api.views import bulk as view
 from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
 from zun_bulk.db import models
@@ -151,11 +152,35 @@ class TestShow(base.ApiTestCase):
         status, failures, members, events = self._texts(roles='admin')
         self.assertEqual('the last: host-3: Docker: no', status)
         self.assertEqual(
-            sorted((reason, 1) for reason in [*reasons, full]),
-            sorted(failures),
+            [('host-1, host-2, host-3: Docker: no', 3), (full, 1)], failures
         )
         self.assertEqual([*reasons, full], members)
         self.assertEqual([status, full], events)
+
+    def test_a_reason_on_many_hosts(self):
+        failures = [
+            ('image', disclosure.on_host('host-%d' % index, 'no image'), 9)
+            for index in range(100)
+        ]
+        failures += [('image', 'no image', 1), ('network', 'no image', 1)]
+        self.assertEqual(
+            [
+                {
+                    'class': 'image',
+                    'reason': 'host-0, host-1, host-2 and 97 more: no image',
+                    'count': 901,
+                },
+                {'class': 'network', 'reason': 'no image', 'count': 1},
+            ],
+            view._failures(failures, True),
+        )
+        self.assertEqual(
+            [('no image', 901), ('no image', 1)],
+            [
+                (told['reason'], told['count'])
+                for told in view._failures(failures, False)
+            ],
+        )
 
     def test_texts_for_others_do_not(self):
         self._fail_on_hosts()

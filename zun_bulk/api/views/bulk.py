@@ -25,6 +25,8 @@ from zun_bulk.db.models import MemberState
 MAX_FAILURES = 10
 #: As many as are read, as those of several hosts may become one.
 MAX_FAILURES_READ = 1000
+#: Hosts that are named with one, those with the most of it.
+MAX_HOSTS_TOLD = 3
 
 
 def summary(req, bulk, counts, with_hosts):
@@ -94,14 +96,32 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
 
 
 def _failures(failures, with_hosts):
-    """The most common ones. What differs in hosts only may be one."""
+    """The most common ones. What differs in hosts only is one."""
     numbers = collections.Counter()
+    hosts = collections.defaultdict(list)
     for kind, reason, number in failures:
-        numbers[kind, disclosure.shown(reason, with_hosts)] += number
+        host, text = disclosure.apart(reason)
+        key = kind, disclosure.shown(text, with_hosts)
+        numbers[key] += number
+        if host and with_hosts:
+            hosts[key].append(host)
     return [
-        {'class': kind, 'reason': reason, 'count': number}
-        for (kind, reason), number in numbers.most_common(MAX_FAILURES)
+        {
+            'class': kind,
+            'reason': _on_hosts(hosts[kind, text], text),
+            'count': number,
+        }
+        for (kind, text), number in numbers.most_common(MAX_FAILURES)
     ]
+
+
+def _on_hosts(hosts, text):
+    if not hosts:
+        return text
+    told = ', '.join(hosts[:MAX_HOSTS_TOLD])
+    if len(hosts) > MAX_HOSTS_TOLD:
+        told += ' and %d more' % (len(hosts) - MAX_HOSTS_TOLD)
+    return '%s: %s' % (told, text)
 
 
 def rates(span, counts):
