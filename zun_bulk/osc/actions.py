@@ -15,6 +15,7 @@
 from osc_lib.command import command
 
 from zun_bulk.osc import bulk as common
+from zun_bulk.osc import columns
 
 
 class _ActOnBulk(common.WaitForBulk, command.ShowOne):
@@ -45,7 +46,7 @@ class _ActOnBulk(common.WaitForBulk, command.ShowOne):
         )
         if self.end and parsed_args.wait:
             bulk = self._wait(bulks, bulk, parsed_args.wait_timeout, self.end)
-        return common.show(bulk)
+        return columns.show(bulk)
 
     def _body(self, parsed_args):
         """What the action takes; nothing unless told otherwise."""

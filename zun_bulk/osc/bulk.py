@@ -19,15 +19,14 @@ import time
 import types
 import uuid
 
-from cliff import columns as cliff_columns
 from osc_lib import exceptions
-from osc_lib.cli import format_columns
 from osc_lib.command import command
 from zunclient import api_versions
 from zunclient.osc.v1 import containers as zun_commands
 from zunclient.v1 import containers as zun_containers
 
 from zun_bulk.osc import client
+from zun_bulk.osc import columns
 from zun_bulk.osc import floating_ips
 from zun_bulk.osc import members_file
 from zun_bulk.osc import nets
@@ -49,148 +48,11 @@ PLACEMENTS = (
     'anti-affinity',
     'soft-anti-affinity',
 )
-#: What a dry run tells of a host, and its title.
-PLAN_COLUMNS = {
-    'host': 'Host',
-    'zone': 'Zone',
-    'members': 'Containers',
-    'room': 'Room',
-    'bound_by': 'Bound by',
-}
 
 #: A member in one of these needs nothing more.
 FINAL_STATES = ('running', 'stopped', 'failed', 'cancelled')
 #: Statuses in which somebody works on a bulk.
 UNFINISHED = ('building', 'cancelling')
-
-
-class CountsColumn(cliff_columns.FormattableColumn):
-    """Numbers by name; people see those that are not zero."""
-
-    def human_readable(self):
-        return ', '.join(
-            f'{name}={number}'
-            for name, number in self._value.items()
-            if number
-        )
-
-
-class FieldsColumn(cliff_columns.FormattableColumn):
-    """Values by name; people see those that are not empty."""
-
-    def human_readable(self):
-        return ', '.join(
-            f'{name}={value}' for name, value in self._value.items() if value
-        )
-
-
-class TemplateColumn(cliff_columns.FormattableColumn):
-    """A template; people see the fields that are not empty, a line each."""
-
-    def human_readable(self):
-        return '\n'.join(
-            f'{name}={value}'
-            for name, value in sorted(self._value.items())
-            if value not in (None, '', [], {})
-        )
-
-
-class HostsColumn(cliff_columns.FormattableColumn):
-    """Numbers by state by host, a line a host."""
-
-    def human_readable(self):
-        return '\n'.join(
-            f'{host}: {CountsColumn(counts).human_readable()}'
-            for host, counts in sorted(self._value.items())
-        )
-
-
-class PlanColumn(cliff_columns.FormattableColumn):
-    """The hosts of a dry run, a line each."""
-
-    def human_readable(self):
-        rows = [tuple(PLAN_COLUMNS.values())]
-        rows += [
-            tuple(
-                '-' if host[name] is None else str(host[name])
-                for name in PLAN_COLUMNS
-            )
-            for host in self._value
-        ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return '\n'.join(
-            '  '.join(map(str.ljust, row, widths)).rstrip() for row in rows
-        )
-
-
-class FailuresColumn(cliff_columns.FormattableColumn):
-    """Reasons of failures, a line each, the most common first."""
-
-    def human_readable(self):
-        return '\n'.join(_failure_lines(self._value))
-
-
-class RatesColumn(cliff_columns.FormattableColumn):
-    """When containers came to run or failed, a line a step that had any."""
-
-    def human_readable(self):
-        return '\n'.join(
-            f'{start:%Y-%m-%dT%H:%M:%SZ}  {sum(counts.values()) / seconds:.1f}'
-            f'/s  {CountsColumn(counts).human_readable()}'
-            for start, seconds, counts in progress.steps(self._value)
-            if any(counts.values())
-        )
-
-
-_COLUMN_TYPES = {
-    'addresses': format_columns.ListColumn,
-    'failures': FailuresColumn,
-    'floating_ips': FieldsColumn,
-    'hosts': HostsColumn,
-    'links': format_columns.ListDictColumn,
-    'members': CountsColumn,
-    'own_fields': format_columns.ListColumn,
-    'placement': format_columns.DictColumn,
-    'rates': RatesColumn,
-    'template': TemplateColumn,
-}
-
-
-def _failure_lines(failures):
-    lines = []
-    for failure in failures:
-        # A reason may be a whole output of the engine: keep it to a line.
-        reason = ' '.join((failure['reason'] or 'no reason given').split())
-        if failure['class']:
-            reason = f'{failure["class"]}: {reason}'
-        lines.append(f'{failure["count"]} × {reason}')
-    return lines
-
-
-def _value(view, name):
-    value = view.get(name)
-    if name in _COLUMN_TYPES and value is not None:
-        return _COLUMN_TYPES[name](value)
-    return value
-
-
-def _row(view, names):
-    return tuple(_value(view, name) for name in names)
-
-
-def _show_plan(plan):
-    names = tuple(plan)
-    return names, tuple(
-        PlanColumn(plan[name])
-        if name == 'hosts' and plan[name] is not None
-        else plan[name]
-        for name in names
-    )
-
-
-def show(view):
-    names = tuple(view)
-    return names, _row(view, names)
 
 
 def _title(bulk):
@@ -373,7 +235,7 @@ class WaitForBulk:
             bulk['status'] == 'paused' or not failures
         ):
             lines.append(bulk['status_reason'])
-        lines += _failure_lines(failures)
+        lines += columns.failure_lines(failures)
         lines += floating_ips.problems(bulk)
         rest = members['failed'] - sum(f['count'] for f in failures)
         if rest > 0:
@@ -489,11 +351,11 @@ class CreateBulk(WaitForBulk, zun_commands.CreateContainer):
                 plan = bulks.create(body, self._note)
                 if plan['missing']:
                     self._problem = plan['explanation']
-                return _show_plan(plan)
+                return columns.show_plan(plan)
             bulk = self._create(bulks, body)
         if parsed_args.wait:
             bulk = self._wait(bulks, bulk, parsed_args.wait_timeout)
-        return show(bulk)
+        return columns.show(bulk)
 
     @staticmethod
     def _put_members(body, parsed_args):
@@ -582,7 +444,7 @@ class ShowBulk(command.ShowOne):
         return parser
 
     def take_action(self, parsed_args):
-        return show(
+        return columns.show(
             bulk_client(self).get(parsed_args.bulk, parsed_args.rate_window)
         )
 
@@ -621,9 +483,9 @@ class _Lister(command.Lister):
         return parser
 
     def take_action(self, parsed_args):
-        columns = self.columns
+        names = self.columns
         if parsed_args.long:
-            columns += self.long_columns
+            names += self.long_columns
         entries = self._list(
             bulk_client(self),
             parsed_args,
@@ -631,7 +493,7 @@ class _Lister(command.Lister):
             marker=parsed_args.marker,
             sort_dir=parsed_args.sort_dir,
         )
-        return columns, [_row(entry, columns) for entry in entries]
+        return names, [columns.row(entry, names) for entry in entries]
 
 
 class ListBulk(_Lister):
