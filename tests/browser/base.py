@@ -64,6 +64,16 @@ THEME_CONTRASTS = {
     },
 }
 
+#: Whether nothing of a page is on its way to another colour or place, but for
+#: what never ends, as a spinner.
+STILL = """
+() => document.getAnimations().every(
+    (animation) =>
+        animation.playState !== 'running' ||
+        animation.effect.getComputedTiming().endTime === Infinity
+)
+"""
+
 expect = sync_api.expect
 expect.set_options(timeout=PATIENCE)
 
@@ -220,6 +230,7 @@ class BrowserTestCase(testtools.TestCase):
         :param name: the picture's file name, without its ending.
         :param within: CSS selector of the part that is checked.
         """
+        self.page.wait_for_function(STILL, timeout=PATIENCE)
         self.page.screenshot(
             path=self.pictures / f'{name}.png', full_page=True
         )
