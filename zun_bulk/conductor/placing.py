@@ -72,15 +72,13 @@ class Placing:
             self._services.ports(), bulk, claimed, zun_rows.hostnames
         )
         self._batch.begin(FIRST_PORTS)
-        for start in range(0, len(claimed), CONF.zun_bulk.claim_batch):
+        turn = _turn()
+        for start in range(0, len(claimed), turn):
             if start:
                 yield
             self._services.go_on()
             self._place_part(
-                bulk,
-                epoch,
-                claimed[start : start + CONF.zun_bulk.claim_batch],
-                making,
+                bulk, epoch, claimed[start : start + turn], making
             )
         why = making.why_short()
         if why:
@@ -198,6 +196,16 @@ class Placing:
             self._clearing.release_unwanted(
                 bulk, [member for member, *_ in missing]
             )
+
+
+def _turn():
+    """For how many members ports are made until it is another bulk's turn.
+
+    As many as two calls are for, or all calls at a time, but not more than a
+    look for their ports can name.
+    """
+    conf = CONF.zun_bulk
+    return min(max(2, conf.port_calls) * conf.port_batch, conf.claim_batch)
 
 
 def _port_calls(bulk):

@@ -141,9 +141,7 @@ between conductors whenever the database is slow.
 How many members are claimed in Placement by one call.
 
 Placement takes about 10 ms a member within one transaction; a call of more
-than 200 holds its rows for seconds. It is also for how many members of a bulk
-a conductor makes ports before its other bulks have their turns: lower it where
-small bulks wait for long beside large ones.
+than 200 holds its rows for seconds.
 """,
     ),
     cfg.IntOpt(
@@ -159,6 +157,10 @@ batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port. It
 is halved by itself when Neutron, or a proxy before it, answers 413, 429, 502,
 503, 504 or not at all, and grows again with success. Lower it where calls for
 ports take longer than the proxy's time-out.
+
+After two batches of a bulk, or ``port_calls`` if that is more, a conductor's
+other bulks have their turns: lower it, too, where small bulks wait for long
+beside large ones.
 """,
     ),
     cfg.IntOpt(

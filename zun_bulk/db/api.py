@@ -1127,22 +1127,56 @@ def _move(session, members, state, now, only_if=None, **values):
     ).rowcount
 
 
-def list_members_in(
-    state, bulk_id=None, host=None, limit=None, building=False
-):
+def list_members_in(state, bulk_id=None, host=None, limit=None):
     """Members in a state, for those who work on them.
 
     :param host: only this host's; '' means those that have no host.
-    :param building: only those of bulks that are being built.
     """
     query = sa.select(Member).where(Member.state == state)
-    if building:
-        query = query.join(Bulk, Bulk.id == Member.bulk_id).where(
-            Bulk.status == BulkStatus.BUILDING
-        )
     if bulk_id is not None:
         query = query.where(Member.bulk_id == bulk_id)
     return oldest_members(query, host, limit)
+
+
+def list_members_in_turn(state, host, limit, building=False):
+    """Members of a host in a state, in the order in which it is their turn.
+
+    Projects take turns, and in each the bulks of the project, so that nobody
+    waits until a bulk of a thousand is through.
+
+    :param building: only those of bulks that are being built.
+    """
+    query = (
+        sa.select(
+            Member.id,
+            Member.bulk_id,
+            Bulk.project_id,
+            sa.func.row_number()
+            .over(partition_by=Member.bulk_id, order_by=Member.id)
+            .label('turn'),
+        )
+        .join(Bulk, Bulk.id == Member.bulk_id)
+        .where(Member.state == state, Member.host == host)
+    )
+    if building:
+        query = query.where(Bulk.status == BulkStatus.BUILDING)
+    of_bulk = query.subquery()
+    of_project = sa.select(
+        of_bulk.c.id,
+        sa.func.row_number()
+        .over(
+            partition_by=of_bulk.c.project_id,
+            order_by=(of_bulk.c.turn, of_bulk.c.bulk_id),
+        )
+        .label('turn'),
+    ).subquery()
+    with base.reader() as session:
+        return session.scalars(
+            sa.select(Member)
+            .join(of_project, of_project.c.id == Member.id)
+            .order_by(of_project.c.turn, Member.id)
+            .limit(limit)
+        ).all()
 
 
 def oldest_members(query, host, limit):

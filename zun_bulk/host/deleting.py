@@ -52,15 +52,15 @@ class Deleting:
         if not room or not self.more:
             return
         limit = room + len(self.casts)
-        members = db.list_members_in(
-            MemberState.DELETING, host=self._members.host, limit=limit
+        members = db.list_members_in_turn(
+            MemberState.DELETING, self._members.host, limit
         )
         self.more = len(members) == limit
         members = [
             member
             for member in members
             if member.container_uuid not in self.casts
-        ]
+        ][:room]
         self._members.know_bulks(members)
         containers = self._members.containers(members)
         for member in members:

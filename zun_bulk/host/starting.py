@@ -189,11 +189,8 @@ class Starting:
         known = {member.id for member in self._ready}
         known.update(member.id for _when, member in self._delayed)
         limit = READ_AHEAD + len(known)
-        members = db.list_members_in(
-            MemberState.PLACED,
-            host=self._members.host,
-            limit=limit,
-            building=True,
+        members = db.list_members_in_turn(
+            MemberState.PLACED, self._members.host, limit, building=True
         )
         self.more = len(members) == limit
         self._ready.extend(

@@ -530,6 +530,39 @@ class TestRead(DatabaseTestCase):
             [members[3].id], ids(MemberState.QUEUED, host='', bulk_id=first.id)
         )
 
+    def test_members_in_turn(self):
+        first, of_first = database.accept(4)
+        second, of_second = database.accept(2)
+        other, of_other = database.accept(2, project_id='project-2')
+        for bulk, members in (
+            (first, of_first[:3]),
+            (second, of_second),
+            (other, of_other),
+        ):
+            self.place(bulk, members)
+        elsewhere, of_elsewhere = database.accept(1, project_id='project-3')
+        self.place(elsewhere, of_elsewhere, ('host-2',))
+        # Of the one project, of the other one, and so on.
+        order = [
+            of_first[0],
+            of_other[0],
+            of_second[0],
+            of_other[1],
+            of_first[1],
+            of_second[1],
+            of_first[2],
+        ]
+        for limit in (1, 4, 7, 9):
+            self.assertEqual(
+                [member.id for member in order[:limit]],
+                [
+                    member.id
+                    for member in api.list_members_in_turn(
+                        MemberState.PLACED, 'host-1', limit
+                    )
+                ],
+            )
+
     def test_bulks_by_id(self):
         ids = [database.accept(1)[0].id for _number in range(3)]
         found = api.get_bulks_by_id(ids[:2] + [1000])
@@ -661,7 +694,10 @@ class TestCourse(DatabaseTestCase):
         )
         self.assertEqual([], api.start_members(members))
         self.assertEqual(
-            [], api.list_members_in('placed', host='host-1', building=True)
+            [], api.list_members_in_turn('placed', 'host-1', 9, building=True)
+        )
+        self.assertEqual(
+            2, len(api.list_members_in_turn('placed', 'host-1', 9))
         )
         self.assertEqual([], db_leases.list_bulks_with_work())
         self.assertTrue(api.resume_bulk(bulk.id))

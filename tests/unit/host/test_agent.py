@@ -350,6 +350,19 @@ class TestVolumes(AgentTestCase):
 
 
 class TestStart(AgentTestCase):
+    def test_bulks_take_turns(self):
+        large = self.accept(60)
+        self.turn()
+        small = self.accept(2)
+        self.assertEqual(large[:4], self.compute.created)
+        while not set(small) <= set(self.compute.created):
+            self.start(self.compute.created[-4:])
+            self.turn()
+        # After what was in hand already.
+        self.assertLessEqual(
+            len(self.compute.created), 4 + starting.READ_AHEAD + 4
+        )
+
     def test_at_most_max_in_flight(self):
         uuids = self.accept(10)
         self.turn()
@@ -1161,6 +1174,19 @@ class TestDelete(AgentTestCase):
         self.turn()
         self.assertEqual({'deleted': 6}, self.states())
         self.wake.assert_called()
+
+    def test_bulks_take_turns(self):
+        large = self.accept(6)
+        self.delete()
+        self.turn()
+        small = self.accept(2)
+        self.delete()
+        for number in range(2):
+            self.turn()
+            self.assertEqual(large[:4] + small[:number], self.compute.deleted)
+            zun_rows.delete_containers([large[number]])
+        self.turn()
+        self.assertEqual(large[:4] + small, self.compute.deleted)
 
     def test_asks_again_for_one_that_stays(self):
         (uuid,) = self.accept(1)
