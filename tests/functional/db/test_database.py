@@ -222,6 +222,40 @@ class DatabaseTests:
         self.useFixture(database.Database(url, tables=False))
         migration.check()
 
+    # ---------------------------------------------------------------- turns
+
+    def test_members_in_turn(self):
+        self.use_database()
+        accepted = [
+            database.accept(count, project_id=project)
+            for count, project in ((4, 'one'), (2, 'one'), (2, 'two'))
+        ]
+        for bulk, members in accepted:
+            epoch = db_leases.take_lease(bulk, 'host-1')
+            database.place(
+                bulk.id,
+                epoch,
+                [(member, 'host-1', [], {}) for member in members],
+            )
+        large, small, other = [bulk.id for bulk, _members in accepted]
+        self.assertEqual(
+            [
+                (large, 1),
+                (other, 1),
+                (small, 1),
+                (other, 2),
+                (large, 2),
+                (small, 2),
+                (large, 3),
+            ],
+            [
+                (member.bulk_id, member.member_index)
+                for member in api.list_members_in_turn(
+                    MemberState.PLACED, 'host-1', 7, building=True
+                )
+            ],
+        )
+
     # ---------------------------------------------------------------- types
 
     def test_keeps_long_documents(self):
