@@ -1127,7 +1127,7 @@ def _move(session, members, state, now, only_if=None, **values):
     ).rowcount
 
 
-def list_members_in(state, bulk_id=None, host=None, limit=None):
+def list_members_in(state, bulk_id=None, host=None):
     """Members in a state, for those who work on them.
 
     :param host: only this host's; '' means those that have no host.
@@ -1135,7 +1135,7 @@ def list_members_in(state, bulk_id=None, host=None, limit=None):
     query = sa.select(Member).where(Member.state == state)
     if bulk_id is not None:
         query = query.where(Member.bulk_id == bulk_id)
-    return oldest_members(query, host, limit)
+    return oldest_members(query, host)
 
 
 def list_members_in_turn(state, host, limit, building=False):
@@ -1179,7 +1179,7 @@ def list_members_in_turn(state, host, limit, building=False):
         ).all()
 
 
-def oldest_members(query, host, limit):
+def oldest_members(query, host=None, limit=None):
     if host is not None:
         query = query.where(
             Member.host.is_(None) if host == '' else Member.host == host

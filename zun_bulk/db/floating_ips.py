@@ -115,13 +115,13 @@ def _has_floating_ip_to_release(bulk_id):
 def list_floating_ips_to_bind(bulk_id, limit):
     """Members that have ports, and a floating IP to come, the oldest first."""
     query = sa.select(Member).where(_waits_for_floating_ip(bulk_id))
-    return api.oldest_members(query, None, limit)
+    return api.oldest_members(query, limit=limit)
 
 
 def list_floating_ips_to_release(bulk_id, limit):
     """Members that are not to have their floating IPs any more."""
     query = sa.select(Member).where(_has_floating_ip_to_release(bulk_id))
-    return api.oldest_members(query, None, limit)
+    return api.oldest_members(query, limit=limit)
 
 
 def has_floating_ips_to_come_or_go(bulk_id):

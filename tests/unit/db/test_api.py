@@ -519,10 +519,6 @@ class TestRead(DatabaseTestCase):
             ids(MemberState.PLACED, host='host-1'),
         )
         self.assertEqual(
-            [members[0].id, members[2].id],
-            ids(MemberState.PLACED, host='host-1', limit=2),
-        )
-        self.assertEqual(
             [others[0].id], ids(MemberState.PLACED, bulk_id=second.id)
         )
         self.assertEqual([], ids(MemberState.PLACED, host=''))
