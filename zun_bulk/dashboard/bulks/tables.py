@@ -25,12 +25,11 @@ from openstack_dashboard import policy
 
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
+from zun_bulk.dashboard import policies
 from zun_bulk.dashboard import progress
 from zun_bulk.osc import client
 
 
-#: The key of zun_bulk's rules in Horizon's POLICY_FILES.
-POLICY = 'container_bulk'
 #: Classes of columns whose words may be longer than there is room for.
 LONG = ('bulk-long',)
 
@@ -69,7 +68,7 @@ class _Act(_Permitted, tables.BatchAction):
 class PauseBulk(_Act):
     name = 'pause'
     icon = 'pause'
-    policy_rules = ((POLICY, 'bulk:pause'),)
+    policy_rules = ((policies.SERVICE, 'bulk:pause'),)
     help_text = _(
         'No more containers are started until the bulk is resumed. Those that '
         'run go on.'
@@ -87,7 +86,7 @@ class PauseBulk(_Act):
 class ResumeBulk(_Act):
     name = 'resume'
     icon = 'play'
-    policy_rules = ((POLICY, 'bulk:resume'),)
+    policy_rules = ((policies.SERVICE, 'bulk:resume'),)
     help_text = _('Containers that wait are started again.')
 
     @staticmethod
@@ -102,7 +101,7 @@ class ResumeBulk(_Act):
 class RetryBulk(_Act):
     name = 'retry'
     icon = 'refresh'
-    policy_rules = ((POLICY, 'bulk:retry'),)
+    policy_rules = ((policies.SERVICE, 'bulk:retry'),)
     help_text = _(
         'What has failed is tried again, with all of its attempts; a paused '
         'or finished bulk goes on.'
@@ -125,7 +124,7 @@ class CancelBulk(_Act):
     name = 'cancel'
     icon = 'ban'
     action_type = 'danger'
-    policy_rules = ((POLICY, 'bulk:cancel'),)
+    policy_rules = ((policies.SERVICE, 'bulk:cancel'),)
     help_text = _(
         'Containers that are not started yet are given up. Those that run '
         'stay.'
@@ -141,7 +140,7 @@ class CancelBulk(_Act):
 
 
 class DeleteBulk(_Permitted, tables.DeleteAction):
-    policy_rules = ((POLICY, 'bulk:delete'),)
+    policy_rules = ((policies.SERVICE, 'bulk:delete'),)
     help_text = _(
         'All containers of a bulk are deleted with it. This action cannot be '
         'undone.'
@@ -167,7 +166,7 @@ class ScaleBulk(_Permitted, tables.LinkAction):
     verbose_name = _('Scale Bulk')
     classes = ('ajax-modal',)
     icon = 'arrows-v'
-    policy_rules = ((POLICY, 'bulk:scale'),)
+    policy_rules = ((policies.SERVICE, 'bulk:scale'),)
 
     def get_link_url(self, bulk):
         return reverse(f'{self.table.namespace}:scale', args=[bulk.id])
@@ -178,7 +177,7 @@ class CreateBulk(_Permitted, tables.LinkAction):
     verbose_name = _('Create Bulk')
     url = 'horizon:project:bulks:create'
     icon = 'plus'
-    policy_rules = ((POLICY, 'bulk:create'),)
+    policy_rules = ((policies.SERVICE, 'bulk:create'),)
 
 
 #: As one types them.

@@ -32,9 +32,12 @@ from zun_bulk.dashboard import api
 from zun_bulk.dashboard import exceptions as api_exceptions
 from zun_bulk.dashboard import progress
 from zun_bulk.dashboard import refresh
-from zun_bulk.dashboard.bulks import forms as bulk_forms
+from zun_bulk.dashboard.bulks import dry_run
+from zun_bulk.dashboard.bulks import quotas
 from zun_bulk.dashboard.bulks import tables as bulk_tables
 from zun_bulk.dashboard.bulks import tabs as bulk_tabs
+from zun_bulk.dashboard.bulks.forms import create
+from zun_bulk.dashboard.bulks.forms import scale
 from zun_bulk.osc import client
 
 
@@ -191,7 +194,7 @@ def _actions(table_class, request, bulk):
 
 
 class ScaleView(_OfBulk, forms.ModalFormView):
-    form_class = bulk_forms.ScaleForm
+    form_class = scale.ScaleForm
     template_name = 'zun_bulk/form_page.html'
     ajax_template_name = 'zun_bulk/bulks/scale.html'
     page_title = modal_header = _('Scale Bulk')
@@ -222,7 +225,7 @@ class ScaleView(_OfBulk, forms.ModalFormView):
 class CreateView(forms.ModalFormView):
     """The form in steps, on a page of its own."""
 
-    form_class = bulk_forms.CreateForm
+    form_class = create.CreateForm
     template_name = 'zun_bulk/bulks/create.html'
     page_title = _('Create Bulk')
     form_id = 'create_bulk_form'
@@ -235,8 +238,8 @@ class CreateView(forms.ModalFormView):
         form = context['form']
         context['steps'] = form.steps()
         context['check_url'] = reverse('horizon:project:bulks:check')
-        context['may_check'] = bulk_forms.may_check(self.request)
-        context['quotas'] = bulk_forms.quotas(self.request)
+        context['may_check'] = dry_run.allowed(self.request)
+        context['quotas'] = quotas.shown(self.request)
         return context
 
     def form_invalid(self, form):
@@ -247,7 +250,7 @@ class CreateView(forms.ModalFormView):
             made = form.handle(self.request, form.cleaned_data)
         except client.ApiError as e:
             made = None
-            form.tell(e)
+            form.add_api_error(e)
         if made is None:
             return self.form_invalid(form)
         return shortcuts.redirect(
@@ -260,7 +263,7 @@ class CheckView(generic.View):
 
     @staticmethod
     def post(request):
-        form = bulk_forms.CreateForm(request, request.POST, request.FILES)
+        form = create.CreateForm(request, request.POST, request.FILES)
         plan = None
         if form.is_valid():
             try:
@@ -268,5 +271,5 @@ class CheckView(generic.View):
             except client.ApiError as e:
                 if isinstance(e, api_exceptions.UNAUTHORIZED):
                     return refresh.refusal(e)
-                form.tell(e)
-        return bulk_forms.checked(form, plan)
+                form.add_api_error(e)
+        return dry_run.response(form, plan)

@@ -21,11 +21,12 @@ from horizon import tables
 
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
+from zun_bulk.dashboard import policies
 from zun_bulk.dashboard import progress
 from zun_bulk.dashboard.bulks import tables as bulk_tables
 
 
-_MAY_SET = ((bulk_tables.POLICY, 'bulk_host:update'),)
+_MAY_SET = ((policies.SERVICE, 'bulk_host:update'),)
 
 
 class HoldHost(tables.LinkAction):

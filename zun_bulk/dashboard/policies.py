@@ -1,0 +1,24 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The policies of zun_bulk as Horizon checks them."""
+
+from openstack_dashboard import policy
+
+
+#: The key of zun_bulk's rules in Horizon's POLICY_FILES.
+SERVICE = 'container_bulk'
+
+
+def allows(request, rule):
+    """Return whether a rule allows the user of a request something."""
+    return policy.check(((SERVICE, rule),), request)
