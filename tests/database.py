@@ -19,9 +19,14 @@ from oslo_utils import uuidutils
 from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk.conf import CONF
-from zun_bulk.db import api
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 
 
 class Database(fixtures.Fixture):
@@ -64,7 +69,7 @@ def rows(count=3, **values):
         'project_id': 'project-1',
         'user_id': 'user-1',
         'request_id': 'req-1',
-        'status': models.BulkStatus.BUILDING,
+        'status': BulkStatus.BUILDING,
         'count': count,
         'run': True,
         'max_attempts': 3,
@@ -78,7 +83,7 @@ def rows(count=3, **values):
             'member_index': index,
             'container_uuid': uuidutils.generate_uuid(),
             'name': '%s-%d' % (bulk['name'], index),
-            'state': models.MemberState.QUEUED,
+            'state': MemberState.QUEUED,
         }
         for index in range(1, count + 1)
     ]
@@ -112,9 +117,9 @@ def accept(count=3, **values):
     :returns: (Bulk, [Member]).
     """
     written = rows(count, **values)
-    api.accept_bulk(*written)
-    bulk = api.get_bulk(written[0]['uuid'])
-    return bulk, api.list_members(bulk.id)
+    db_accepting.accept_bulk(*written)
+    bulk = db_bulks.get_bulk(written[0]['uuid'])
+    return bulk, db_members.list_members(bulk.id)
 
 
 def place(bulk_id, epoch, placements):
@@ -124,7 +129,7 @@ def place(bulk_id, epoch, placements):
     :returns: what place_members does.
     """
     if (
-        api.claim_members(
+        db_transitions.claim_members(
             bulk_id,
             epoch,
             [(member, host, limits) for member, host, _, limits in placements],
@@ -134,7 +139,7 @@ def place(bulk_id, epoch, placements):
         return None
     for member, *_rest in placements:
         member.epoch += 1
-    return api.place_members(
+    return db_transitions.place_members(
         bulk_id,
         epoch,
         [(member, networks) for member, _, networks, _ in placements],

@@ -37,9 +37,12 @@ from zun_bulk.api.schemas import host
 from zun_bulk.api.schemas import member
 from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.api.views import plan as plan_view
-from zun_bulk.db import models
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import EventName
+from zun_bulk.consts import FloatingIpState
+from zun_bulk.consts import MemberState
 from zun_bulk.host import metrics
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 FILE = (
@@ -113,7 +116,7 @@ def _summary():
         'name': _STRING,
         'project_id': _STRING,
         'user_id': _STRING,
-        'status': {'enum': list(models.BulkStatus.ALL)},
+        'status': {'enum': list(BulkStatus.ALL)},
         'status_reason': _TEXT,
         'count': {
             'type': 'integer',
@@ -129,9 +132,7 @@ def _summary():
             bulk.create['properties']['placement'],
             required=['policy', 'allow_partial'],
         ),
-        'members': _object(
-            {state: _COUNT for state in models.MemberState.ALL}
-        ),
+        'members': _object({state: _COUNT for state in MemberState.ALL}),
         'created_at': _TIME,
         'updated_at': _or_null(_TIME),
         'finished_at': _or_null(_TIME),
@@ -142,7 +143,7 @@ def _summary():
 def _detail():
     some_states = {
         'type': 'object',
-        'properties': {state: _COUNT for state in models.MemberState.ALL},
+        'properties': {state: _COUNT for state in MemberState.ALL},
         'additionalProperties': False,
     }
     return {
@@ -165,7 +166,7 @@ def _detail():
                 'network': _TEXT,
                 'pool': _COUNT,
                 'on_delete': floating_ips.create['properties']['on_delete'],
-                **{state: _COUNT for state in models.FloatingIpState.ALL},
+                **{state: _COUNT for state in FloatingIpState.ALL},
             },
             description='Only of a bulk that wants some.',
         ),
@@ -187,7 +188,7 @@ def _rates():
         'step': {'type': 'integer', 'minimum': 1},
         **{
             state: _list(_COUNT, minItems=1, maxItems=rates.MAX_STEPS)
-            for state in models.MemberState.ENDED
+            for state in MemberState.ENDED
         },
     }
 
@@ -197,14 +198,14 @@ def _member():
         'index': {'type': 'integer', 'minimum': 1},
         'name': _STRING,
         'container_uuid': _UUID,
-        'state': {'enum': list(models.MemberState.ALL)},
+        'state': {'enum': list(MemberState.ALL)},
         'host': _TEXT,
         'attempt': _COUNT,
         'reason_class': _TEXT,
         'reason': _TEXT,
         'addresses': {'type': ['array', 'null'], 'items': _STRING},
         'floating_ip': _TEXT,
-        'floating_ip_state': {'enum': [*models.FloatingIpState.ALL, None]},
+        'floating_ip_state': {'enum': [*FloatingIpState.ALL, None]},
         'floating_ip_reason': _TEXT,
         'created_at': _TIME,
         'updated_at': _or_null(_TIME),
@@ -217,7 +218,7 @@ def _event():
     return {
         'id': {'type': 'integer', 'minimum': 1},
         'created_at': _TIME,
-        'event': {'enum': list(dict.fromkeys(models.EventName.ALL))},
+        'event': {'enum': list(dict.fromkeys(EventName.ALL))},
         'index': {'type': ['integer', 'null'], 'minimum': 1},
         'container_uuid': _or_null(_UUID),
         'host': _TEXT,

@@ -24,7 +24,7 @@ _ON_HOST = re.compile('\x02([^\x1f\x03]+): \x1f\x03')
 _MARKED = re.compile('\x02([^\x1f\x03]*)(?:\x1f([^\x03]*))?(?:\x03|\\Z)')
 
 
-def of_hosts(text, others=''):
+def mark(text, others=''):
     """Mark a text, or a part of one.
 
     :param text: what those read who may know hosts.
@@ -33,13 +33,13 @@ def of_hosts(text, others=''):
     return '\x02%s\x1f%s\x03' % (text, others)
 
 
-def on_host(host, text):
+def mark_host(host, text):
     """A text that begins with where it is true."""
-    return of_hosts('%s: ' % host) + text
+    return mark('%s: ' % host) + text
 
 
-def apart(text):
-    """Tell apart what ``on_host`` has put together.
+def split_host(text):
+    """Tell apart what ``mark_host`` has put together.
 
     :param text: any text or None.
     :returns: (host, or None if it names none so; the rest of the text)
@@ -48,7 +48,7 @@ def apart(text):
     return (match[1], text[match.end() :]) if match else (None, text)
 
 
-def shown(text, hosts=True):
+def render(text, hosts=True):
     """What a reader is told.
 
     :param text: with marks or without; None stays None.

@@ -66,7 +66,7 @@ def send(what, bulk, **changes):
             return
         payload = {name: getattr(bulk, name) for name in _FIELDS}
         payload.update(changes, version=VERSION)
-        payload['status_reason'] = disclosure.shown(payload['status_reason'])
+        payload['status_reason'] = disclosure.render(payload['status_reason'])
         waiting.put_nowait(('bulk.' + what, payload))
     except queue.Full:
         LOG.warning(

@@ -16,8 +16,8 @@ from oslo_log import log as logging
 
 from zun_bulk import disclosure
 from zun_bulk import notifications
-from zun_bulk.db import api as db
-from zun_bulk.db.models import BulkStatus
+from zun_bulk.consts import BulkStatus
+from zun_bulk.db import bulks as db_bulks
 
 
 LOG = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ def pause(bulk, why, epoch=None):
     :param why: what its user is told; what names hosts is marked in it.
     :param epoch: of the lease of a conductor that wants it.
     """
-    if not db.pause_bulk(bulk.id, why, epoch):
+    if not db_bulks.pause_bulk(bulk.id, why, epoch):
         return
     LOG.warning(
         'Bulk %(bulk)s is paused: %(why)s',
-        {'bulk': bulk.uuid, 'why': disclosure.shown(why)},
+        {'bulk': bulk.uuid, 'why': disclosure.render(why)},
     )
     notifications.send(
         'pause', bulk, status=BulkStatus.PAUSED, status_reason=why

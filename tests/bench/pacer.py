@@ -23,7 +23,7 @@ import statistics
 import time
 
 from tests.emulators import host_model
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 HIGHEST = 32

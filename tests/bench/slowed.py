@@ -32,7 +32,7 @@ from tests.bench import exceptions
 from tests.bench import lab
 from tests.bench import sweep
 from tests.lab.real import labapi
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 CGROUPS = pathlib.Path('/sys/fs/cgroup')

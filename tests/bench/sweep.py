@@ -33,8 +33,8 @@ from tests.bench import exceptions
 from tests.bench import lab
 from tests.bench import loads
 from tests.lab.real import labapi
-from zun_bulk.host import failures
-from zun_bulk.host import pacer
+from zun_bulk.pacing import failures
+from zun_bulk.pacing import pacer
 
 
 #: The adaptive limit's own limit; also the number of threads.

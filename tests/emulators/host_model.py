@@ -20,7 +20,7 @@ time. The clock is the host's own, so that a million starts take seconds.
 import heapq
 import math
 
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 def plateau(one, knee):

@@ -25,9 +25,11 @@ from zun.common import context as zun_context
 from tests import openapi
 from tests import zun_fixtures
 from zun_bulk.api import middleware
-from zun_bulk.db import api as db_api
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import hosts as db_hosts
-from zun_bulk.host import pacer
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
+from zun_bulk.pacing import pacer
 
 
 _app = None
@@ -118,18 +120,18 @@ class ProgressFixture(ApiFixture):
             body=b'{"name": "web", "count": 5, "template": {"image": '
             b'"busybox", "name": "web-{index}"}}',
         ).get_response(_app)
-        bulk = db_api.get_bulk('web', 'p1')
-        first, second, third, *_rest = db_api.list_members(bulk.id)
+        bulk = db_bulks.get_bulk('web', 'p1')
+        first, second, third, *_rest = db_members.list_members(bulk.id)
         # So that they fall into the first step, however slow the tests are.
         now = bulk.created_at
-        db_api.move_members(
+        db_transitions.move_members(
             [first, second],
             'running',
             host='host-1',
             attempt=1,
             finished_at=now,
         )
-        db_api.move_members(
+        db_transitions.move_members(
             [third],
             'failed',
             host='host-2',

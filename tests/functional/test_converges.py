@@ -15,7 +15,7 @@
 import signal
 
 from tests.functional import base
-from zun_bulk.db.models import MemberState
+from zun_bulk.consts import MemberState
 
 
 class ConvergesTestCase(base.FunctionalTestCase):

@@ -20,7 +20,7 @@ import urllib.parse
 from tests.functional import base
 from tests.functional import test_filters
 from tests.lab.embedded import lab as embedded
-from zun_bulk.scheduler import planner
+from zun_bulk.consts import PlacementPolicy
 
 
 #: Containers that the host is to have.
@@ -71,7 +71,7 @@ class TestDryRun(test_filters.FilterTestCase):
         return found
 
     def test_create_does_what_it_says(self):
-        for policy in planner.POLICIES:
+        for policy in PlacementPolicy.ALL:
             said = self.dry_run(8, policy, True)
             bulk, states = self.create_as(8, policy, True)
             self.assertEqual(
@@ -132,7 +132,7 @@ class TestDryRun(test_filters.FilterTestCase):
         self.create_as(1)
         before = self.contents()
         for user in ('admin', 'demo'):
-            for policy in planner.POLICIES:
+            for policy in PlacementPolicy.ALL:
                 self.dry_run(8, policy, user=user)
         self.assertEqual(before, self.contents())
 

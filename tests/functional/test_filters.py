@@ -19,7 +19,7 @@ import time
 from tests.functional import base
 from tests.lab.embedded import lab as embedded
 from tests.threads import at_once
-from zun_bulk.scheduler import kept
+from zun_bulk.scheduler import timed_cache
 
 
 FILTERS = (
@@ -170,7 +170,7 @@ class TestLimits(FilterTestCase):
         for _number in range(4):
             self.assert_runs(self.create(cpu=0.75))
         # What was read a moment ago counts for singles.
-        time.sleep(kept.FRESH)
+        time.sleep(timed_cache.FRESH)
         self.assert_refused(self.create(cpu=0.1))
         self.assertEqual(CPU_LIMIT, self.cpus_in_use())
 
@@ -292,6 +292,6 @@ class TestFractions(FilterTestCase):
             lambda: abs(self.cpus_in_use() - 4.7) < 1e-6,
         )
         self.assert_runs(self.create(cpu=0.3))
-        time.sleep(kept.FRESH)
+        time.sleep(timed_cache.FRESH)
         self.assert_refused(self.create(cpu=0.1))
         self.assertEqual(25, len(self.lab.allocations()))

@@ -25,17 +25,17 @@ class TestDisclosure(base.BaseTestCase):
         (None, None, None),
         ('', '', ''),
         ('no marks: at all', 'no marks: at all', 'no marks: at all'),
-        (disclosure.on_host('host-1', 'no'), 'host-1: no', 'no'),
+        (disclosure.mark_host('host-1', 'no'), 'host-1: no', 'no'),
         (
-            'It said %s!' % disclosure.of_hosts('VCPU on\nhost-1', '3 fit'),
+            'It said %s!' % disclosure.mark('VCPU on\nhost-1', '3 fit'),
             'It said VCPU on\nhost-1!',
             'It said 3 fit!',
         ),
         (
             '%s, %s'
             % (
-                disclosure.on_host('host-1', 'a'),
-                disclosure.on_host('host-2', 'b'),
+                disclosure.mark_host('host-1', 'a'),
+                disclosure.mark_host('host-2', 'b'),
             ),
             'host-1: a, host-2: b',
             'a, b',
@@ -43,35 +43,35 @@ class TestDisclosure(base.BaseTestCase):
     )
     @ddt.unpack
     def test_two_readers(self, text, operator, others):
-        self.assertEqual(operator, disclosure.shown(text))
-        self.assertEqual(others, disclosure.shown(text, hosts=False))
+        self.assertEqual(operator, disclosure.render(text))
+        self.assertEqual(others, disclosure.render(text, hosts=False))
 
     @ddt.data(
         (None, None, None),
         ('', None, ''),
         ('host-1: no', None, 'host-1: no'),
-        (disclosure.on_host('host-1', 'no'), 'host-1', 'no'),
-        (disclosure.on_host('a:b', 'it is c: d'), 'a:b', 'it is c: d'),
+        (disclosure.mark_host('host-1', 'no'), 'host-1', 'no'),
+        (disclosure.mark_host('a:b', 'it is c: d'), 'a:b', 'it is c: d'),
     )
     @ddt.unpack
     def test_apart(self, text, host, rest):
-        self.assertEqual((host, rest), disclosure.apart(text))
+        self.assertEqual((host, rest), disclosure.split_host(text))
 
     def test_what_names_a_host_elsewhere_stays_whole(self):
         for text in (
-            'the last: ' + disclosure.on_host('host-1', 'no'),
-            disclosure.of_hosts('VCPU on host-1: none', 'none'),
+            'the last: ' + disclosure.mark_host('host-1', 'no'),
+            disclosure.mark('VCPU on host-1: none', 'none'),
         ):
-            self.assertEqual((None, text), disclosure.apart(text))
+            self.assertEqual((None, text), disclosure.split_host(text))
 
     def test_a_text_that_is_cut_off_tells_no_more(self):
-        text = 'Why: ' + disclosure.of_hosts('host-1 is full', 'full')
+        text = 'Why: ' + disclosure.mark('host-1 is full', 'full')
         for length in range(len(text)):
             with self.subTest(length=length):
-                shown = disclosure.shown(text[:length], hosts=False)
+                shown = disclosure.render(text[:length], hosts=False)
                 self.assertNotIn('host', shown)
                 self.assertTrue('Why: full'.startswith(shown), shown)
 
     def test_is_stored_as_it_is(self):
-        text = disclosure.on_host('host-1', 'no')
+        text = disclosure.mark_host('host-1', 'no')
         self.assertEqual(text, models.storable(text))

@@ -102,7 +102,7 @@ class TestSend(NotificationTestCase):
             'pause',
             BULK,
             status='paused',
-            status_reason=disclosure.on_host('host-1', 'why'),
+            status_reason=disclosure.mark_host('host-1', 'why'),
         )
         self.assertTrue(endpoint.got.wait(60))
         self.assertEqual(

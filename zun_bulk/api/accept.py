@@ -50,12 +50,17 @@ from zun_bulk.api import template as templates
 from zun_bulk.api import validation
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db_api
+from zun_bulk.consts import LABEL_BULK
+from zun_bulk.consts import LABEL_INDEX
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import OnFailure
+from zun_bulk.db import accepting as db_accepting
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import quotas as db_quotas
+from zun_bulk.db import zun_rows as db_zun_rows
 from zun_bulk.db.models import UNSTORABLE
 from zun_bulk.db.models import Bulk
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import MemberState
-from zun_bulk.db.models import OnFailure
 from zun_bulk.volume import trusts
 
 
@@ -83,9 +88,6 @@ _RESOURCES = {
     'memory': 'memory in MB',
     'disk': 'disk in GB',
 }
-
-_LABEL_BULK = templates.LABEL_PREFIX + 'bulk'
-_LABEL_INDEX = templates.LABEL_PREFIX + 'index'
 
 
 def accept(context, body):
@@ -148,7 +150,7 @@ def _accepted(context, client_token, request_hash):
 
     :raises: Conflict (409) if another request has made it.
     """
-    bulk = db_api.get_bulk_of_token(context.project_id, client_token)
+    bulk = db_bulks.get_bulk_by_client_token(context.project_id, client_token)
     if bulk is None:
         return None
     if bulk.request_hash != request_hash:
@@ -186,7 +188,7 @@ def _accept(context, body, request_hash=None):
     bulk, member_rows, rows, check_usage = _prepare(context, body)
     bulk['request_hash'] = request_hash
     with _trusted(context, bulk, member_rows):
-        db_api.accept_bulk(
+        db_accepting.accept_bulk(
             bulk, member_rows, rows, _actions(context, rows), check_usage
         )
     notifications.send('create', Bulk(**bulk))
@@ -215,7 +217,7 @@ def _trusted(context, bulk, member_rows):
     except Exception:
         with excutils.save_and_reraise_exception():
             try:
-                db_api.get_bulk(bulk['uuid'])
+                db_bulks.get_bulk(bulk['uuid'])
             except exception.ResourceNotFound:
                 trusts.discard(trust_id)
             except Exception as error:
@@ -293,10 +295,10 @@ def _prepare(context, body):
     if check_usage is not None:
         # Neutron need not be asked for what cannot be. What counts is the
         # look that is taken as the rows are written.
-        check_usage(db_api.usage(context.project_id))
+        check_usage(db_quotas.usage(context.project_id))
     networks = _requested_networks(context, wanted.get('nets', []), count)
     if own:
-        with _naming('nets'):
+        with _blame_field('nets'):
             members.check_addresses(context, own, networks, faults)
         faults.refuse()
     public = floating_ips.check(
@@ -356,7 +358,7 @@ def grow(context, bulk, count):
     :raises: ZunException with the code of the response; nothing is written.
     """
     _check_count(count)
-    first = db_api.last_index_of(bulk) + 1
+    first = db_accepting.last_index_of(bulk) + 1
     added = count - bulk.count
     last = first + added - 1
     templates.check(bulk.template, bulk.name, last)
@@ -390,7 +392,7 @@ def grow(context, bulk, count):
     if context.project_id == bulk.project_id:
         # Others have another quota, and conductors find out anyway.
         mounts.resolve(context, _wishes(bulk.spec, count, added))
-    return db_api.grow_bulk(
+    return db_accepting.grow_bulk(
         bulk, last, member_rows, rows, _actions(owner, rows), check_usage
     )
 
@@ -427,7 +429,7 @@ def _actions(context, rows):
 
 
 @contextlib.contextmanager
-def _naming(field):
+def _blame_field(field):
     """Name the template's field in what Zun's checks say of its value.
 
     What they do not find, or find twice, is a bad value here and not a bad
@@ -462,7 +464,7 @@ def _enforce_policies(context, wanted):
 
 def _check_host(context, wanted):
     if 'host' in wanted:
-        with _naming('host'):
+        with _blame_field('host'):
             objects.ComputeNode.get_by_name(context, wanted['host'])
 
 
@@ -504,7 +506,7 @@ def _container(context, wanted):
         restart = fields['restart_policy']
         if restart.get('MaximumRetryCount') is None:
             restart.pop('MaximumRetryCount', None)
-        with _naming('restart_policy'):
+        with _blame_field('restart_policy'):
             zun_utils.check_for_restart_policy(fields)
     if 'registry' in wanted:
         fields['registry_id'] = _registry(context, wanted['registry']).id
@@ -525,7 +527,7 @@ def _container(context, wanted):
 def _security_groups(context, groups):
     """:returns: ids, each once."""
     neutron_api = neutron.NeutronAPI(context)
-    with _naming('security_groups'):
+    with _blame_field('security_groups'):
         return list(
             dict.fromkeys(
                 neutron_api.find_resourceid_by_name_or_id(
@@ -544,12 +546,12 @@ def _registry(context, ident):
         if uuidutils.is_uuid_like(ident)
         else objects.Registry.get_by_name
     )
-    with _naming('registry'):
+    with _blame_field('registry'):
         return find(context, ident)
 
 
 def _requested_networks(context, asked, count):
-    with _naming('nets'):
+    with _blame_field('nets'):
         networks = zun_utils.build_requested_networks(
             context, nets.for_zun(asked)
         )
@@ -641,7 +643,7 @@ def _container_rows(
             common[column.name] = value
     common.update(
         name=name_pattern,
-        labels=dict(container.get('labels') or {}, **{_LABEL_BULK: bulk_uuid}),
+        labels=dict(container.get('labels') or {}, **{LABEL_BULK: bulk_uuid}),
         container_type=objects.Container.container_type,
         created_at=timeutils.utcnow(),
     )
@@ -654,7 +656,7 @@ def _container_rows(
             name=templates.expand(said['name'], index),
             hostname=templates.expand(said['hostname'], index),
             environment=templates.expand(said['environment'], index),
-            labels=dict(said['labels'], **{_LABEL_INDEX: str(index)}),
+            labels=dict(said['labels'], **{LABEL_INDEX: str(index)}),
         )
         rows.append(row)
     _check_sizes(rows, own)
@@ -703,7 +705,7 @@ def _check_names(context, rows):
     scope = CONF.compute.unique_container_name_scope
     if not scope:
         return
-    existing = db_api.existing_container_names(
+    existing = db_zun_rows.existing_container_names(
         [row['name'] for row in rows],
         context.project_id if scope == 'project' else None,
     )

@@ -22,8 +22,8 @@ from zun.common import policy
 from zun.network import neutron
 
 from zun_bulk.api import validation
+from zun_bulk.consts import FloatingIpState
 from zun_bulk.db import floating_ips as db_floating_ips
-from zun_bulk.db.models import FloatingIpState
 
 
 #: How many addresses one call looks up: they go into its URL.

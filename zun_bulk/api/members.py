@@ -27,6 +27,7 @@ from zun_bulk.api import template as templates
 from zun_bulk.api import validation
 from zun_bulk.api.schemas import member as schema
 from zun_bulk.conf import CONF
+from zun_bulk.consts import LABEL_PREFIX
 from zun_bulk.network import ports
 
 
@@ -98,12 +99,11 @@ def check(members, count, template, name_pattern):
         if wrong:
             continue
         for label in member.get('labels', ()):
-            if label.startswith(templates.LABEL_PREFIX):
+            if label.startswith(LABEL_PREFIX):
                 faults.add(
                     position,
                     'labels',
-                    'names that begin with %s are reserved'
-                    % templates.LABEL_PREFIX,
+                    'names that begin with %s are reserved' % LABEL_PREFIX,
                 )
         if 'floating_ip' in member:
             _check_floating_ip(faults, position, member, floating_ips)

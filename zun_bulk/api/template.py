@@ -25,11 +25,8 @@ from zun_bulk.api import mounts
 from zun_bulk.api import nets
 from zun_bulk.api import validation
 from zun_bulk.api.schemas import bulk as schema
-
-
-INDEX = '{index}'
-#: Labels that begin so are ours.
-LABEL_PREFIX = 'org.openstack.zun_bulk.'
+from zun_bulk.consts import INDEX
+from zun_bulk.consts import LABEL_PREFIX
 
 
 def check(template, bulk_name, count):

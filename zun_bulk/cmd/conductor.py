@@ -27,7 +27,7 @@ import threading
 from oslo_log import log as logging
 from zun.common import rpc
 
-from zun_bulk import reports
+from zun_bulk import guru_meditation
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
 from zun_bulk.db import base as db_base
@@ -67,7 +67,7 @@ def _wait_for_the_end(reported):
         number = signal.sigwait(SIGNALS)
         if number == signal.SIGUSR2:
             if reported:
-                reports.write(NAME)
+                guru_meditation.write(NAME)
             continue
         if number != signal.SIGHUP:
             LOG.info('Ending for %s', signal.Signals(number).name)
@@ -99,8 +99,8 @@ def main(argv=None):
     CONF.log_opt_values(LOG, python_logging.DEBUG)
     db_base.configure()
     planner = conductor.Conductor()
-    reports.add('Conductor of bulks', planner.report)
-    reported = reports.configure(NAME)
+    guru_meditation.add('Conductor of bulks', planner.report)
+    reported = guru_meditation.configure(NAME)
     # In a thread: without a broker it goes on without end, as the planning
     # does without messages.
     threading.Thread(target=planner.start, daemon=True).start()

@@ -32,8 +32,8 @@ from zun.common import context as zun_context
 
 from zun_bulk.conf import CONF
 from zun_bulk.container import driver
-from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import zun_rows
 from zun_bulk.network import floating_ips
 from zun_bulk.network import ports
@@ -103,7 +103,7 @@ def find(ports_api, floating_ips_api, volumes_api, placement_api):
     )
     # Rows come before all else, so what has none now will have none.
     unknown = uuids - zun_rows.container_states(sorted(uuids)).keys()
-    bulks = db_api.existing_bulks(
+    bulks = db_bulks.existing_bulks(
         {volume.metadata[volumes.BULK] for volume in made}
     )
     left = [port for port in marked if port['device_id'] in unknown]

@@ -20,10 +20,13 @@ from zun import objects
 from zun_bulk import disclosure
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import MemberState
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import planner
@@ -54,7 +57,7 @@ class Claiming:
         #: {bulk id: the epoch under which each claim for it is noted}.
         self._noted = {}
 
-    def forget_but(self, bulk_ids):
+    def retain_only(self, bulk_ids):
         """Forget all other bulks: there is no work in them any more."""
         for bulk_id in set(self._noted) - set(bulk_ids):
             del self._noted[bulk_id]
@@ -89,7 +92,7 @@ class Claiming:
             if later.missing:
                 if self._release_unnoted(bulk, epoch, members):
                     continue
-                reason = disclosure.of_hosts(later.explain(), later.summary())
+                reason = disclosure.mark(later.explain(), later.summary())
                 if not bulk.placement.get('allow_partial'):
                     break
             waiting = plan.missing - later.missing
@@ -108,10 +111,15 @@ class Claiming:
         if members and not bulk.placement.get('allow_partial'):
             members += [member for member, *_where in claimed]
             claimed = []
-        if claimed and db.claim_members(bulk.id, epoch, claimed) is None:
+        if (
+            claimed
+            and db_transitions.claim_members(bulk.id, epoch, claimed) is None
+        ):
             raise leases.LostLease()
         if members:
-            self._clearing.fail(bulk, members, NO_ROOM % reason, 'capacity')
+            self._clearing.fail(
+                bulk, members, NO_ROOM % reason, ReasonClass.CAPACITY
+            )
         self._noted[bulk.id] = epoch
 
     def _claim_planned(self, bulk, members, names, found, claimed):
@@ -124,7 +132,7 @@ class Claiming:
         """
         planned = list(zip(members, names, strict=True))
         for start in range(0, len(planned), CONF.zun_bulk.claim_batch):
-            self._services.go_on()
+            self._services.check_stopping()
             part = planned[start : start + CONF.zun_bulk.claim_batch]
             self._noted[bulk.id] = None
             try:
@@ -173,7 +181,7 @@ class Claiming:
             self._services.context, member.container_uuid
         )
         taken = collections.Counter(host for _member, host, _ in claimed)
-        for host, states in db.count_by_host(bulk.id).items():
+        for host, states in db_counts.count_by_host(bulk.id).items():
             taken[host] += sum(
                 number
                 for state, number in states.items()
@@ -195,11 +203,11 @@ class Claiming:
         operator says that nothing is there: he forces the host down.
         """
         for host, forced in self._services.hosts_down().items():
-            members = db.list_members_in(
+            members = db_members.list_members_by_state(
                 MemberState.PLACED, bulk_id=bulk.id, host=host
             )
             if forced:
-                members += db.list_members_in(
+                members += db_members.list_members_by_state(
                     MemberState.STARTING, bulk_id=bulk.id, host=host
                 )
             else:
@@ -215,7 +223,7 @@ class Claiming:
             room = sum(other.room for other in survey.hosts.values())
             if forced:
                 self._clearing.detach_given(bulk, members[:room])
-            taken = db.move_members(
+            taken = db_transitions.move_members(
                 members[:room],
                 MemberState.QUEUED,
                 only_if=db_leases.is_held(bulk.id, epoch),

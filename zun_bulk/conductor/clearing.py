@@ -25,11 +25,15 @@ from zun import objects
 from zun_bulk import notifications
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import history as db_history
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import MemberState
 from zun_bulk.volume import mounts
 from zun_bulk.volume import trusts
 from zun_bulk.volume import volumes
@@ -59,7 +63,7 @@ class Clearing:
         rows = zun_rows.container_states([m.container_uuid for m in members])
         gone = [m for m in members if m.container_uuid not in rows]
         if gone:
-            self.fail(bulk, gone, CONTAINER_GONE, 'deleted')
+            self.fail(bulk, gone, CONTAINER_GONE, ReasonClass.DELETED)
         return [m for m in members if m.container_uuid in rows]
 
     def fail(self, bulk, members, reason, reason_class):
@@ -73,7 +77,7 @@ class Clearing:
         """
         gone = []
         for reason, members in failures.items():
-            failed = db.move_members(
+            failed = db_transitions.move_members(
                 members,
                 MemberState.FAILED,
                 reason=reason,
@@ -98,7 +102,7 @@ class Clearing:
         """
         states = {
             member.container_uuid: member.state
-            for member in db.list_members_of(
+            for member in db_members.list_members_by_container(
                 [member.container_uuid for member in members]
             )
         }
@@ -161,11 +165,11 @@ class Clearing:
 
     def cancel(self, bulk, epoch):
         """Cancel what waits, now and after a failed start, and clear it."""
-        if not db.cancel_members(bulk.id, epoch):
+        if not db_transitions.cancel_members(bulk.id, epoch):
             raise leases.LostLease()
         while True:
-            self._services.go_on()
-            members = db.list_cancelled_with_container(
+            self._services.check_stopping()
+            members = db_members.list_cancelled_with_container(
                 bulk.id, CONF.zun_bulk.claim_batch
             )
             if not members:
@@ -173,7 +177,7 @@ class Clearing:
             uuids = [member.container_uuid for member in members]
             self.release(bulk, uuids)
             # No host has anything of them, so none is to be asked.
-            db.move_members(
+            db_transitions.move_members(
                 members, MemberState.CANCELLED, host=None, networks=None
             )
             # Last, as who comes after looks for what has a row.
@@ -185,19 +189,19 @@ class Clearing:
         self._delete_without_agent(bulk)
         cleared = [
             member
-            for member in db.list_members_in(
+            for member in db_members.list_members_by_state(
                 MemberState.DELETED, bulk_id=bulk.id
             )
             if not member.removed
         ]
         self.release(bulk, [member.container_uuid for member in cleared])
-        db.move_members(
+        db_transitions.move_members(
             cleared, MemberState.CANCELLED, host=None, networks=None
         )
         self._services.wake_hosts(
             {
                 member.host
-                for member in db.list_members_in(
+                for member in db_members.list_members_by_state(
                     MemberState.DELETING, bulk_id=bulk.id
                 )
             }
@@ -210,7 +214,7 @@ class Clearing:
 
         :returns: whether there is nothing left of it.
         """
-        if not db.list_removed(bulk.id, limit=1):
+        if not db_members.list_removed(bulk.id, limit=1):
             return True
         for host in self._without_agent():
             for members in self._removed(bulk, MemberState.DELETING, host):
@@ -218,15 +222,15 @@ class Clearing:
         # Those that have a floating IP still come later.
         for members in self._removed(bulk, MemberState.DELETED):
             self.release(bulk, [member.container_uuid for member in members])
-            if not db.forget_members(bulk.id, epoch, members):
+            if not db_transitions.forget_members(bulk.id, epoch, members):
                 raise leases.LostLease()
-        return not db.list_removed(bulk.id, limit=1)
+        return not db_members.list_removed(bulk.id, limit=1)
 
     def _removed(self, bulk, state, host=None):
         """Yield what was scaled away, some at a time, until none is left."""
         while True:
-            self._services.go_on()
-            members = db.list_removed(
+            self._services.check_stopping()
+            members = db_members.list_removed(
                 bulk.id,
                 (state,),
                 CONF.zun_bulk.claim_batch,
@@ -253,7 +257,7 @@ class Clearing:
     def _delete_without_agent(self, bulk):
         """Delete the members of a bulk that no host deletes."""
         for host in self._without_agent():
-            members = db.list_members_in(
+            members = db_members.list_members_by_state(
                 MemberState.DELETING, bulk_id=bulk.id, host=host
             )
             if members:
@@ -264,12 +268,12 @@ class Clearing:
         self.detach_given(bulk, members)
         self.release(bulk, uuids)
         zun_rows.delete_containers(uuids)
-        db.move_members(members, MemberState.DELETED)
+        db_transitions.move_members(members, MemberState.DELETED)
 
     def delete(self, bulk, epoch):
         """Remove what no host has; once the hosts are done, the rest."""
         self._delete_without_agent(bulk)
-        waiting = db.count_by_host(bulk.id, with_removed=True)
+        waiting = db_counts.count_by_host(bulk.id, with_removed=True)
         busy = {
             host
             for host, states in waiting.items()
@@ -284,7 +288,9 @@ class Clearing:
             bulk,
             [
                 member.container_uuid
-                for member in db.list_members(bulk.id, with_removed=True)
+                for member in db_members.list_members(
+                    bulk.id, with_removed=True
+                )
             ],
         )
         # Also of members that are forgotten: nobody looks for them any more.
@@ -293,6 +299,6 @@ class Clearing:
             trusts.delete(bulk.spec['trust_id'])
         # Before the last transaction, which should not be a large one.
         db_history.trim_events(bulk.id, 0)
-        if db.destroy_bulk(bulk.id, epoch):
+        if db_bulks.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)
             notifications.send('deleted', bulk)

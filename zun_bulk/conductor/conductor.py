@@ -32,12 +32,14 @@ from zun_bulk.conductor import leases
 from zun_bulk.conductor import placing
 from zun_bulk.conductor import services
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import history as db_history
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import tables
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import MemberState
 from zun_bulk.volume import trusts
 from zun_bulk.volume import volumes
 
@@ -209,15 +211,15 @@ class Conductor:
         """
         self._patience = CONF.zun_bulk.poll_interval
         bulks = db_leases.list_bulks_with_work()
-        self._leases.forget_but([bulk.id for bulk in bulks])
-        self._claiming.forget_but([bulk.id for bulk in bulks])
+        self._leases.retain_only([bulk.id for bulk in bulks])
+        self._claiming.retain_only([bulk.id for bulk in bulks])
         self._building = {
             bulk.id: self._building[bulk.id]
             for bulk in bulks
             if bulk.id in self._building and bulk.status == BulkStatus.BUILDING
         }
         for bulk in bulks:
-            self._services.go_on()
+            self._services.check_stopping()
             epoch = self._leases.epoch(bulk, time.monotonic())
             if epoch is None:
                 continue
@@ -252,11 +254,11 @@ class Conductor:
         if bulk.status == BulkStatus.CANCELLING:
             self._clearing.cancel(bulk, epoch)
         else:
-            self._take_turn(bulk, epoch)
+            self._build_slice(bulk, epoch)
         if removed:
             self._finish(bulk, epoch)
 
-    def _take_turn(self, bulk, epoch):
+    def _build_slice(self, bulk, epoch):
         """Build a bulk until it is another one's turn."""
         begun_under, build = self._building.pop(bulk.id, (None, None))
         if begun_under != epoch:
@@ -272,13 +274,17 @@ class Conductor:
     def _build(self, bulk, epoch):
         """Bring members nearer to their hosts; yields between turns."""
         self._claiming.take_back(bulk, epoch)
-        queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
+        queued = db_members.list_members_by_state(
+            MemberState.QUEUED, bulk_id=bulk.id
+        )
         homeless = [member for member in queued if member.host is None]
         if homeless:
             # All in one turn: of two bulks that claim by turns, neither may
             # find room for all, where one would.
             self._claiming.claim(bulk, epoch, homeless)
-            queued = db.list_members_in(MemberState.QUEUED, bulk_id=bulk.id)
+            queued = db_members.list_members_by_state(
+                MemberState.QUEUED, bulk_id=bulk.id
+            )
         ready, missing, waiting = self._placing.with_volumes(
             bulk, epoch, [member for member in queued if member.host]
         )
@@ -289,7 +295,7 @@ class Conductor:
             self._patience = min(self._patience, LOOK_AGAIN)
 
     def _finish(self, bulk, epoch):
-        counts = db.count_members([bulk.id])[bulk.id]
+        counts = db_counts.count_members([bulk.id])[bulk.id]
         if (
             sum(counts.get(state, 0) for state in MemberState.FINAL)
             < bulk.count
@@ -315,7 +321,7 @@ class Conductor:
             if number
         ]
         reason = ', '.join(reasons) or None
-        if db.set_bulk_status(
+        if db_bulks.set_bulk_status(
             bulk.id, epoch, bulk.status, status, reason=reason, finished=True
         ):
             LOG.info(

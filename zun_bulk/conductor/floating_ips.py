@@ -27,14 +27,14 @@ from oslo_log import log as logging
 
 from zun_bulk import pausing
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import FloatingIpState
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import OnFailure
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import floating_ips as db_floating_ips
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import FloatingIpState
-from zun_bulk.db.models import MemberState
-from zun_bulk.db.models import OnFailure
-from zun_bulk.host import throttle
 from zun_bulk.network import floating_ips
+from zun_bulk.pacing import throttle
 
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class FloatingIps:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = None
-        self._calls = throttle.of_calls(
+        self._calls = throttle.for_api_calls(
             'floating IP calls', 'Neutron', CONF.zun_bulk.floating_ip_calls
         )
         self._neutron = None
@@ -191,7 +191,7 @@ class FloatingIps:
         One by one while containers are yet to start: what attaches them asks
         Neutron too, and a floating IP can wait.
         """
-        counts = db.count_members([bulk.id])[bulk.id]
+        counts = db_counts.count_members([bulk.id])[bulk.id]
         calls = CONF.zun_bulk.floating_ip_calls
         if any(counts.get(state) for state in TO_START):
             calls = 1

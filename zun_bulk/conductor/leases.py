@@ -89,7 +89,7 @@ class Leases:
         db_leases.release_leases(self.owner)
         self._held.clear()
 
-    def forget_but(self, bulk_ids):
+    def retain_only(self, bulk_ids):
         """Forget all other bulks: there is no work in them any more."""
         for table in (self._held, self._seen, self._uuids):
             for bulk_id in set(table) - set(bulk_ids):

@@ -21,13 +21,15 @@ from oslo_log import log as logging
 from zun_bulk import pausing
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
+from zun_bulk.db import counts as db_counts
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import MemberState
-from zun_bulk.host import throttle
 from zun_bulk.network import batch
 from zun_bulk.network import maker
 from zun_bulk.network import ports
+from zun_bulk.pacing import throttle
 from zun_bulk.volume import mounts
 
 
@@ -55,7 +57,7 @@ class Placing:
         """
         self._services = services
         self._clearing = clearing
-        self.calls = throttle.of_calls(
+        self.calls = throttle.for_api_calls(
             'port calls', 'Neutron', CONF.zun_bulk.port_calls
         )
         self._batch = batch.BatchSize(CONF.zun_bulk.port_batch)
@@ -72,13 +74,13 @@ class Placing:
             self._services.ports(), bulk, claimed, zun_rows.hostnames
         )
         self._batch.begin(FIRST_PORTS)
-        turn = _turn()
-        for start in range(0, len(claimed), turn):
+        size = _slice_size()
+        for start in range(0, len(claimed), size):
             if start:
                 yield
-            self._services.go_on()
+            self._services.check_stopping()
             self._place_part(
-                bulk, epoch, claimed[start : start + turn], making
+                bulk, epoch, claimed[start : start + size], making
             )
         why = making.why_short()
         if why:
@@ -137,7 +139,7 @@ class Placing:
             self._services.stopping.wait(
                 max(BUSY_WAIT, time.monotonic() - began)
             )
-            self._services.go_on()
+            self._services.check_stopping()
             making.look(part)
             return part
         self._batch.succeeded(len(part))
@@ -145,14 +147,14 @@ class Placing:
 
     def _hand_over(self, bulk, epoch, members, making):
         """Make the ports of claimed members and give them to their hosts."""
-        self._services.go_on()
+        self._services.check_stopping()
         with self.calls.slot(members[0].container_uuid):
             networks, refused = making.make(members)
-        self._clearing.fail_each(bulk, refused, 'network')
+        self._clearing.fail_each(bulk, refused, ReasonClass.NETWORK)
         with_ports = [member for member in members if member.id in networks]
         if not with_ports:
             return
-        placed = db.place_members(
+        placed = db_transitions.place_members(
             bulk.id,
             epoch,
             [(member, networks[member.id]) for member in with_ports],
@@ -174,9 +176,9 @@ class Placing:
             return members, [], 0
         members = self._clearing.with_container(bulk, members)
         found = self._services.volumes().look(bulk, members)
-        self._clearing.fail_each(bulk, found.failed, 'volume')
+        self._clearing.fail_each(bulk, found.failed, ReasonClass.VOLUME)
         if found.ready and (
-            db.note_volumes(bulk.id, epoch, found.ready) is None
+            db_transitions.note_volumes(bulk.id, epoch, found.ready) is None
         ):
             raise leases.LostLease()
         ready = [member for member, _wanted in found.ready]
@@ -187,10 +189,12 @@ class Placing:
         missing = missing[: CONF.zun_bulk.claim_batch]
         if not missing:
             return
-        self._services.go_on()
+        self._services.check_stopping()
         try:
             self._clearing.fail_each(
-                bulk, self._services.volumes().make(bulk, missing), 'volume'
+                bulk,
+                self._services.volumes().make(bulk, missing),
+                ReasonClass.VOLUME,
             )
         finally:
             self._clearing.release_unwanted(
@@ -198,7 +202,7 @@ class Placing:
             )
 
 
-def _turn():
+def _slice_size():
     """For how many members ports are made until it is another bulk's turn.
 
     As many as two calls are for, or all calls at a time, but not more than a
@@ -216,7 +220,7 @@ def _port_calls(bulk):
     """
     most = CONF.zun_bulk.port_calls
     if most > 1:
-        waiting = db.count_members([bulk.id])[bulk.id]
+        waiting = db_counts.count_members([bulk.id])[bulk.id]
         if waiting.get(MemberState.PLACED, 0) >= CONF.zun_bulk.port_batch:
             return 1
     return most

@@ -53,7 +53,7 @@ class Services:
         self._ports = None
         self._volumes = None
 
-    def go_on(self):
+    def check_stopping(self):
         """:raises: Stopping"""
         if self.stopping.is_set():
             raise Stopping()

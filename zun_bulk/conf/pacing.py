@@ -17,7 +17,7 @@ GROUP = cfg.OptGroup(
     'zun_bulk_pacing', title='How fast a host starts containers'
 )
 
-#: How many it starts at a time: see zun_bulk.host.pacer.
+#: How many it starts at a time: see zun_bulk.pacing.pacer.
 PACER = [
     cfg.StrOpt(
         'mode',

@@ -30,9 +30,10 @@ from zun.common import exception
 from zun.container.docker import driver as docker_driver
 from zun.container.docker import utils as docker_utils
 
-from zun_bulk import reports
+from zun_bulk import guru_meditation
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
+from zun_bulk.consts import LABEL_BULK
 from zun_bulk.db import base as db_base
 from zun_bulk.host import agent
 from zun_bulk.host import engine
@@ -47,7 +48,6 @@ LOG = logging.getLogger(__name__)
 #: Seconds for which a probe waits for the engine: the agent waits with it.
 PROBE_TIMEOUT = 5
 #: Set on each container of a bulk, in Zun and in Docker.
-BULK_LABEL = 'org.openstack.zun_bulk.bulk'
 PULLS_KNOWN = 100
 
 
@@ -98,12 +98,12 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         if not self._serving:
             self._serving = True
             self._agent.start()
-            reports.add('Bulks on this host', self._agent.report)
+            guru_meditation.add('Bulks on this host', self._agent.report)
             if CONF.zun_bulk.run_conductor:
                 planner = conductor.Conductor()
                 planner.start()
-                reports.add('Conductor of bulks', planner.report)
-            reports.on_signal('zun-compute')
+                guru_meditation.add('Conductor of bulks', planner.report)
+            guru_meditation.on_signal('zun-compute')
         return super().get_available_resources()
 
     def inspect(self, container_uuid):
@@ -123,7 +123,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
             return {
                 uuid_of(found['Names'][0]): found['State']
                 for found in docker.containers(
-                    all=True, filters={'label': BULK_LABEL}
+                    all=True, filters={'label': LABEL_BULK}
                 )
             }
 
@@ -139,7 +139,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
                 filters={
                     'type': 'container',
                     'event': ['start', 'die'],
-                    'label': BULK_LABEL,
+                    'label': LABEL_BULK,
                 },
                 decode=True,
             )
@@ -257,8 +257,8 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
 
     @staticmethod
     def _is_of_this_bulk(container, found):
-        ours = (container.labels or {}).get(BULK_LABEL)
-        theirs = (found['Config'].get('Labels') or {}).get(BULK_LABEL)
+        ours = (container.labels or {}).get(LABEL_BULK)
+        theirs = (found['Config'].get('Labels') or {}).get(LABEL_BULK)
         return ours is not None and ours == theirs
 
     def _adopt(self, context, container, found, requested_networks):

@@ -17,7 +17,7 @@ import shlex
 
 _COMMAND = 'openstack appcontainer bulk create'
 
-#: What stands for a file: the API knows no names, and content seldom.
+#: What stands for a file: the API knows no names, and content debounce.
 FILE = 'FILE'
 
 #: Options that take the value of a template's field as it is.

@@ -20,14 +20,14 @@ move members all the while.
 from oslo_utils import timeutils
 import sqlalchemy as sa
 
-from zun_bulk.db import api
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import FloatingIpState
+from zun_bulk.consts import MemberState
 from zun_bulk.db import base
 from zun_bulk.db import leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db.models import Bulk
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import FloatingIpState
 from zun_bulk.db.models import Member
-from zun_bulk.db.models import MemberState
 
 
 def count_floating_ips(bulk_id, with_removed=False, states=MemberState.ALL):
@@ -115,13 +115,13 @@ def _has_floating_ip_to_release(bulk_id):
 def list_floating_ips_to_bind(bulk_id, limit):
     """Members that have ports, and a floating IP to come, the oldest first."""
     query = sa.select(Member).where(_waits_for_floating_ip(bulk_id))
-    return api.oldest_members(query, limit=limit)
+    return db_members.oldest_members(query, limit=limit)
 
 
 def list_floating_ips_to_release(bulk_id, limit):
     """Members that are not to have their floating IPs any more."""
     query = sa.select(Member).where(_has_floating_ip_to_release(bulk_id))
-    return api.oldest_members(query, limit=limit)
+    return db_members.oldest_members(query, limit=limit)
 
 
 def has_floating_ips_to_come_or_go(bulk_id):

@@ -41,7 +41,7 @@ def list_events(
     return base.page(query, Event.id, limit, marker, sort_dir)
 
 
-def tell(session, bulk_id, event, reason=None):
+def record(session, bulk_id, event, reason=None):
     session.execute(
         sa.insert(Event.__table__).values(
             bulk_id=bulk_id,
@@ -52,7 +52,7 @@ def tell(session, bulk_id, event, reason=None):
     )
 
 
-def tell_of_members(session, ids, now, told=None):
+def record_members(session, ids, now, told=None):
     """Tell how members, which have been changed just now, are.
 
     :param told: {column: value} of what is told otherwise.
@@ -123,3 +123,8 @@ def _delete_events(bulk_id, upto):
             .where(Event.bulk_id == bulk_id, Event.id <= upto)
             .execution_options(synchronize_session=False)
         )
+
+
+def number_of_members(number):
+    """How many members, in words."""
+    return '%d member%s' % (number, '' if number == 1 else 's')

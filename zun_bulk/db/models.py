@@ -24,117 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
 
-
-class MemberState:
-    """Where a member stands; see the state diagram in the architecture."""
-
-    QUEUED = 'queued'
-    PLACED = 'placed'
-    STARTING = 'starting'
-    RUNNING = 'running'
-    STOPPED = 'stopped'
-    FAILED = 'failed'
-    CANCELLED = 'cancelled'
-    DELETING = 'deleting'
-    DELETED = 'deleted'
-
-    ALL = (
-        QUEUED,
-        PLACED,
-        STARTING,
-        RUNNING,
-        STOPPED,
-        FAILED,
-        CANCELLED,
-        DELETING,
-        DELETED,
-    )
-    #: A bulk is finished once each of its members is in one of these.
-    FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
-    #: Those whose start has come to an end, with finished_at.
-    ENDED = (RUNNING, STOPPED, FAILED)
-    #: What has not been given to the engine yet.
-    WAITING = (QUEUED, PLACED)
-    #: What has ports, or may have them.
-    WITH_PORTS = (PLACED, STARTING, RUNNING, STOPPED)
-    #: What will never want a host again.
-    UNWANTED = (CANCELLED, DELETING, DELETED)
-
-
-#: Reason classes of members that failed by being started.
-OF_STARTS = ('permanent', 'transient', 'application')
-
-
-class BulkStatus:
-    BUILDING = 'building'
-    PAUSED = 'paused'
-    READY = 'ready'
-    ERROR = 'error'
-    CANCELLING = 'cancelling'
-    CANCELLED = 'cancelled'
-    DELETING = 'deleting'
-
-    ALL = (BUILDING, PAUSED, READY, ERROR, CANCELLING, CANCELLED, DELETING)
-    #: What a conductor has to look after.
-    WORK = (BUILDING, CANCELLING, DELETING)
-    #: What nothing is done about until its user wants something.
-    FINISHED = (READY, ERROR, CANCELLED)
-    #: What can be made larger or smaller.
-    SCALABLE = (BUILDING, PAUSED, READY, ERROR)
-    #: What may have members that are tried again.
-    RETRIABLE = (BUILDING, PAUSED, READY, ERROR, CANCELLED)
-
-
-class EventName:
-    """What a bulk's history tells of.
-
-    Most bear the name of the status or state that came of them.
-    """
-
-    ACCEPTED = 'accepted'
-    RESUMED = 'resumed'
-    RETRIED = 'retried'
-    SCALED = 'scaled'
-
-    ALL = (
-        ACCEPTED,
-        BulkStatus.PAUSED,
-        RESUMED,
-        BulkStatus.CANCELLING,
-        RETRIED,
-        SCALED,
-        BulkStatus.READY,
-        BulkStatus.ERROR,
-        # Of members too.
-        BulkStatus.DELETING,
-        BulkStatus.CANCELLED,
-        MemberState.QUEUED,
-        MemberState.PLACED,
-        MemberState.STARTING,
-        MemberState.RUNNING,
-        MemberState.STOPPED,
-        MemberState.FAILED,
-    )
-
-
-class FloatingIpState:
-    """Where the floating IP of a member stands."""
-
-    WANTED = 'wanted'
-    BOUND = 'bound'
-    #: Not to be had, whatever is tried; floating_ip_reason says why.
-    FAILED = 'failed'
-
-    ALL = (WANTED, BOUND, FAILED)
-
-
-class OnFailure:
-    """What a bulk does when its members fail to start."""
-
-    PAUSE = 'pause'
-    CONTINUE = 'continue'
-
-    ALL = (PAUSE, CONTINUE)
+from zun_bulk.consts import OnFailure
 
 
 class Json(sa.types.TypeDecorator):
@@ -404,10 +294,6 @@ class Trust(Base):
     bulk_uuid = sa.Column(sa.String(36), nullable=False)
     #: When its deletion was last tried, as its bulk was not there.
     tried_at = sa.Column(sa.DateTime)
-
-
-#: Who holds a host where it is none of its gates.
-OPERATOR = 'operator'
 
 
 class Host(Base):

@@ -92,7 +92,7 @@ def stop_container(uuid, reason):
 
 def _told(reason):
     # Zun shows it to whoever may see the container.
-    return models.storable(disclosure.shown(reason, hosts=False))
+    return models.storable(disclosure.render(reason, hosts=False))
 
 
 def reset(uuids):
@@ -169,4 +169,25 @@ def attached_volumes(volume_ids):
                     .where(volumes.c.cinder_volume_id.in_(part))
                 )
             )
+    return found
+
+
+def existing_container_names(names, project_id=None):
+    """Which of these names containers bear already, compared in lower case.
+
+    :param project_id: look in this project only; None looks in all.
+    """
+    column = sa.func.lower(zun_models.Container.name)
+    wanted = sorted({name.lower() for name in names})
+    found = set()
+    with base.reader() as session:
+        for start in range(0, len(wanted), 1000):
+            query = sa.select(column).where(
+                column.in_(wanted[start : start + 1000])
+            )
+            if project_id is not None:
+                query = query.where(
+                    zun_models.Container.project_id == project_id
+                )
+            found.update(session.scalars(query))
     return found

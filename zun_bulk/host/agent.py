@@ -31,18 +31,18 @@ from zun.common import exception
 
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
+from zun_bulk.consts import OPERATOR
+from zun_bulk.consts import MemberState
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import tables
-from zun_bulk.db.models import OPERATOR
-from zun_bulk.db.models import MemberState
 from zun_bulk.host import changes
+from zun_bulk.host import debounce
 from zun_bulk.host import deleting
 from zun_bulk.host import events
 from zun_bulk.host import holds
 from zun_bulk.host import members
-from zun_bulk.host import seldom
 from zun_bulk.host import starting
-from zun_bulk.host import throttle
+from zun_bulk.pacing import throttle
 
 
 LOG = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class HostAgent:
             'starts', self._settings.start_interval
         )
         self.deletes = self._new_throttle('deletes')
-        self.pulls = throttle.of_calls('pulls', host, PULLS)
+        self.pulls = throttle.for_api_calls('pulls', host, PULLS)
         self._members = members.Members(host)
         self._holds = holds.Holds(host, engine, self.starts)
         self._starting = starting.Starting(
@@ -91,7 +91,7 @@ class HostAgent:
         # Whether the host's row has to be read, and when it was.
         self._row_wanted = True
         self._row_read = float('-inf')
-        self._reports = seldom.Reports()
+        self._reports = debounce.Reports()
         # How many wait at a host that starts none, and when it was counted.
         self._queued = 0
         self._counted = float('-inf')
@@ -142,10 +142,10 @@ class HostAgent:
     # Each may be told of any container, of a bulk or not.
 
     def is_starting(self, container_uuid):
-        return container_uuid in self._starting.casts
+        return container_uuid in self._starting.in_flight
 
     def is_deleting(self, container_uuid):
-        return container_uuid in self._deleting.casts
+        return container_uuid in self._deleting.in_flight
 
     def is_new(self, container_uuid):
         """Whether Docker cannot have a container: this is its first try."""
@@ -159,9 +159,9 @@ class HostAgent:
 
     def working(self, container_uuid):
         """Within it the driver creates, starts or deletes a member."""
-        cast = self._starting.casts.get(
+        cast = self._starting.in_flight.get(
             container_uuid
-        ) or self._deleting.casts.get(container_uuid)
+        ) or self._deleting.in_flight.get(container_uuid)
         # None if another thread has seen its end just now.
         return cast.working() if cast else contextlib.nullcontext()
 
@@ -174,7 +174,7 @@ class HostAgent:
                 if not recovered:
                     self._recover(time.monotonic())
                     recovered = True
-                self._turn(time.monotonic())
+                self._cycle(time.monotonic())
                 patience = self._patience(time.monotonic())
             except Exception as error:
                 # What that turn had in hand is known to the database only.
@@ -199,20 +199,20 @@ class HostAgent:
             self._reports.wait(now),
             self._members.wait(now),
         ]
-        if self._starting.casts or self._deleting.casts:
+        if self._starting.in_flight or self._deleting.in_flight:
             waits.append(CHECK_INTERVAL)
         if self._is_busy():
-            waits.append(seldom.AT_WORK)
+            waits.append(debounce.BUSY_INTERVAL)
         return max(0.01, min(wait for wait in waits if wait is not None))
 
     def _recover(self, now):
         """Begin anew: an earlier life, or a turn, was cut short."""
         # That turn may have had these in hand, too.
         self._row_wanted = True
-        self._reports = seldom.Reports()
+        self._reports = debounce.Reports()
         self._starting.recover(now)
 
-    def _turn(self, now):
+    def _cycle(self, now):
         if now - self._looked >= CONF.zun_bulk.poll_interval:
             self._looked = now
             self._starting.more = self._deleting.more = True
@@ -225,8 +225,8 @@ class HostAgent:
             self._checked = now
             self._starting.check(now)
             self._deleting.check(now)
-        self._starting.go_on(now)
-        self._deleting.go_on(now)
+        self._starting.start_due(now)
+        self._deleting.delete_due(now)
         busy = self._is_busy()
         if not busy:
             self._members.forget_bulks()
@@ -234,7 +234,7 @@ class HostAgent:
         self._report(now)
 
     def _is_busy(self):
-        return self._starting.is_busy() or bool(self._deleting.casts)
+        return self._starting.is_busy() or bool(self._deleting.in_flight)
 
     # ------------------------------------------- what the operator wishes
 
@@ -295,12 +295,14 @@ class HostAgent:
         return dict(
             self._show(now),
             pulls=self.pulls.show(now),
-            starting=self._report_casts(self._starting.casts, now),
-            being_deleted=self._report_casts(self._deleting.casts, now),
+            starting=self._report_in_flight(self._starting.in_flight, now),
+            being_deleted=self._report_in_flight(
+                self._deleting.in_flight, now
+            ),
             **self._starting.report(),
         )
 
-    def _report_casts(self, casts, now):
+    def _report_in_flight(self, starts, now):
         return {
             uuid: {
                 'name': cast.member.name,
@@ -311,7 +313,7 @@ class HostAgent:
                 'seconds': round(now - cast.since, 1),
                 'driver_is_at_it': cast.at_work,
             }
-            for uuid, cast in list(casts.items())
+            for uuid, cast in list(starts.items())
         }
 
     def _show(self, now):
@@ -357,7 +359,7 @@ class HostAgent:
         """
         if not shown['held_by'] and shown['starts']['breaker'] != 'open':
             self._queued = 0
-        elif now - self._counted >= seldom.SELDOM:
+        elif now - self._counted >= debounce.MIN_INTERVAL:
             self._counted = now
             self._queued = db_hosts.count_members_on(self._host).get(
                 MemberState.PLACED, 0

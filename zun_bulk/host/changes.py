@@ -18,10 +18,12 @@ import math
 from oslo_log import log as logging
 
 from zun_bulk import disclosure
-from zun_bulk.db import api as db
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import MemberState
 from zun_bulk.host import engine
 from zun_bulk.host import members
 from zun_bulk.host import verification
@@ -116,7 +118,9 @@ class Changes:
         self._remove_strays(list(states))
         found = []
         for state in HAVE_RUN:
-            for member in db.list_members_in(state, host=self._members.host):
+            for member in db_members.list_members_by_state(
+                state, host=self._members.host
+            ):
                 uuid = member.container_uuid
                 if state == MemberState.RUNNING:
                     # What was only to be created is "created".
@@ -135,7 +139,7 @@ class Changes:
         """
         host = self._members.host
         unknown = set(uuids)
-        for member in db.list_members_of(uuids):
+        for member in db_members.list_members_by_container(uuids):
             unknown.discard(member.container_uuid)
             if member.host != host:
                 LOG.warning(
@@ -169,7 +173,7 @@ class Changes:
         rows = zun_rows.container_states(uuids)
         found = {
             member.container_uuid: member
-            for member in db.list_members_of(uuids)
+            for member in db_members.list_members_by_container(uuids)
             if member.host == self._members.host and member.state in HAVE_RUN
         }
         for uuid in uuids:
@@ -211,12 +215,12 @@ class Changes:
     def _record(self, bulk, member, state, reason_class, reason):
         """A container that has run is in another state than it was."""
         uuid = member.container_uuid
-        reason = reason and disclosure.on_host(self._members.host, reason)
-        if not db.move_members(
+        reason = reason and disclosure.mark_host(self._members.host, reason)
+        if not db_transitions.move_members(
             [member], state, reason=reason, reason_class=reason_class
         ):
             return
-        db.review_bulk(member.bulk_id)
+        db_bulks.review_bulk(member.bulk_id)
         if state == MemberState.RUNNING:
             LOG.info('Container %s runs again', uuid)
             return
@@ -226,7 +230,7 @@ class Changes:
             {
                 'uuid': uuid,
                 'bulk': bulk and bulk.uuid,
-                'reason': disclosure.shown(reason)
+                'reason': disclosure.render(reason)
                 or 'it was done, or was stopped',
             },
         )

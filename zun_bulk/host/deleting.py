@@ -13,11 +13,12 @@
 
 from oslo_log import log as logging
 
-from zun_bulk.db import api as db
+from zun_bulk.consts import MemberState
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import MemberState
-from zun_bulk.host import casts
-from zun_bulk.host import pacer
+from zun_bulk.host import in_flight
+from zun_bulk.pacing import pacer
 
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ LOG = logging.getLogger(__name__)
 class Deleting:
     """Casts deletes as the throttle grants, and sees what became of them.
 
-    :ivar casts: {container uuid: Cast} of what is being deleted.
+    :ivar in_flight: {container uuid: InFlight} of what is being deleted.
     :ivar more: whether the database may hold more than was read.
     """
 
@@ -39,33 +40,33 @@ class Deleting:
         self._engine = engine
         self._members = members
         self._throttle = throttle
-        self.casts = {}
+        self.in_flight = {}
         self.more = True
 
     def wait(self, now):
         """Seconds until one may be deleted; None as long as none can be."""
         return self._throttle.wait(now) if self.more else None
 
-    def go_on(self, now):
+    def delete_due(self, now):
         """Cast what may be deleted now."""
         room = self._throttle.room(now)
         if not room or not self.more:
             return
-        limit = room + len(self.casts)
-        members = db.list_members_in_turn(
+        limit = room + len(self.in_flight)
+        members = db_members.list_members_in_fair_order(
             MemberState.DELETING, self._members.host, limit
         )
         self.more = len(members) == limit
         members = [
             member
             for member in members
-            if member.container_uuid not in self.casts
+            if member.container_uuid not in self.in_flight
         ][:room]
         self._members.know_bulks(members)
         containers = self._members.containers(members)
         for member in members:
             uuid = member.container_uuid
-            self.casts[uuid] = casts.Cast(member, now)
+            self.in_flight[uuid] = in_flight.InFlight(member, now)
             self._throttle.started(uuid, now)
             if uuid in containers:
                 self._cast(member, containers[uuid])
@@ -76,24 +77,24 @@ class Deleting:
 
     def check(self, now):
         """See what is gone, and what has to be asked for again."""
-        if not self.casts:
+        if not self.in_flight:
             return
-        rows = zun_rows.container_states(list(self.casts))
+        rows = zun_rows.container_states(list(self.in_flight))
         gone = [
             cast.member
-            for uuid, cast in self.casts.items()
+            for uuid, cast in self.in_flight.items()
             if uuid not in rows and self._engine.clear(uuid)
         ]
         for member in gone:
-            del self.casts[member.container_uuid]
+            del self.in_flight[member.container_uuid]
             self._throttle.finished(
                 member.container_uuid, now, pacer.Outcome.DONE
             )
         if gone:
-            db.move_members(gone, MemberState.DELETED)
+            db_transitions.move_members(gone, MemberState.DELETED)
             self.more = True
             self._members.has_ended()
-        for uuid, cast in list(self.casts.items()):
+        for uuid, cast in list(self.in_flight.items()):
             if cast.is_quiet(now):
                 LOG.warning(
                     'Container %(uuid)s is not deleted from %(host)s '
@@ -104,6 +105,6 @@ class Deleting:
                         'seconds': now - cast.since,
                     },
                 )
-                del self.casts[uuid]
+                del self.in_flight[uuid]
                 self._throttle.finished(uuid, now, pacer.Outcome.NEUTRAL)
                 self.more = True

@@ -14,7 +14,7 @@
 from oslo_log import log as logging
 
 from zun_bulk.conf import CONF
-from zun_bulk.db.models import OPERATOR
+from zun_bulk.consts import OPERATOR
 from zun_bulk.host import gates
 
 

@@ -20,12 +20,15 @@ from zun_bulk import disclosure
 from zun_bulk import pausing
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import MemberState
-from zun_bulk.host import failures
-from zun_bulk.host import seldom
+from zun_bulk.host import debounce
+from zun_bulk.pacing import failures
 
 
 LOG = logging.getLogger(__name__)
@@ -43,14 +46,14 @@ class Members:
         self._context = zun_context.get_admin_context(all_projects=True)
         #: {id: (Bulk, rpc.ComputeAPI)}
         self._bulks = {}
-        self._wake_ups = seldom.Seldom()
+        self._wake_ups = debounce.Debounce()
         # Whether one has ended, of which no conductor was told yet.
         self._ended = False
 
     def know_bulks(self, members):
         """Read the bulks of members that are not known yet."""
         wanted = {member.bulk_id for member in members}
-        for bulk_id, bulk in db.get_bulks_by_id(
+        for bulk_id, bulk in db_bulks.get_bulks_by_id(
             wanted - set(self._bulks)
         ).items():
             # Zun sends the context that its client was made with. It has no
@@ -93,12 +96,12 @@ class Members:
 
         :returns: whether it was.
         """
-        moved = db.move_members(
+        moved = db_transitions.move_members(
             [member],
             state,
             told={'host': self.host},
             reason=reason,
-            reason_class='transient',
+            reason_class=ReasonClass.TRANSIENT,
             **values,
         )
         if moved:
@@ -107,7 +110,7 @@ class Members:
 
     def fail(self, member, reason, reason_class, **values):
         """Give a member up, and its bulk if that says so of all of it."""
-        if db.move_members(
+        if db_transitions.move_members(
             [member],
             MemberState.FAILED,
             reason=reason,
@@ -121,7 +124,7 @@ class Members:
                 {
                     'uuid': member.container_uuid,
                     'bulk': bulk and bulk.uuid,
-                    'reason': disclosure.shown(reason),
+                    'reason': disclosure.render(reason),
                 },
             )
             pause_if_hopeless(bulk, reason)
@@ -137,7 +140,7 @@ class Members:
         """Wake a conductor once the host is idle, if members have ended."""
         if self._ended and not busy:
             self._ended = False
-            self._wake_ups.wish()
+            self._wake_ups.request()
         if self._wake_ups.take(now):
             self.wake_conductor()
 
@@ -157,7 +160,7 @@ class Members:
 
 def current_bulk(member):
     """:returns: a member's Bulk as it is now; None if it is gone."""
-    return db.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
+    return db_bulks.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
 
 
 def pause_if_hopeless(bulk, reason):
@@ -169,7 +172,7 @@ def pause_if_hopeless(bulk, reason):
     if bulk is None or bulk.status != BulkStatus.BUILDING:
         return
     why = failures.why_pause(
-        bulk, db.count_outcomes(bulk.id), reason, CONF.zun_bulk
+        bulk, db_counts.count_outcomes(bulk.id), reason, CONF.zun_bulk
     )
     if why:
         pausing.pause(bulk, why)

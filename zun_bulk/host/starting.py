@@ -22,14 +22,16 @@ from zun.common import consts
 
 from zun_bulk import disclosure
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import MemberState
-from zun_bulk.host import casts
 from zun_bulk.host import engine
-from zun_bulk.host import failures
-from zun_bulk.host import pacer
+from zun_bulk.host import in_flight
 from zun_bulk.host import verification
+from zun_bulk.pacing import failures
+from zun_bulk.pacing import pacer
 from zun_bulk.volume import mappings
 from zun_bulk.volume import mounts
 
@@ -61,7 +63,7 @@ class Starting:
     A member is read ahead, cast, settles, and is running; or it is tried
     again after a while, or failed.
 
-    :ivar casts: {container uuid: Cast} of what is being started.
+    :ivar in_flight: {container uuid: InFlight} of what is being started.
     :ivar more: whether the database may hold more than was read.
     """
 
@@ -81,7 +83,7 @@ class Starting:
         self._ready = collections.deque()
         #: [(when to try again, Member)]
         self._delayed = []
-        self.casts = {}
+        self.in_flight = {}
         # Told by the driver from other threads.
         self._started = collections.deque()
         self._settling = []
@@ -93,7 +95,7 @@ class Starting:
 
     def is_new(self, container_uuid):
         """Whether Docker cannot have a container: this is its first try."""
-        cast = self.casts.get(container_uuid)
+        cast = self.in_flight.get(container_uuid)
         return (
             cast is not None
             and cast.member.attempt == 1
@@ -102,12 +104,12 @@ class Starting:
         )
 
     def created(self, container_uuid):
-        cast = self.casts.get(container_uuid)
+        cast = self.in_flight.get(container_uuid)
         if cast is not None and not self._members.bulk_of(cast.member).run:
             self.started(container_uuid)
 
     def started(self, container_uuid):
-        if container_uuid in self.casts:
+        if container_uuid in self.in_flight:
             self._started.append(container_uuid)
             self._wake()
 
@@ -115,12 +117,12 @@ class Starting:
 
     def is_busy(self):
         return bool(
-            self.casts or self._settling or self._ready or self._delayed
+            self.in_flight or self._settling or self._ready or self._delayed
         )
 
     def has(self, container_uuid):
         """Whether a member is being started, or settles."""
-        return container_uuid in self.casts or any(
+        return container_uuid in self.in_flight or any(
             item.member.container_uuid == container_uuid
             for item in self._settling
         )
@@ -155,9 +157,9 @@ class Starting:
 
         An earlier life of it left them, or a turn that was cut short.
         """
-        known = {cast.member.id for cast in self.casts.values()}
+        known = {cast.member.id for cast in self.in_flight.values()}
         known.update(item.member.id for item in self._settling)
-        for member in db.list_members_in(
+        for member in db_members.list_members_by_state(
             MemberState.STARTING, host=self._members.host
         ):
             if member.id in known:
@@ -167,7 +169,7 @@ class Starting:
             else:
                 self._members.again(member, 'its start was cut short')
 
-    def go_on(self, now):
+    def start_due(self, now):
         """Start what may be started now."""
         due = [member for when, member in self._delayed if when <= now]
         self._delayed = [item for item in self._delayed if item[0] > now]
@@ -189,7 +191,7 @@ class Starting:
         known = {member.id for member in self._ready}
         known.update(member.id for _when, member in self._delayed)
         limit = READ_AHEAD + len(known)
-        members = db.list_members_in_turn(
+        members = db_members.list_members_in_fair_order(
             MemberState.PLACED, self._members.host, limit, building=True
         )
         self.more = len(members) == limit
@@ -201,7 +203,7 @@ class Starting:
         began = time.monotonic()
         self._members.know_bulks(batch)
         ready, up = self._with_volumes(batch, now)
-        members = db.start_members(ready)
+        members = db_transitions.start_members(ready)
         # Volumes may take long, and a start is lost when it is old.
         now += time.monotonic() - began
         for member in members:
@@ -224,10 +226,12 @@ class Starting:
                     member,
                     'the container was deleted outside its '
                     'bulk before it started',
-                    'deleted',
+                    ReasonClass.DELETED,
                 )
                 continue
-            self.casts[member.container_uuid] = casts.Cast(member, now)
+            self.in_flight[member.container_uuid] = in_flight.InFlight(
+                member, now
+            )
             self._throttle.started(member.container_uuid, now)
             self._cast(member, container)
 
@@ -277,7 +281,7 @@ class Starting:
                 bare.append(member)
             else:
                 ready.append(member)
-        if db.move_members(bare, MemberState.QUEUED):
+        if db_transitions.move_members(bare, MemberState.QUEUED):
             self._members.wake_conductor()
         return ready, up
 
@@ -316,7 +320,7 @@ class Starting:
         """Have those settle that the driver has started."""
         while self._started:
             uuid = self._started.popleft()
-            cast = self.casts.pop(uuid, None)
+            cast = self.in_flight.pop(uuid, None)
             if cast is not None:
                 self._throttle.finished(uuid, now, pacer.Outcome.DONE)
                 self._has_started(cast.member, now)
@@ -363,7 +367,7 @@ class Starting:
                 verified.append(item.member)
                 self._settled.append(now - item.since)
         if verified:
-            db.move_members(
+            db_transitions.move_members(
                 verified,
                 MemberState.RUNNING,
                 reason=None,
@@ -386,8 +390,8 @@ class Starting:
         else:
             self._members.fail(
                 member,
-                disclosure.on_host(self._members.host, problem),
-                'application',
+                disclosure.mark_host(self._members.host, problem),
+                ReasonClass.APPLICATION,
             )
         return False
 
@@ -395,10 +399,10 @@ class Starting:
 
     def check(self, now):
         """Find starts that ended without the driver having started them."""
-        if not self.casts:
+        if not self.in_flight:
             return
-        rows = zun_rows.container_states(list(self.casts))
-        for uuid, cast in list(self.casts.items()):
+        rows = zun_rows.container_states(list(self.in_flight))
+        for uuid, cast in list(self.in_flight.items()):
             row = rows.get(uuid)
             if row is None:
                 self._ended(uuid, now)
@@ -406,7 +410,7 @@ class Starting:
                     cast.member,
                     'the container was deleted outside '
                     'its bulk while it started',
-                    'deleted',
+                    ReasonClass.DELETED,
                 )
                 continue
             status, reason, task_state, _host = row
@@ -422,19 +426,19 @@ class Starting:
                 self._retry_or_fail(cast.member, reason, now)
             elif now - cast.looked > min(
                 self._throttle.deadline(),
-                casts.LOST,
+                in_flight.LOST,
                 CONF.zun_bulk.create_timeout,
             ):
                 cast.looked = now
                 self._look_into(uuid, cast, status, task_state, now)
 
     def _ended(self, uuid, now, outcome=pacer.Outcome.NEUTRAL):
-        self.casts.pop(uuid, None)
+        self.in_flight.pop(uuid, None)
         self._throttle.finished(uuid, now, outcome)
 
     def _retry_or_fail(self, member, reason, now):
         row = failures.find(reason)
-        reason = disclosure.on_host(
+        reason = disclosure.mark_host(
             self._members.host,
             failures.in_its_words(reason or 'no reason given'),
         )
@@ -444,9 +448,9 @@ class Starting:
         # Without a claim it is no longer this host's.
         values = {'host': None} if refused else {}
         if not row.failure.retried:
-            self._members.fail(member, reason, 'permanent')
+            self._members.fail(member, reason, ReasonClass.PERMANENT)
         elif member.attempt >= self._members.bulk_of(member).max_attempts:
-            self._members.fail(member, reason, 'transient', **values)
+            self._members.fail(member, reason, ReasonClass.TRANSIENT, **values)
         elif refused:
             self._members.again(member, reason, MemberState.QUEUED, **values)
             self._members.wake_conductor()
@@ -460,7 +464,7 @@ class Starting:
                     'uuid': member.container_uuid,
                     'delay': delay,
                     'attempt': member.attempt,
-                    'reason': disclosure.shown(reason),
+                    'reason': disclosure.render(reason),
                 },
             )
             if row.failure is failures.FailureClass.BUSY:
@@ -504,7 +508,7 @@ class Starting:
     def _is_lost(uuid, cast, now):
         """Whether nobody does anything about a start any more."""
         if not cast.is_quiet(
-            now, min(casts.LOST, CONF.zun_bulk.create_timeout)
+            now, min(in_flight.LOST, CONF.zun_bulk.create_timeout)
         ):
             return False
         try:

@@ -14,7 +14,8 @@
 
 from oslo_utils import timeutils
 
-from zun_bulk.db.models import MemberState
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
 
 
 def problem(inspect, run):
@@ -65,7 +66,7 @@ def since(inspect, zun):
     if zun is None:
         return (
             MemberState.FAILED,
-            'deleted',
+            ReasonClass.DELETED,
             'the container was deleted outside its bulk',
         )
     status, task_state = zun
@@ -84,7 +85,7 @@ def since(inspect, zun):
         return MemberState.STOPPED, None, None
     return (
         MemberState.FAILED,
-        'application',
+        ReasonClass.APPLICATION,
         '%s after it had run' % problem(inspect, True),
     )
 

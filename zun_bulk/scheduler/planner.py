@@ -22,6 +22,8 @@ import heapq
 import math
 import statistics
 
+from zun_bulk.consts import PlacementPolicy
+
 
 #: Of how many groups of hosts, and of how many hosts of each, a plan that is
 #: short of room tells.
@@ -144,7 +146,7 @@ class Plan(collections.namedtuple('Plan', 'hosts missing policy rooms')):
         return '%s; %s' % (why, _bounds(full)) if full else why
 
 
-def plan(count, rooms, policy='spread'):
+def plan(count, rooms, policy=PlacementPolicy.SPREAD):
     """Choose a host for each member.
 
     A plan for the rest of a bulk goes on where an earlier one ended, if what
@@ -155,7 +157,7 @@ def plan(count, rooms, policy='spread'):
     :param count: members to place.
     :param rooms: the Rooms of all hosts, also of those that the bulk is on
         and that have no room.
-    :param policy: one of POLICIES.
+    :param policy: a PlacementPolicy.
     :returns: a Plan.
     :raises: ValueError if there is no such policy.
     """
@@ -300,17 +302,14 @@ def _affinity(count, rooms):
 
 
 _QUOTAS = {
-    'spread': _spread,
-    'pack': _pack,
-    'zone-spread': _zone_spread,
-    'affinity': _affinity,
-    'soft-affinity': _soft_affinity,
-    'anti-affinity': _anti_affinity,
-    'soft-anti-affinity': _soft_anti_affinity,
+    PlacementPolicy.SPREAD: _spread,
+    PlacementPolicy.PACK: _pack,
+    PlacementPolicy.ZONE_SPREAD: _zone_spread,
+    PlacementPolicy.AFFINITY: _affinity,
+    PlacementPolicy.SOFT_AFFINITY: _soft_affinity,
+    PlacementPolicy.ANTI_AFFINITY: _anti_affinity,
+    PlacementPolicy.SOFT_ANTI_AFFINITY: _soft_anti_affinity,
 }
-#: What a bulk may ask for; Nova's names where it has such a policy for server
-#: groups.
-POLICIES = tuple(_QUOTAS)
 
 
 def _weights(rooms):

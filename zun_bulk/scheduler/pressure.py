@@ -12,7 +12,7 @@
 
 """Which hosts are to get no more containers for now: pure, without I/O."""
 
-from zun_bulk.db.models import OPERATOR
+from zun_bulk.consts import OPERATOR
 
 
 def find(rows):

@@ -28,8 +28,8 @@ from zun.common import exception
 
 from zun_bulk.conf import CONF
 from zun_bulk.db import hosts as db_hosts
-from zun_bulk.scheduler import kept
 from zun_bulk.scheduler import placement
+from zun_bulk.scheduler import timed_cache
 
 
 LOG = logging.getLogger(__name__)
@@ -143,12 +143,12 @@ class _Inventories:
 
 
 #: :returns: the Usage.
-read = kept.Kept(_read_usage)
+read = timed_cache.TimedCache(_read_usage)
 #: :returns: as of Placement.inventories; {} if Placement does not answer.
-inventories = kept.Kept(_Inventories())
+inventories = timed_cache.TimedCache(_Inventories())
 
 
 def forget():
     """Read anew next time: for who has just placed some itself."""
-    read.forget()
-    inventories.forget()
+    read.invalidate()
+    inventories.invalidate()

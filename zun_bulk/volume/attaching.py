@@ -66,12 +66,12 @@ class Attaching:
                 return False, False
 
     def attach_volume(self, context, volume_mapping):
-        with self._turn(context, volume_mapping):
+        with self._exclusive(context, volume_mapping):
             self._check_owner(context, volume_mapping)
             super().attach_volume(context, volume_mapping)
 
     def detach_volume(self, context, volume_mapping):
-        with self._turn(context, volume_mapping):
+        with self._exclusive(context, volume_mapping):
             super().detach_volume(context, volume_mapping)
 
     @staticmethod
@@ -102,7 +102,7 @@ class Attaching:
         )
 
     @contextlib.contextmanager
-    def _turn(self, context, volume_mapping):
+    def _exclusive(self, context, volume_mapping):
         """Have a volume for oneself, as far as Cinder lets it be known."""
         volume_id = volume_mapping.cinder_volume_id
         if volume_id is None:
@@ -154,7 +154,7 @@ class Attaching:
                 if not self._forget(context, mapping):
                     continue
             else:
-                with self._turn(context, mapping):
+                with self._exclusive(context, mapping):
                     if not self._forget(context, mapping):
                         continue
             mapping.destroy()

@@ -27,7 +27,7 @@ from oslo_log import log as logging
 from zun_bulk import connections
 from zun_bulk.conf import CONF
 from zun_bulk.db import zun_rows
-from zun_bulk.host import throttle
+from zun_bulk.pacing import throttle
 from zun_bulk.volume import mounts
 
 
@@ -80,7 +80,7 @@ class Found(collections.namedtuple('Found', 'ready missing waiting failed')):
 class Volumes:
     def __init__(self):
         self._client = connections.cinder()
-        self._calls = throttle.of_calls(
+        self._calls = throttle.for_api_calls(
             'volume calls', 'Cinder', CONF.zun_bulk.volume_calls
         )
 

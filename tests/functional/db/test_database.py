@@ -35,18 +35,22 @@ from zun.db.sqlalchemy import models as zun_models
 from tests import database
 from tests.functional.db import servers
 from tests.threads import at_once
-from zun_bulk.db import api
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import history as db_history
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import migration
 from zun_bulk.db import models
 from zun_bulk.db import tables
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import trusts
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Member
-from zun_bulk.db.models import MemberState
 
 
 THREADS = 8
@@ -163,7 +167,7 @@ class DatabaseTests:
 
         def is_explained(expected):
             try:
-                api.list_bulks()
+                db_bulks.list_bulks()
             except Exception as error:
                 self.assertTrue(teller.explains(error), error)
                 self.assertIn(expected, log.output)
@@ -250,7 +254,7 @@ class DatabaseTests:
             ],
             [
                 (member.bulk_id, member.member_index)
-                for member in api.list_members_in_turn(
+                for member in db_members.list_members_in_fair_order(
                     MemberState.PLACED, 'host-1', 7, building=True
                 )
             ],
@@ -269,13 +273,15 @@ class DatabaseTests:
         epoch = db_leases.take_lease(bulk, 'host-1')
         networks = [{'network': 'net-%d' % number} for number in range(5000)]
         database.place(bulk.id, epoch, [(members[0], 'host-1', networks, {})])
-        self.assertEqual(networks, api.list_members(bulk.id)[0].networks)
+        self.assertEqual(
+            networks, db_members.list_members(bulk.id)[0].networks
+        )
 
     def test_keeps_any_reason(self):
         self.use_database()
         bulk, members = database.accept(1)
         reason = 'broken \U0001f40b pipe\0 \udcff: “ä€”, '
-        api.move_members(
+        db_transitions.move_members(
             members,
             MemberState.FAILED,
             reason_class='start',
@@ -283,7 +289,7 @@ class DatabaseTests:
         )
         self.assertEqual(
             [('start', ('broken ? pipe? ?: “ä€”, ' + 'x' * 4000)[:4000], 1)],
-            api.list_failures(bulk.id, 1),
+            db_counts.list_failures(bulk.id, 1),
         )
         zun_rows.fail_containers([members[0].container_uuid], reason)
         self.assertEqual(
@@ -294,7 +300,7 @@ class DatabaseTests:
         )
         epoch = db_leases.take_lease(bulk, 'host-1')
         self.assertTrue(
-            api.set_bulk_status(
+            db_bulks.set_bulk_status(
                 bulk.id,
                 epoch,
                 BulkStatus.BUILDING,
@@ -317,12 +323,12 @@ class DatabaseTests:
             ),
         )
         rows = database.rows(1000)
-        api.accept_bulk(*rows)
+        db_accepting.accept_bulk(*rows)
         self.assertEqual(1, len(commits))
         self.assertLess(len(statements), 20)
 
-        bulk = api.get_bulk(rows[0]['uuid'])
-        members = api.list_members(bulk.id)
+        bulk = db_bulks.get_bulk(rows[0]['uuid'])
+        members = db_members.list_members(bulk.id)
         self.assertEqual(
             list(range(1, 1001)), [member.member_index for member in members]
         )
@@ -332,7 +338,9 @@ class DatabaseTests:
         engine = self.use_database()
         rows = database.rows(1000)
         rows[1][-1]['member_index'] = 1
-        self.assertRaises(db_exc.DBDuplicateEntry, api.accept_bulk, *rows)
+        self.assertRaises(
+            db_exc.DBDuplicateEntry, db_accepting.accept_bulk, *rows
+        )
         self.assertEqual([0, 0, 0, 0], self.counts(engine))
 
     def test_one_of_many_takes_a_token(self):
@@ -341,7 +349,7 @@ class DatabaseTests:
         def contender():
             rows = database.rows(20, client_token='once', request_hash='a')
             try:
-                api.accept_bulk(*rows)
+                db_accepting.accept_bulk(*rows)
             except db_exc.DBDuplicateEntry:
                 return None
             return rows[0]['uuid']
@@ -349,7 +357,8 @@ class DatabaseTests:
         made = [uuid for uuid in at_once([contender] * THREADS) if uuid]
         self.assertEqual(1, len(made))
         self.assertEqual(
-            made[0], api.get_bulk_of_token('project-1', 'once').uuid
+            made[0],
+            db_bulks.get_bulk_by_client_token('project-1', 'once').uuid,
         )
         self.assertEqual([1, 20, 20, 20], self.counts(engine))
 
@@ -367,7 +376,7 @@ class DatabaseTests:
             for row in rows[2]:
                 row.update(cpu=0.1, memory='512', disk=2)
             try:
-                api.accept_bulk(*rows, check)
+                db_accepting.accept_bulk(*rows, check)
             except exception.OverQuota:
                 return False
             return True
@@ -377,13 +386,15 @@ class DatabaseTests:
         self.assertEqual([0, 3, 6] + [9] * 47, sorted(seen))
         self.assertEqual([3, 9, 9, 9], self.counts(engine))
         used = []
-        api.accept_bulk(*database.rows(1), used.append)
+        db_accepting.accept_bulk(*database.rows(1), used.append)
         self.assertAlmostEqual(0.9, used[0].pop('cpu'), 5)
         self.assertEqual(
             {'containers': 9, 'memory': 4608, 'disk': 18}, used[0]
         )
         # Another project's turn is another one.
-        api.accept_bulk(*database.rows(1, project_id='project-2'), check)
+        db_accepting.accept_bulk(
+            *database.rows(1, project_id='project-2'), check
+        )
         self.assertEqual(0, seen[-1])
 
     def test_many_scale_at_the_edge_of_a_quota(self):
@@ -398,7 +409,7 @@ class DatabaseTests:
             for index, member in enumerate(rows[0], 2):
                 member['member_index'] = index
             try:
-                return api.grow_bulk(bulk, 3, *rows, check)
+                return db_accepting.grow_bulk(bulk, 3, *rows, check)
             except exception.OverQuota:
                 return None
 
@@ -409,20 +420,20 @@ class DatabaseTests:
         self.assertEqual(12, self.count(engine, zun_models.Container))
         self.assertEqual(
             [1] * 6 + [3] * 2,
-            sorted(api.get_bulk(bulk.uuid).count for bulk in bulks),
+            sorted(db_bulks.get_bulk(bulk.uuid).count for bulk in bulks),
         )
 
     def test_a_repetition_at_the_edge_of_a_quota(self):
         self.use_database()
         rows = database.rows(3, client_token='once')
-        api.accept_bulk(*rows, lambda used: None)
+        db_accepting.accept_bulk(*rows, lambda used: None)
 
         def check(used):
             raise exception.OverQuota(overs='containers')
 
         self.assertRaises(
             db_exc.DBDuplicateEntry,
-            api.accept_bulk,
+            db_accepting.accept_bulk,
             *database.rows(3, client_token='once'),
             check,
         )
@@ -437,24 +448,27 @@ class DatabaseTests:
         database.accept(1, client_token='once', project_id='project-2')
         for token in ('once', 'Once'):
             self.assertEqual(
-                uuids[token], api.get_bulk_of_token('project-1', token).uuid
+                uuids[token],
+                db_bulks.get_bulk_by_client_token('project-1', token).uuid,
             )
-        self.assertIsNone(api.get_bulk_of_token('project-1', 'ONCE'))
+        self.assertIsNone(
+            db_bulks.get_bulk_by_client_token('project-1', 'ONCE')
+        )
 
     def test_one_of_many_moves_a_member(self):
         self.use_database()
         bulk, _members = database.accept(1)
-        seen = [api.list_members(bulk.id) for _number in range(THREADS)]
+        seen = [db_members.list_members(bulk.id) for _number in range(THREADS)]
 
         def contender(number):
-            return lambda: api.move_members(
+            return lambda: db_transitions.move_members(
                 seen[number], MemberState.PLACED, host='host-%d' % number
             )
 
         moved = at_once([contender(number) for number in range(THREADS)])
         winners = [number for number in range(THREADS) if moved[number]]
         self.assertEqual(1, len(winners))
-        (member,) = api.list_members(bulk.id)
+        (member,) = db_members.list_members(bulk.id)
         self.assertEqual(
             ('host-%d' % winners[0], 1), (member.host, member.epoch)
         )
@@ -475,8 +489,8 @@ class DatabaseTests:
         self.assertEqual(
             (owner, 1),
             (
-                api.get_bulk(bulk.uuid).lease_owner,
-                api.get_bulk(bulk.uuid).epoch,
+                db_bulks.get_bulk(bulk.uuid).lease_owner,
+                db_bulks.get_bulk(bulk.uuid).epoch,
             ),
         )
 
@@ -547,7 +561,7 @@ class DatabaseTests:
             ],
             [
                 (m.host, m.networks, m.limits, m.state, m.epoch)
-                for m in api.list_members(bulk.id)
+                for m in db_members.list_members(bulk.id)
             ],
         )
 
@@ -604,27 +618,31 @@ class DatabaseTests:
         database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
-        members = api.list_members(bulk.id)
+        members = db_members.list_members(bulk.id)
         statements = []
         sa.event.listen(
             engine,
             'before_cursor_execute',
             lambda *args: statements.append(args[2]),
         )
-        api.start_members(members)
+        db_transitions.start_members(members)
         self.assertEqual(2, len(statements), statements)
         reason = 'broken \U0001f40b pipe\0 \udcff'
-        api.move_members(members[:1], MemberState.PLACED, reason=reason)
-        api.move_members(
+        db_transitions.move_members(
+            members[:1], MemberState.PLACED, reason=reason
+        )
+        db_transitions.move_members(
             members[1:2],
             MemberState.QUEUED,
             told={'host': 'host-1', 'reason': reason},
             host=None,
         )
-        api.move_members(members[2:], MemberState.RUNNING, reason=None)
-        api.cancel_bulk(bulk.id)
-        epoch = db_leases.take_lease(api.get_bulk(bulk.uuid), 'host-1')
-        self.assertTrue(api.cancel_members(bulk.id, epoch))
+        db_transitions.move_members(
+            members[2:], MemberState.RUNNING, reason=None
+        )
+        db_bulks.cancel_bulk(bulk.id)
+        epoch = db_leases.take_lease(db_bulks.get_bulk(bulk.uuid), 'host-1')
+        self.assertTrue(db_transitions.cancel_members(bulk.id, epoch))
         self.assertEqual(
             [
                 ('accepted', None, None, None, '3 members'),
@@ -654,7 +672,7 @@ class DatabaseTests:
             return start + datetime.timedelta(seconds=seconds)
 
         for seconds, member in enumerate(members):
-            api.move_members(
+            db_transitions.move_members(
                 [member],
                 MemberState.FAILED if seconds == 7 else MemberState.RUNNING,
                 finished_at=after(seconds),
@@ -663,11 +681,11 @@ class DatabaseTests:
         self.assertEqual(
             {(0, 'running'): 5, (1, 'running'): 4, (1, 'failed'): 1}
             | {(2, 'running'): 2},
-            api.count_by_time(bulk.id, [after(5), after(10), after(11)]),
+            db_counts.count_by_time(bulk.id, [after(5), after(10), after(11)]),
         )
         self.assertEqual(
             {(59, 'running'): 5, (59, 'failed'): 1},
-            api.count_by_time(
+            db_counts.count_by_time(
                 bulk.id, [after(number - 60) for number in range(60)], after(6)
             ),
         )
@@ -683,7 +701,7 @@ class DatabaseTests:
                 expected,
                 [
                     member.member_index
-                    for member in api.list_members(bulk.id, name=name)
+                    for member in db_members.list_members(bulk.id, name=name)
                 ],
                 name,
             )
@@ -691,11 +709,11 @@ class DatabaseTests:
     def test_one_event_of_one_move(self):
         self.use_database()
         bulk, _members = database.accept(40)
-        seen = [api.list_members(bulk.id) for _number in range(THREADS)]
+        seen = [db_members.list_members(bulk.id) for _number in range(THREADS)]
         at_once(
             [
-                lambda members=members[number % 2 :: 2]: api.move_members(
-                    members, MemberState.FAILED
+                lambda members=members[number % 2 :: 2]: (
+                    db_transitions.move_members(members, MemberState.FAILED)
                 )
                 for number, members in enumerate(seen)
             ]
@@ -711,17 +729,19 @@ class DatabaseTests:
         database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
-        placed = api.list_members_in(MemberState.PLACED)
+        placed = db_members.list_members_by_state(MemberState.PLACED)
 
         def agent(some):
             for member in some:
-                for _member in api.start_members([member]):
-                    api.move_members([member], MemberState.RUNNING)
+                for _member in db_transitions.start_members([member]):
+                    db_transitions.move_members([member], MemberState.RUNNING)
 
         def cancel():
-            api.cancel_bulk(bulk.id)
-            epoch = db_leases.take_lease(api.get_bulk(bulk.uuid), 'host-1')
-            return api.cancel_members(bulk.id, epoch)
+            db_bulks.cancel_bulk(bulk.id)
+            epoch = db_leases.take_lease(
+                db_bulks.get_bulk(bulk.uuid), 'host-1'
+            )
+            return db_transitions.cancel_members(bulk.id, epoch)
 
         *_agents, cancelled = at_once(
             [lambda: agent(placed[:30]), lambda: agent(placed[:29:-1]), cancel]
@@ -729,7 +749,11 @@ class DatabaseTests:
         self.assertTrue(cancelled)
         last = {row[1]: row[0] for row in self.told(bulk) if row[1]}
         self.assertEqual(
-            {m.member_index: m.state for m in api.list_members(bulk.id)}, last
+            {
+                m.member_index: m.state
+                for m in db_members.list_members(bulk.id)
+            },
+            last,
         )
         told = self.told(bulk)
         self.assertEqual(len(set(told)), len(told))
@@ -740,10 +764,12 @@ class DatabaseTests:
         bulks = [database.accept(50)[0] for _number in range(3)]
 
         def grow(bulk):
-            members = api.list_members(bulk.id)
+            members = db_members.list_members(bulk.id)
             for state in ('placed', 'failed') * 4:
                 for start in range(0, 50, 5):
-                    api.move_members(members[start : start + 5], state)
+                    db_transitions.move_members(
+                        members[start : start + 5], state
+                    )
 
         def trim():
             for _time in range(20):
@@ -776,10 +802,10 @@ class DatabaseTests:
             epoch,
             [(member, 'host-1', [], {}) for member in members[:40]],
         )
-        placed = api.list_members_in(MemberState.PLACED)
+        placed = db_members.list_members_by_state(MemberState.PLACED)
 
         def agent(some):
-            return lambda: api.start_members(some)
+            return lambda: db_transitions.start_members(some)
 
         at_once(
             [
@@ -791,12 +817,15 @@ class DatabaseTests:
                     epoch,
                     [(member, 'host-2', [], {}) for member in members[40:]],
                 ),
-                lambda: api.mark_bulk_deleting(bulk.id),
+                lambda: db_bulks.mark_bulk_deleting(bulk.id),
             ]
         )
-        self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
         self.assertEqual(
-            {bulk.id: {MemberState.DELETING: 60}}, api.count_members([bulk.id])
+            BulkStatus.DELETING, db_bulks.get_bulk(bulk.uuid).status
+        )
+        self.assertEqual(
+            {bulk.id: {MemberState.DELETING: 60}},
+            db_counts.count_members([bulk.id]),
         )
 
     def test_upgrade_with_bulks(self):
@@ -824,9 +853,9 @@ class DatabaseTests:
             )
         migration.upgrade()
         migration.check()
-        (bulk,) = api.list_bulks()
-        self.assertEqual(1, api.last_index_of(bulk))
-        self.assertEqual({1: {'running': 1}}, api.count_members([1]))
+        (bulk,) = db_bulks.list_bulks()
+        self.assertEqual(1, db_accepting.last_index_of(bulk))
+        self.assertEqual({1: {'running': 1}}, db_counts.count_members([1]))
 
     def test_earlier_releases_write_after_expand(self):
         """As they do in a rolling upgrade, whichever release it was."""
@@ -877,31 +906,35 @@ class DatabaseTests:
         database.place(
             bulk.id, epoch, [(member, 'host-1', [], {}) for member in members]
         )
-        placed = api.list_members_in(MemberState.PLACED)
-        api.move_members(placed[:20], MemberState.FAILED, reason_class='x')
+        placed = db_members.list_members_by_state(MemberState.PLACED)
+        db_transitions.move_members(
+            placed[:20], MemberState.FAILED, reason_class='x'
+        )
 
         def grow():
             for _attempt in range(100):
-                seen = api.get_bulk(bulk.uuid)
-                last = api.last_index_of(seen) + 10
+                seen = db_bulks.get_bulk(bulk.uuid)
+                last = db_accepting.last_index_of(seen) + 10
                 _bulk, *rows = database.rows(10)
                 for index, member in enumerate(rows[0], last - 9):
                     member['member_index'] = index
-                if api.grow_bulk(seen, last, *rows):
+                if db_accepting.grow_bulk(seen, last, *rows):
                     return 10
 
         def shrink():
             for _attempt in range(100):
-                seen = api.get_bulk(bulk.uuid)
-                if api.shrink_bulk(seen, api.list_last_members(bulk.id, 5)):
+                seen = db_bulks.get_bulk(bulk.uuid)
+                if db_accepting.shrink_bulk(
+                    seen, db_members.list_last_members(bulk.id, 5)
+                ):
                     return -5
 
         def look():
             """What a view shows adds up at all times."""
             for _time in range(20):
-                seen = api.get_bulk(bulk.uuid)
-                counts = api.count_members([bulk.id])[bulk.id]
-                after = api.get_bulk(bulk.uuid)
+                seen = db_bulks.get_bulk(bulk.uuid)
+                counts = db_counts.count_members([bulk.id])[bulk.id]
+                after = db_bulks.get_bulk(bulk.uuid)
                 if (seen.count, seen.last_index) == (
                     after.count,
                     after.last_index,
@@ -917,13 +950,15 @@ class DatabaseTests:
                 shrink,
                 grow,
                 look,
-                lambda: api.start_members(placed[20:]) and 0,
-                lambda: api.move_members(placed[:20], 'placed') and 0,
+                lambda: db_transitions.start_members(placed[20:]) and 0,
+                lambda: (
+                    db_transitions.move_members(placed[:20], 'placed') and 0
+                ),
             ]
         )
         self.assertEqual([10, -5, 10, -5, 10], changes[:5])
-        after = api.get_bulk(bulk.uuid)
-        left = api.list_members(bulk.id)
+        after = db_bulks.get_bulk(bulk.uuid)
+        left = db_members.list_members(bulk.id)
         self.assertEqual((60, 70), (after.count, after.last_index))
         self.assertEqual(60, len(left))
         self.assertEqual(70, self.count(engine, Member))
@@ -931,7 +966,9 @@ class DatabaseTests:
             {MemberState.DELETING},
             {
                 member.state
-                for member in api.list_members(bulk.id, with_removed=True)
+                for member in db_members.list_members(
+                    bulk.id, with_removed=True
+                )
                 if member.removed
             },
         )
@@ -944,17 +981,21 @@ class DatabaseTests:
         _bulk, members = database.accept(20)
         first, second, others = members[0], members[1], members[2:]
         calls = []
-        move = api._move
+        move = db_transitions._move
 
         def counted(*args, **kwargs):
             calls.append(args)
             return move(*args, **kwargs)
 
-        self.useFixture(fixtures.MockPatchObject(api, '_move', counted))
+        self.useFixture(
+            fixtures.MockPatchObject(db_transitions, '_move', counted)
+        )
         table = Member.__table__
         thread = threading.Thread(
             target=lambda: results.append(
-                api.move_members([first, second], MemberState.PLACED)
+                db_transitions.move_members(
+                    [first, second], MemberState.PLACED
+                )
             ),
             daemon=True,
         )
@@ -983,7 +1024,7 @@ class DatabaseTests:
             [(MemberState.PLACED, 1, 'other')] * 2,
             [
                 (m.state, m.epoch, m.name)
-                for m in api.list_members(first.bulk_id, limit=2)
+                for m in db_members.list_members(first.bulk_id, limit=2)
             ],
         )
 
@@ -1022,7 +1063,7 @@ if not servers.MariaDB.missing():
                     statement_and_rest[:2]
                 ),
             )
-            counts = api.count_members([bulk.id])
+            counts = db_counts.count_members([bulk.id])
             self.assertEqual({MemberState.QUEUED: 1000}, counts[bulk.id])
 
             (statement, parameters) = asked[-1]

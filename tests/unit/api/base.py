@@ -18,8 +18,8 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import zun_fixtures
 from zun_bulk.api import middleware
-from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 
 
 def wrapped_application(environ, start_response):
@@ -111,7 +111,7 @@ class ApiTestCase(base.BaseTestCase):
         error = self.create(status=status, **body)['errors'][0]
         for text in texts:
             self.assertIn(text, error['detail'])
-        self.assertEqual([], db_api.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
         self.assertEqual([], self.rows(zun_models.Container))
         self.assertEqual([], self.rows(zun_models.ContainerAction))
         return error

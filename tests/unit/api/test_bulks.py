@@ -24,9 +24,12 @@ from zun.db.sqlalchemy import models as zun_models
 from tests.unit.api import base
 from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as view
-from zun_bulk.db import api as db_api
+from zun_bulk.consts import MemberState
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 
 
 ADMIN = {'roles': 'admin', 'project': 'admin-project'}
@@ -94,9 +97,7 @@ class TestShow(base.ApiTestCase):
             (bulk['status'], bulk['status_reason'], bulk['finished_at']),
         )
         self.assertEqual(
-            dict(
-                dict.fromkeys(models.MemberState.ALL, 0), running=2, failed=2
-            ),
+            dict(dict.fromkeys(MemberState.ALL, 0), running=2, failed=2),
             bulk['members'],
         )
         self.assertEqual(
@@ -116,19 +117,19 @@ class TestShow(base.ApiTestCase):
                 models.Member.member_index == index,
                 state='failed',
                 reason_class='transient',
-                reason=disclosure.on_host('host-%d' % index, 'Docker: no'),
+                reason=disclosure.mark_host('host-%d' % index, 'Docker: no'),
             )
-        (bulk,) = db_api.list_bulks()
-        db_api.pause_bulk(
+        (bulk,) = db_bulks.list_bulks()
+        db_bulks.pause_bulk(
             bulk.id,
-            'the last: %s' % disclosure.on_host('host-3', 'Docker: no'),
+            'the last: %s' % disclosure.mark_host('host-3', 'Docker: no'),
         )
-        db_api.move_members(
-            db_api.list_members_at(bulk.id, [4]),
+        db_transitions.move_members(
+            db_members.list_members_by_index(bulk.id, [4]),
             'failed',
             told={'host': 'host-4'},
             reason='No room: '
-            + disclosure.of_hosts('0 of 1 fit: VCPU on host-4', '0 of 1 fit'),
+            + disclosure.mark('0 of 1 fit: VCPU on host-4', '0 of 1 fit'),
             reason_class='capacity',
         )
 
@@ -159,7 +160,7 @@ class TestShow(base.ApiTestCase):
 
     def test_a_reason_on_many_hosts(self):
         failures = [
-            ('image', disclosure.on_host('host-%d' % index, 'no image'), 9)
+            ('image', disclosure.mark_host('host-%d' % index, 'no image'), 9)
             for index in range(100)
         ]
         failures += [('image', 'no image', 1), ('network', 'no image', 1)]

@@ -33,7 +33,8 @@ from zun_bulk.api import accept
 from zun_bulk.api import middleware
 from zun_bulk.api import validation
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db_api
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
 from zun_bulk.db import models
 from zun_bulk.db import zun_rows
@@ -141,8 +142,7 @@ class TestWritten(base.ApiTestCase):
             'failures': [],
             'updated_at': None,
             'finished_at': None,
-            'members': dict.fromkeys(models.MemberState.ALL, 0)
-            | {'queued': 3},
+            'members': dict.fromkeys(MemberState.ALL, 0) | {'queued': 3},
             'links': [
                 {'rel': 'self', 'href': response.location},
                 {'rel': 'members', 'href': response.location + '/members'},
@@ -1037,14 +1037,14 @@ class TestClientToken(base.ApiTestCase):
 
     def post_twice_at_once(self, **body):
         """Post, and post again when the first is just about to be written."""
-        accept_bulk, later = db_api.accept_bulk, []
+        accept_bulk, later = db_accepting.accept_bulk, []
 
         def overtaken(*args, **kwargs):
             patch.stop()
             later.append(self.post(**body).json)
             return accept_bulk(*args, **kwargs)
 
-        patch = mock.patch.object(db_api, 'accept_bulk', overtaken)
+        patch = mock.patch.object(db_accepting, 'accept_bulk', overtaken)
         patch.start()
         self.addCleanup(patch.stop)
         return self.post(**body).json, later[0]

@@ -25,8 +25,8 @@ from tests.unit.api import base
 from zun_bulk import notifications
 from zun_bulk.api import dry_run
 from zun_bulk.api.views import plan as view
-from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import planner
@@ -191,7 +191,7 @@ class TestAnswer(DryRunTestCase):
             del values['labels']['org.openstack.zun_bulk.bulk']
             values['cpuset'] = values['cpuset']._to_dict()
         self.assertEqual(theirs, ours)
-        self.assertEqual(db_api.get_bulk(bulk['uuid']).spec, spec)
+        self.assertEqual(db_bulks.get_bulk(bulk['uuid']).spec, spec)
 
     def test_false_is_a_create(self):
         self.assertIn('uuid', self.create(dry_run=False))

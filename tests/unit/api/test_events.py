@@ -15,8 +15,10 @@
 import ddt
 
 from tests.unit.api import base
-from zun_bulk.db import api as db_api
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 
 
 @ddt.ddt
@@ -25,12 +27,14 @@ class TestEvents(base.ApiTestCase):
         super().setUp()
         self.create(name='other', count=1)
         self.uuid = self.create(name='web', count=3)['uuid']
-        bulk = db_api.get_bulk(self.uuid)
-        self.members = db_api.list_members(bulk.id)
-        db_api.move_members(
+        bulk = db_bulks.get_bulk(self.uuid)
+        self.members = db_members.list_members(bulk.id)
+        db_transitions.move_members(
             self.members[:2], 'running', host='host-1', attempt=2
         )
-        db_api.move_members(self.members[2:], 'failed', reason='no room')
+        db_transitions.move_members(
+            self.members[2:], 'failed', reason='no room'
+        )
         self.request('/v1/bulks/web/pause', 'POST', status=202)
 
     def _list(self, query='', **kwargs):

@@ -19,9 +19,10 @@ from tests import zun_fixtures
 from tests.unit.api import base
 from zun_bulk.api import floating_ips
 from zun_bulk.api import middleware
-from zun_bulk.db import api as db_api
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
 
 
@@ -52,7 +53,7 @@ class FloatingIpsTestCase(base.ApiTestCase):
         ]
 
     def spec(self):
-        (bulk,) = db_api.list_bulks()
+        (bulk,) = db_bulks.list_bulks()
         return bulk.spec.get('floating_ips')
 
 
@@ -210,9 +211,9 @@ class TestCreate(FloatingIpsTestCase):
 
     def test_what_is_bound(self):
         self.create(floating_ips={'network': 'public'})
-        (bulk,) = db_api.list_bulks()
+        (bulk,) = db_bulks.list_bulks()
         epoch = db_leases.take_lease(bulk, 'me')
-        first, second = db_api.list_members(bulk.id)
+        first, second = db_members.list_members(bulk.id)
         db_floating_ips.set_floating_ip(
             first, epoch, 'bound', address='172.24.0.2'
         )
@@ -341,10 +342,10 @@ class TestScale(FloatingIpsTestCase):
         # What is scaled away is not free before it is released.
         self.scale(uuid, 2)
         self.scale(uuid, 4, status=409)
-        (bulk,) = db_api.list_bulks()
+        (bulk,) = db_bulks.list_bulks()
         epoch = db_leases.take_lease(bulk, 'me')
         db_floating_ips.clear_floating_ips(
-            bulk.id, epoch, db_api.list_removed(bulk.id)
+            bulk.id, epoch, db_members.list_removed(bulk.id)
         )
         self.scale(uuid, 4)
         self.assertEqual(

@@ -19,8 +19,8 @@ from oslotest import base
 
 from tests import database
 from zun_bulk.api import healthcheck
-from zun_bulk.db import api as db
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import migration
 
@@ -138,7 +138,7 @@ class TestConductor(HealthcheckTestCase):
         # What users do is no sign of life.
         database.accept(1, name='another')
         self.assertFalse(self.ask(1))
-        db_leases.take_lease(db.get_bulk(bulk.uuid), 'second')
+        db_leases.take_lease(db_bulks.get_bulk(bulk.uuid), 'second')
         self.assertTrue(self.ask(1))
         self.assertTrue(self.ask(35))
 

@@ -245,7 +245,7 @@ class TestVersion(base.ApiTestCase):
 
 class TestErrors(base.ApiTestCase):
     def _fail(self, exc, status):
-        with mock.patch('zun_bulk.db.api.get_bulk', side_effect=exc):
+        with mock.patch('zun_bulk.db.bulks.get_bulk', side_effect=exc):
             response = self.request('/v1/bulks/web', status=status)
         self.assertEqual('application/json', response.content_type)
         (error,) = response.json['errors']

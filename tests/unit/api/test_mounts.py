@@ -23,7 +23,8 @@ from tests import database
 from tests.emulators import server
 from zun_bulk.api import accept
 from zun_bulk.api import mounts
-from zun_bulk.db import api as db
+from zun_bulk.db import accepting as db_accepting
+from zun_bulk.db import bulks as db_bulks
 
 
 class TestCheck(base.BaseTestCase):
@@ -239,14 +240,16 @@ class TestResolve(base.BaseTestCase):
         self.assertEqual([], self.fail_to_write())
 
     def test_a_trust_stays_if_only_the_answer_was_lost(self):
-        (trust_id,) = self.fail_to_write(lambda rows: db.accept_bulk(*rows))
-        (bulk,) = db.list_bulks()
+        (trust_id,) = self.fail_to_write(
+            lambda rows: db_accepting.accept_bulk(*rows)
+        )
+        (bulk,) = db_bulks.list_bulks()
         self.assertEqual(trust_id, bulk.spec['trust_id'])
 
     def test_a_trust_stays_if_nobody_knows(self):
         self.useFixture(
             fixtures.MockPatchObject(
-                db, 'get_bulk', side_effect=db_exc.DBConnectionError()
+                db_bulks, 'get_bulk', side_effect=db_exc.DBConnectionError()
             )
         )
         self.assertEqual(1, len(self.fail_to_write()))

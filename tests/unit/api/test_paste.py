@@ -37,8 +37,8 @@ from zun.db.sqlalchemy import models as zun_models
 from tests import zun_fixtures
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 
 
 PASTE = pathlib.Path(__file__).parents[3] / 'etc/zun_bulk/api-paste.ini'
@@ -143,7 +143,7 @@ class PasteTestCase(base.BaseTestCase):
         return req.get_response(self.app)
 
     def assert_nothing_written(self):
-        self.assertEqual([], db_api.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
         with db_base.reader() as session:
             self.assertEqual(0, session.query(zun_models.Container).count())
 
@@ -217,7 +217,7 @@ class TestShipped(PasteTestCase):
         response = self.request('/v1/bulks', 'POST', BODY, headers)
         self.assertEqual(202, response.status_int, response.text)
         self.assertRegex(response.headers['X-Openstack-Request-Id'], '^req-')
-        (bulk,) = db_api.list_bulks()
+        (bulk,) = db_bulks.list_bulks()
         self.assertEqual(
             response.headers['X-Openstack-Request-Id'], bulk.request_id
         )

@@ -22,8 +22,9 @@ from tests import zun_fixtures
 from tests.unit.api import base
 from zun_bulk.api import accept
 from zun_bulk.api.handlers import bulk as handler
-from zun_bulk.db import api as db_api
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
 
 
@@ -89,8 +90,8 @@ class ScaleTestCase(base.ApiTestCase):
             )
 
     def indexes(self):
-        bulk = db_api.get_bulk(self.uuid)
-        return [m.member_index for m in db_api.list_members(bulk.id)]
+        bulk = db_bulks.get_bulk(self.uuid)
+        return [m.member_index for m in db_members.list_members(bulk.id)]
 
 
 @ddt.ddt
@@ -114,7 +115,7 @@ class TestUp(ScaleTestCase):
         bulk = self.create(name='other', placement=placement)
         self.assertEqual(placement, bulk['placement'])
         self.scale(path='other', count=3)
-        self.assertEqual(placement, db_api.get_bulk('other').placement)
+        self.assertEqual(placement, db_bulks.get_bulk('other').placement)
 
     def test_rows_are_as_those_of_the_create(self):
         self.scale(
@@ -287,7 +288,7 @@ class TestUp(ScaleTestCase):
 
     def test_its_end_comes_first(self):
         def be_late(context, bulk, count):
-            db_api.mark_bulk_deleting(bulk.id)
+            db_bulks.mark_bulk_deleting(bulk.id)
             return False
 
         with mock.patch.object(accept, 'grow', be_late):

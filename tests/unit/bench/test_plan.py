@@ -16,6 +16,7 @@ from oslotest import base
 
 from tests.bench import exceptions
 from tests.bench import plan
+from zun_bulk.consts import PlacementPolicy
 from zun_bulk.scheduler import planner
 
 
@@ -49,7 +50,7 @@ class TestSimulate(base.BaseTestCase):
 class TestTimePolicies(base.BaseTestCase):
     def test_each(self):
         rows = plan.time_policies(100, plan.simulate(100, 10, 1))
-        self.assertEqual(list(planner.POLICIES), [row[0] for row in rows])
+        self.assertEqual(list(PlacementPolicy.ALL), [row[0] for row in rows])
         found = {policy: (hosts, text) for policy, _s, hosts, text in rows}
         self.assertEqual((8, 'all 100 fit'), found['spread'])
         self.assertEqual(8, found['anti-affinity'][0])

@@ -21,7 +21,7 @@ from oslotest import base
 from tests.bench import exceptions
 from tests.bench import loads
 from tests.bench import sweep
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 def fixed(limit, seconds, started=100, failed=0):

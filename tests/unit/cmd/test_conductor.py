@@ -21,7 +21,7 @@ import fixtures
 from oslotest import base
 
 from tests import database
-from zun_bulk.db import api as db
+from zun_bulk.db import bulks as db_bulks
 
 
 #: Seconds for what takes three on a machine that has nothing else to do.
@@ -85,7 +85,7 @@ class TestConductor(base.BaseTestCase):
         return process
 
     def lease(self):
-        bulk = db.get_bulk(self.bulk.uuid)
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
         return bulk.lease_owner, bulk.epoch
 
     def wait_for(self, check):

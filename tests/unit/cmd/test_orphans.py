@@ -19,7 +19,7 @@ from oslotest import base
 
 from zun_bulk.cmd import orphans
 from zun_bulk.container import driver
-from zun_bulk.db import api as db_api
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import zun_rows
 
 
@@ -84,7 +84,7 @@ class TestOrphans(base.BaseTestCase):
         ]
         self.useFixture(
             fixtures.MockPatchObject(
-                db_api, 'existing_bulks', lambda uuids: {'here'} & uuids
+                db_bulks, 'existing_bulks', lambda uuids: {'here'} & uuids
             )
         )
         self.apis = (

@@ -35,16 +35,20 @@ from zun_bulk.conductor import conductor
 from zun_bulk.conductor import leases
 from zun_bulk.conductor import placing
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import history as db_history
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import MemberState
 from zun_bulk.network import ports
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
@@ -61,7 +65,7 @@ class TestLeases(base.BaseTestCase):
         self.second = leases.Leases('second', 15)
 
     def epoch(self, leases, now):
-        return leases.epoch(db.get_bulk(self.bulk.uuid), now)
+        return leases.epoch(db_bulks.get_bulk(self.bulk.uuid), now)
 
     def test_a_free_bulk_is_taken_once(self):
         self.assertEqual(1, self.epoch(self.first, 0))
@@ -88,11 +92,11 @@ class TestLeases(base.BaseTestCase):
         self.assertEqual({}, self.first.report())
         self.epoch(self.first, 0)
         self.assertEqual({self.bulk.uuid: 1}, self.first.report())
-        self.first.forget_but([])
+        self.first.retain_only([])
         self.assertEqual({}, self.first.report())
 
     def test_only_one_of_two_takes_it(self):
-        seen = db.get_bulk(self.bulk.uuid)
+        seen = db_bulks.get_bulk(self.bulk.uuid)
         self.assertEqual(1, self.first.epoch(seen, 0))
         self.assertIsNone(self.second.epoch(seen, 0))
 
@@ -102,11 +106,13 @@ class TestLeases(base.BaseTestCase):
         self.assertEqual(2, self.epoch(self.second, 1))
         # What it has not any more it cannot release.
         self.first.release()
-        self.assertEqual('second', db.get_bulk(self.bulk.uuid).lease_owner)
+        self.assertEqual(
+            'second', db_bulks.get_bulk(self.bulk.uuid).lease_owner
+        )
 
     def test_a_lease_lost_to_a_delete_is_noticed(self):
         self.epoch(self.first, 0)
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         # What it had under way may come late: others have to wait for that.
         self.assertIsNone(self.epoch(self.second, 1))
         self.assertEqual(3, self.epoch(self.first, 1))
@@ -114,7 +120,7 @@ class TestLeases(base.BaseTestCase):
     def test_a_lease_lost_to_a_delete_and_by_death(self):
         self.epoch(self.first, 0)
         self.assertIsNone(self.epoch(self.second, 0))
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         # The time begins anew.
         self.assertIsNone(self.epoch(self.second, 14))
         self.assertIsNone(self.epoch(self.second, 28))
@@ -122,9 +128,9 @@ class TestLeases(base.BaseTestCase):
 
     def test_a_bulk_that_was_changed_is_released(self):
         self.epoch(self.first, 0)
-        db.pause_bulk(self.bulk.id, 'because')
+        db_bulks.pause_bulk(self.bulk.id, 'because')
         self.first.release()
-        db.resume_bulk(self.bulk.id)
+        db_bulks.resume_bulk(self.bulk.id)
         self.assertEqual(4, self.epoch(self.second, 0))
 
 
@@ -276,25 +282,27 @@ class ConductorTestCase(base.BaseTestCase):
         self.conductor.look_after_bulks()
         while not self.conductor._patience:
             self.conductor.look_after_bulks()
-        return db.get_bulk(self.bulk.uuid)
+        return db_bulks.get_bulk(self.bulk.uuid)
 
     def accept(self, count, **values):
         self.bulk, members = database.accept(count, **values)
         return members
 
     def grow(self, number):
-        bulk = db.get_bulk(self.bulk.uuid)
-        last = db.last_index_of(bulk) + number
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
+        last = db_accepting.last_index_of(bulk) + number
         _bulk, members, containers, actions = database.rows(number)
         for index, member in enumerate(members, last - number + 1):
             member['member_index'] = index
-        self.assertTrue(db.grow_bulk(bulk, last, members, containers, actions))
+        self.assertTrue(
+            db_accepting.grow_bulk(bulk, last, members, containers, actions)
+        )
 
     def states(self):
-        return db.count_members([self.bulk.id])[self.bulk.id]
+        return db_counts.count_members([self.bulk.id])[self.bulk.id]
 
     def members(self, **filters):
-        return db.list_members(self.bulk.id, filters)
+        return db_members.list_members(self.bulk.id, filters)
 
 
 class FakeVolumes:
@@ -390,12 +398,12 @@ class TestVolumes(ConductorTestCase):
         first, second, _third = self.accept(3)
         self.volumes.refused = {first.container_uuid}
         self.volumes.broken = {second.container_uuid}
-        for _turn in range(3):
+        for _cycle in range(3):
             self.turn()
         self.assertEqual({'failed': 2, 'placed': 1}, self.states())
         self.assertEqual(
             {('volume', 'quota', 1), ('volume', 'broken', 1)},
-            set(db.list_failures(self.bulk.id, 9)),
+            set(db_counts.list_failures(self.bulk.id, 9)),
         )
         self.assertEqual(
             {first.container_uuid, second.container_uuid},
@@ -406,7 +414,7 @@ class TestVolumes(ConductorTestCase):
         self.accept(2)
         self.turn()
         self.volumes.busy = True
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.turn()
         self.assertEqual(conductor.LOOK_AGAIN, self.conductor._patience)
         self.forget.assert_not_called()
@@ -415,24 +423,24 @@ class TestVolumes(ConductorTestCase):
         self.conductor.look_after_bulks()
         self.assertTrue(self.volumes.swept_all)
         self.forget.assert_called_with('trust')
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
 
     def test_a_bulk_goes_once_its_trust_has(self):
         self.accept(1)
         self.turn()
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.forget.side_effect = ks_exc.ConnectFailure()
         self.assertEqual(BulkStatus.DELETING, self.turn().status)
         self.forget.side_effect = None
         self.conductor.look_after_bulks()
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
 
     def test_deleted_while_they_are_made(self):
         members = self.accept(2)
         make = self.volumes.make
 
         def make_late(bulk, missing):
-            db.mark_bulk_deleting(bulk.id)
+            db_bulks.mark_bulk_deleting(bulk.id)
             return make(bulk, missing)
 
         self.volumes.make = make_late
@@ -449,7 +457,7 @@ class TestBuild(ConductorTestCase):
         self.assertEqual(BulkStatus.BUILDING, self.turn().status)
         self.assertEqual(
             {'host-1': {'placed': 15}, 'host-2': {'placed': 15}},
-            db.count_by_host(self.bulk.id),
+            db_counts.count_by_host(self.bulk.id),
         )
         members = self.members()
         self.assertEqual(
@@ -474,7 +482,7 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.assertEqual(
             {'host-1': {'placed': 30}, 'host-2': {'placed': 10}},
-            db.count_by_host(self.bulk.id),
+            db_counts.count_by_host(self.bulk.id),
         )
 
     def test_does_it_once(self):
@@ -491,7 +499,7 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.assertEqual({'placed': 2}, self.states())
 
-    NO_ROOM = 'There are not enough hosts available: ' + disclosure.of_hosts(
+    NO_ROOM = 'There are not enough hosts available: ' + disclosure.mark(
         '3 of 5 fit: VCPU on host-1 and host-2', '3 of 5 fit'
     )
 
@@ -501,11 +509,12 @@ class TestBuild(ConductorTestCase):
         self.assertEqual(BulkStatus.ERROR, self.turn().status)
         self.assertEqual({'failed': 5}, self.states())
         self.assertEqual(
-            [('capacity', self.NO_ROOM, 5)], db.list_failures(self.bulk.id, 9)
+            [('capacity', self.NO_ROOM, 5)],
+            db_counts.list_failures(self.bulk.id, 9),
         )
         self.assertEqual({}, self.placement.claimed)
         # A retry looks anew, with all the room that there is then.
-        db.retry_bulk(self.bulk.id)
+        db_bulks.retry_bulk(self.bulk.id)
         self.room = {'host-1': 3, 'host-2': 2}
         self.turn()
         self.assertEqual({'placed': 5}, self.states())
@@ -547,7 +556,7 @@ class TestBuild(ConductorTestCase):
         self.accept(4)
         self.room = {'host-1': 4}
         with mock.patch.object(
-            db, 'claim_members', side_effect=RuntimeError('killed')
+            db_transitions, 'claim_members', side_effect=RuntimeError('killed')
         ):
             self.turn()
         self.assertEqual(4, len(self.placement.claimed))
@@ -614,8 +623,10 @@ class TestBuild(ConductorTestCase):
                 )
             ],
             [
-                (kind, disclosure.shown(reason), number)
-                for kind, reason, number in db.list_failures(self.bulk.id, 9)
+                (kind, disclosure.render(reason), number)
+                for kind, reason, number in db_counts.list_failures(
+                    self.bulk.id, 9
+                )
             ],
         )
 
@@ -650,7 +661,7 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.conf.config(group='zun_bulk', port_calls=3)
         self.assertEqual(1, placing._port_calls(self.bulk))
-        db.start_members(self.members(host='host-1'))
+        db_transitions.start_members(self.members(host='host-1'))
         self.assertEqual(3, placing._port_calls(self.bulk))
 
     def test_neutron_is_left_alone_that_cannot(self):
@@ -688,7 +699,7 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'placed': 2, 'failed': 1}, self.states())
         self.assertEqual(
             [('deleted', clearing.CONTAINER_GONE, 1)],
-            db.list_failures(self.bulk.id, 9),
+            db_counts.list_failures(self.bulk.id, 9),
         )
         self.assertNotIn(first, self.placement.claimed)
 
@@ -698,7 +709,7 @@ class TestBuild(ConductorTestCase):
         self.turn()
         self.assertEqual(
             [('network', 'Neutron: no more addresses', 2)],
-            db.list_failures(self.bulk.id, 9),
+            db_counts.list_failures(self.bulk.id, 9),
         )
 
     def test_each_that_neutron_refuses_by_its_own_reason(self):
@@ -711,7 +722,7 @@ class TestBuild(ConductorTestCase):
         self.assertEqual({'placed': 3, 'failed': 2}, self.states())
         self.assertEqual(
             [('network', 'taken: a', 1), ('network', 'taken: b', 1)],
-            db.list_failures(self.bulk.id, 9),
+            db_counts.list_failures(self.bulk.id, 9),
         )
         gone = set(self.ports.refused)
         self.assertEqual(gone, set(self.placement.released))
@@ -755,25 +766,25 @@ class TestBuild(ConductorTestCase):
         self.ports.room = 3
         self.turn()
         self.assertEqual({'placed': 6, 'queued': 4}, self.states())
-        db.resume_bulk(self.bulk.id)
+        db_bulks.resume_bulk(self.bulk.id)
         bulk = self.turn()
         self.assertEqual('paused', bulk.status)
         self.assertIn(': 1 of 10 containers', bulk.status_reason)
         self.ports.room = 1
-        db.resume_bulk(self.bulk.id)
+        db_bulks.resume_bulk(self.bulk.id)
         self.assertEqual('building', self.turn().status)
         self.assertEqual({'placed': 10}, self.states())
 
     def test_one_who_lost_the_bulk_does_not_pause_it(self):
         self.accept(2)
         self.ports.room = 0
-        pause = db.pause_bulk
+        pause = db_bulks.pause_bulk
 
         def be_late(*args):
-            db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'another')
+            db_leases.take_lease(db_bulks.get_bulk(self.bulk.uuid), 'another')
             return pause(*args)
 
-        with mock.patch.object(db, 'pause_bulk', side_effect=be_late):
+        with mock.patch.object(db_bulks, 'pause_bulk', side_effect=be_late):
             self.assertEqual('building', self.turn().status)
 
     def test_a_busy_neutron_is_asked_for_less(self):
@@ -825,7 +836,7 @@ class TestBuild(ConductorTestCase):
         ensure = self.ports.ensure
 
         def be_slow(bulk, *args):
-            db_leases.take_lease(db.get_bulk(bulk.uuid), 'another')
+            db_leases.take_lease(db_bulks.get_bulk(bulk.uuid), 'another')
             return ensure(bulk, *args)
 
         self.ports.ensure = be_slow
@@ -837,15 +848,15 @@ class TestBuild(ConductorTestCase):
             (MemberState.RUNNING, BulkStatus.READY),
             (MemberState.FAILED, BulkStatus.ERROR),
         ):
-            db.move_members(self.accept(2), state)
+            db_transitions.move_members(self.accept(2), state)
             bulk = self.turn()
             self.assertEqual(status, bulk.status)
             self.assertIsNotNone(bulk.finished_at)
             self.assertIsNone(bulk.lease_owner)
 
     def test_its_end_is_told(self):
-        db.move_members(self.accept(3)[:1], MemberState.FAILED)
-        db.move_members(self.members()[1:], MemberState.RUNNING)
+        db_transitions.move_members(self.accept(3)[:1], MemberState.FAILED)
+        db_transitions.move_members(self.members()[1:], MemberState.RUNNING)
         with mock.patch('zun_bulk.notifications.send') as send:
             for _time in range(2):
                 self.turn()
@@ -900,7 +911,7 @@ class TestTurns(ConductorTestCase):
     def look(self):
         """:returns: how many of the large bulk are placed, after a look."""
         self.conductor.look_after_bulks()
-        counts = db.count_members([self.large.id])[self.large.id]
+        counts = db_counts.count_members([self.large.id])[self.large.id]
         return counts.get(MemberState.PLACED, 0)
 
     def test_one_after_the_other(self):
@@ -932,15 +943,15 @@ class TestTurns(ConductorTestCase):
 
     def test_paused_and_resumed_meanwhile(self):
         self.look()
-        db.pause_bulk(self.large.id, 'because')
-        db.resume_bulk(self.large.id)
+        db_bulks.pause_bulk(self.large.id, 'because')
+        db_bulks.resume_bulk(self.large.id)
         # Whatever it was begun with, it is looked at anew.
         self.look()
         self.assertEqual(2, self.ports.asked[self.large.id])
 
     def test_deleted_meanwhile(self):
         self.look()
-        db.mark_bulk_deleting(self.large.id)
+        db_bulks.mark_bulk_deleting(self.large.id)
         self.assertEqual(0, self.look())
         self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
         self.look()
@@ -950,11 +961,11 @@ class TestTurns(ConductorTestCase):
         self.look()
         self.conductor._leases.release()
         other = leases.Leases('other', 15)
-        other.epoch(db.get_bulk(self.large.uuid), 0)
+        other.epoch(db_bulks.get_bulk(self.large.uuid), 0)
         self.assertEqual(2, self.look())
         self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
         other.release()
-        for _turn in range(3):
+        for _cycle in range(3):
             self.look()
         self.assertEqual(5, self.look())
 
@@ -1014,7 +1025,7 @@ class TestTrim(ConductorTestCase):
         self.conf.config(group='zun_bulk', max_events=100)
         self.accept(99)
         other = self.bulk
-        db.move_members(self.members(), MemberState.RUNNING)
+        db_transitions.move_members(self.members(), MemberState.RUNNING)
         self.turn()
         self.assertEqual(101, self.number(other))
         self.accept(2)
@@ -1025,8 +1036,8 @@ class TestTrim(ConductorTestCase):
         self.assertEqual('running', db_history.list_events(other.id)[0].event)
 
         # Of one that is finished, too.
-        (member,) = db.list_members(other.id, limit=1)
-        db.move_members([member], MemberState.STOPPED)
+        (member,) = db_members.list_members(other.id, limit=1)
+        db_transitions.move_members([member], MemberState.STOPPED)
         self.assertEqual(101, self.number(other))
         self.conductor.trim_events()
         self.assertEqual(100, self.number(other))
@@ -1038,7 +1049,7 @@ class TestTrim(ConductorTestCase):
         with mock.patch('zun_bulk.db.history.trim_events') as trim:
             self.conductor.trim_events()
             self.assertEqual([], trim.mock_calls)
-            db.pause_bulk(self.bulk.id, 'why')
+            db_bulks.pause_bulk(self.bulk.id, 'why')
             trim.side_effect = RuntimeError('deadlock')
             self.assertRaises(RuntimeError, self.conductor.trim_events)
             trim.side_effect = None
@@ -1049,8 +1060,8 @@ class TestTrim(ConductorTestCase):
     def test_one_that_is_deleted(self):
         self.accept(2)
         self.turn()
-        db.mark_bulk_deleting(self.bulk.id)
-        db.move_members(self.members(), MemberState.DELETED)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
+        db_transitions.move_members(self.members(), MemberState.DELETED)
         with mock.patch('zun_bulk.notifications.send') as send:
             self.conductor.look_after_bulks()
         self.assertEqual(0, self.number(self.bulk))
@@ -1074,7 +1085,7 @@ class TestHostDown(ConductorTestCase):
         )
 
     def hosts(self):
-        return db.count_by_host(self.bulk.id)
+        return db_counts.count_by_host(self.bulk.id)
 
     def goes_down(self, forced=False):
         self.services.return_value = [
@@ -1099,7 +1110,7 @@ class TestHostDown(ConductorTestCase):
             self.assertEqual(
                 {'host-2': {}}, self.placement.claimed[member.container_uuid]
             )
-        self.assertEqual([], db.start_members(before))
+        self.assertEqual([], db_transitions.start_members(before))
         self.assertEqual(
             [
                 ('queued', member.member_index, 'host-1', claiming.HOST_DOWN)
@@ -1112,9 +1123,11 @@ class TestHostDown(ConductorTestCase):
         )
 
     def test_what_was_begun_stays(self):
-        db.start_members(self.members(host='host-1')[:1])
+        db_transitions.start_members(self.members(host='host-1')[:1])
         again = self.members(host='host-1', state='placed')[:1]
-        db.move_members(again, MemberState.PLACED, reason='it was busy')
+        db_transitions.move_members(
+            again, MemberState.PLACED, reason='it was busy'
+        )
         self.goes_down()
         self.turn()
         self.assertEqual(
@@ -1124,7 +1137,7 @@ class TestHostDown(ConductorTestCase):
 
     def test_all_goes_once_an_operator_forces_it_down(self):
         begun = self.members(host='host-1')
-        db.start_members(begun[:2])
+        db_transitions.start_members(begun[:2])
         uuid = begun[0].container_uuid
         with db_base.writer() as session:
             table = zun_models.Container.__table__
@@ -1155,30 +1168,30 @@ class TestHostDown(ConductorTestCase):
     def test_not_by_one_who_lost_the_bulk(self):
         members = self.members(host='host-1')
         held = db_leases.is_held(
-            self.bulk.id, db.get_bulk(self.bulk.uuid).epoch - 1
+            self.bulk.id, db_bulks.get_bulk(self.bulk.uuid).epoch - 1
         )
         self.assertEqual(
             [],
-            db.move_members(
+            db_transitions.move_members(
                 members, MemberState.QUEUED, only_if=held, host=None
             ),
         )
 
     def test_one_that_is_scaled_away_waits_for_its_host(self):
-        bulk = db.get_bulk(self.bulk.uuid)
-        db.shrink_bulk(bulk, self.members(host='host-1'))
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
+        db_accepting.shrink_bulk(bulk, self.members(host='host-1'))
         self.goes_down()
         self.turn()
-        self.assertEqual(3, len(db.list_removed(self.bulk.id)))
+        self.assertEqual(3, len(db_members.list_removed(self.bulk.id)))
         self.goes_down(forced=True)
         self.turn()
-        self.assertEqual([], db.list_removed(self.bulk.id))
+        self.assertEqual([], db_members.list_removed(self.bulk.id))
         self.assertEqual({'host-2': {'placed': 3}}, self.hosts())
         self.assertEqual({'host-2'}, set(self.placement.claimed_hosts()))
 
     def test_one_that_is_deleted_waits_for_its_host(self):
-        db.start_members(self.members())
-        db.mark_bulk_deleting(self.bulk.id)
+        db_transitions.start_members(self.members())
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.goes_down()
         self.turn()
         self.assertEqual({'deleting': 6}, self.states())
@@ -1199,7 +1212,7 @@ class TestHostDown(ConductorTestCase):
             spec=volumes.Volumes
         )
         self.turn()
-        db.start_members(self.members())
+        db_transitions.start_members(self.members())
         self.goes_down()
         self.turn()
         fake.detach.assert_not_called()
@@ -1219,7 +1232,7 @@ class TestHostDown(ConductorTestCase):
 
     def test_what_was_given_is_detached_before_its_container_goes(self):
         detach, there = self.accept_with_volume()
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.goes_down(forced=True)
         self.turn()
         _bulk, members = detach.call_args[0]
@@ -1250,7 +1263,7 @@ class TestStop(ConductorTestCase):
         return FakePorts.ensure(self.ports, *args)
 
     def lease_owner(self):
-        return db.get_bulk(self.bulk.uuid).lease_owner
+        return db_bulks.get_bulk(self.bulk.uuid).lease_owner
 
     def start_slow_one(self):
         """Start the conductor, and stop it while it makes ports."""
@@ -1276,7 +1289,7 @@ class TestStop(ConductorTestCase):
         # Another one goes on after its time, as the call may take effect.
         self.assertIsNotNone(self.lease_owner())
         self.assertEqual(
-            2, db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'b')
+            2, db_leases.take_lease(db_bulks.get_bulk(self.bulk.uuid), 'b')
         )
         self.answer.set()
         self.conductor._planning.join(60)
@@ -1353,8 +1366,8 @@ class TestCancel(ConductorTestCase):
         members = self.accept(6)
         self.turn()
         placed = self.members(state='placed')
-        (running,) = db.start_members(placed[:1])
-        db.cancel_bulk(self.bulk.id)
+        (running,) = db_transitions.start_members(placed[:1])
+        db_bulks.cancel_bulk(self.bulk.id)
         self.assertEqual('cancelling', self.turn().status)
         self.assertEqual({'starting': 1, 'cancelled': 5}, self.states())
         left = {m.container_uuid for m in members[1:]}
@@ -1366,11 +1379,15 @@ class TestCancel(ConductorTestCase):
             {None}, {m.host for m in self.members(state='cancelled')}
         )
         # A failed start is not tried again, and its host has to clear it.
-        db.move_members([running], MemberState.PLACED, reason='busy')
+        db_transitions.move_members(
+            [running], MemberState.PLACED, reason='busy'
+        )
         self.assertEqual('cancelling', self.turn().status)
         self.assertEqual({'deleting': 1, 'cancelled': 5}, self.states())
         zun_rows.delete_containers([running.container_uuid])
-        db.move_members(self.members(state='deleting'), MemberState.DELETED)
+        db_transitions.move_members(
+            self.members(state='deleting'), MemberState.DELETED
+        )
         bulk = self.turn()
         self.assertEqual({'cancelled': 6}, self.states())
         self.assertEqual(
@@ -1384,14 +1401,14 @@ class TestCancel(ConductorTestCase):
 
     def test_before_anything_was_placed(self):
         self.accept(3)
-        db.cancel_bulk(self.bulk.id)
+        db_bulks.cancel_bulk(self.bulk.id)
         self.assertEqual('cancelled', self.turn().status)
         self.assertEqual({'cancelled': 3}, self.states())
 
     def test_one_that_stops_halfway_is_done_again(self):
         self.accept(3)
         self.turn()
-        db.cancel_bulk(self.bulk.id)
+        db_bulks.cancel_bulk(self.bulk.id)
         release, self.placement.release = (
             self.placement.release,
             mock.Mock(side_effect=Exception('Placement is down')),
@@ -1404,35 +1421,40 @@ class TestCancel(ConductorTestCase):
     def test_and_then_deleted(self):
         self.accept(2)
         self.turn()
-        db.cancel_bulk(self.bulk.id)
+        db_bulks.cancel_bulk(self.bulk.id)
         self.turn()
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.conductor.look_after_bulks()
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
 
 
 class TestScale(ConductorTestCase):
     def shrink(self, number):
-        bulk = db.get_bulk(self.bulk.uuid)
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.assertTrue(
-            db.shrink_bulk(bulk, db.list_last_members(bulk.id, number))
+            db_accepting.shrink_bulk(
+                bulk, db_members.list_last_members(bulk.id, number)
+            )
         )
 
     def run_placed(self):
         """Play the hosts: what is placed runs, what is deleting is gone."""
-        db.move_members(
-            db.list_members_in('placed', bulk_id=self.bulk.id), 'running'
+        db_transitions.move_members(
+            db_members.list_members_by_state('placed', bulk_id=self.bulk.id),
+            'running',
         )
         gone = [
             member
-            for member in db.list_members_in('deleting', bulk_id=self.bulk.id)
+            for member in db_members.list_members_by_state(
+                'deleting', bulk_id=self.bulk.id
+            )
             if member.host
         ]
         zun_rows.delete_containers([member.container_uuid for member in gone])
-        db.move_members(gone, 'deleted')
+        db_transitions.move_members(gone, 'deleted')
 
     def left(self):
-        return len(db.list_members(self.bulk.id, with_removed=True))
+        return len(db_members.list_members(self.bulk.id, with_removed=True))
 
     def test_up_when_ready(self):
         self.accept(2)
@@ -1447,7 +1469,7 @@ class TestScale(ConductorTestCase):
             [2, 3],
             sorted(
                 sum(states.values())
-                for states in db.count_by_host(self.bulk.id).values()
+                for states in db_counts.count_by_host(self.bulk.id).values()
             ),
         )
         self.run_placed()
@@ -1499,7 +1521,7 @@ class TestScale(ConductorTestCase):
     def test_of_a_paused_bulk(self):
         self.accept(4)
         self.turn()
-        db.pause_bulk(self.bulk.id, 'why')
+        db_bulks.pause_bulk(self.bulk.id, 'why')
         self.shrink(2)
         self.grow(1)
         self.assertEqual('paused', self.turn().status)
@@ -1508,7 +1530,7 @@ class TestScale(ConductorTestCase):
         self.assertEqual('paused', self.turn().status)
         self.assertEqual(3, self.left())
         self.assertEqual({'running': 2, 'queued': 1}, self.states())
-        db.resume_bulk(self.bulk.id)
+        db_bulks.resume_bulk(self.bulk.id)
         self.turn()
         self.run_placed()
         self.assertEqual('ready', self.turn().status)
@@ -1519,7 +1541,7 @@ class TestScale(ConductorTestCase):
         self.run_placed()
         self.shrink(1)
         self.grow(2)
-        db.cancel_bulk(self.bulk.id)
+        db_bulks.cancel_bulk(self.bulk.id)
         self.assertEqual('cancelling', self.turn().status)
         self.run_placed()
         self.assertEqual('cancelled', self.turn().status)
@@ -1529,14 +1551,14 @@ class TestScale(ConductorTestCase):
         self.accept(4)
         self.turn()
         self.shrink(2)
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.assertEqual('deleting', self.turn().status)
-        db.move_members(self.members(), MemberState.DELETED)
+        db_transitions.move_members(self.members(), MemberState.DELETED)
         # Hosts still have those that were scaled away.
         self.assertEqual('deleting', self.turn().status)
         self.run_placed()
         self.conductor.look_after_bulks()
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
 
     def test_one_that_stops_halfway_is_done_again(self):
         self.accept(3)
@@ -1591,17 +1613,17 @@ class TestScale(ConductorTestCase):
 class TestDelete(ConductorTestCase):
     def test_what_never_reached_a_host(self):
         members = self.accept(3)
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.conductor.look_after_bulks()
         uuids = [member.container_uuid for member in members]
         self.assertEqual({}, zun_rows.container_states(uuids))
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
         self.assertTrue(set(uuids) <= set(self.ports.swept))
 
     def test_waits_for_the_hosts(self):
         self.accept(2)
         self.turn()
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.wake.reset_mock()
         self.turn()
         self.assertEqual({'deleting': 2}, self.states())
@@ -1609,16 +1631,16 @@ class TestDelete(ConductorTestCase):
             {'host-1', 'host-2'},
             {call.args[1] for call in self.wake.mock_calls},
         )
-        db.move_members(self.members(), MemberState.DELETED)
+        db_transitions.move_members(self.members(), MemberState.DELETED)
         self.conductor.look_after_bulks()
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
 
     def test_of_a_bulk_that_is_being_planned(self):
         self.accept(2)
         ensure = self.ports.ensure
 
         def be_deleted(bulk, *args):
-            db.mark_bulk_deleting(bulk.id)
+            db_bulks.mark_bulk_deleting(bulk.id)
             return ensure(bulk, *args)
 
         self.ports.ensure = be_deleted
@@ -1626,7 +1648,7 @@ class TestDelete(ConductorTestCase):
         self.assertEqual({'deleting': 2}, self.states())
         claimed = copy.copy(self.placement.claimed)
         self.conductor.look_after_bulks()
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
         self.assertTrue(set(claimed) <= set(self.placement.released))
 
 
@@ -1641,7 +1663,7 @@ class TestFloatingIps(ConductorTestCase):
                 sa.update(models.Member).values(floating_ip_state='wanted')
             )
         self.bulk = self.turn()
-        db.move_members(self.members(), MemberState.RUNNING)
+        db_transitions.move_members(self.members(), MemberState.RUNNING)
 
     def set(self, state, *members):
         for member in members:
@@ -1667,21 +1689,21 @@ class TestFloatingIps(ConductorTestCase):
         )
 
     def test_a_bulk_is_gone_once_all_are_released(self):
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.turn()
-        db.move_members(self.members(), MemberState.DELETED)
+        db_transitions.move_members(self.members(), MemberState.DELETED)
         bulk = self.turn()
         self.assertEqual(BulkStatus.DELETING, bulk.status)
         db_floating_ips.clear_floating_ips(bulk.id, bulk.epoch, self.members())
         self.assertRaises(exception.ResourceNotFound, self.turn)
 
     def test_what_was_scaled_away_is_gone_once_it_is_released(self):
-        bulk = db.get_bulk(self.bulk.uuid)
-        self.assertTrue(db.shrink_bulk(bulk, self.members()[1:]))
-        removed = db.list_removed(bulk.id)
-        db.move_members(removed, MemberState.DELETED)
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
+        self.assertTrue(db_accepting.shrink_bulk(bulk, self.members()[1:]))
+        removed = db_members.list_removed(bulk.id)
+        db_transitions.move_members(removed, MemberState.DELETED)
         bulk = self.turn()
-        self.assertEqual(1, len(db.list_removed(bulk.id)))
+        self.assertEqual(1, len(db_members.list_removed(bulk.id)))
         db_floating_ips.clear_floating_ips(bulk.id, bulk.epoch, removed)
         self.turn()
-        self.assertEqual([], db.list_removed(bulk.id))
+        self.assertEqual([], db_members.list_removed(bulk.id))

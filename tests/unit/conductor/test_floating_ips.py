@@ -20,12 +20,15 @@ from tests import emulated_neutron
 from zun_bulk.conductor import floating_ips
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import FloatingIpState
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import leases as db_leases
-from zun_bulk.db.models import BulkStatus
-from zun_bulk.db.models import FloatingIpState
-from zun_bulk.db.models import MemberState
+from zun_bulk.db import members as db_members
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.network import ports
 
 
@@ -52,7 +55,9 @@ class FloatingIpsTestCase(base.BaseTestCase):
 
         :param given: addresses of the first members' floating IPs.
         """
-        self.bulk = db.get_bulk(self._accept(count, given, on_delete, values))
+        self.bulk = db_bulks.get_bulk(
+            self._accept(count, given, on_delete, values)
+        )
         self.take()
         return self.bulk
 
@@ -76,17 +81,17 @@ class FloatingIpsTestCase(base.BaseTestCase):
             member['wanted'] = (
                 {'floating_ip': given[number]} if number < len(given) else None
             )
-        db.accept_bulk(*written)
+        db_accepting.accept_bulk(*written)
         return written[0]['uuid']
 
     def take(self):
         """Take the bulk's lease, as the loop that plans does."""
-        self.bulk = db.get_bulk(self.bulk.uuid)
+        self.bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.epoch = self.leases.epoch(self.bulk, 0)
-        self.bulk = db.get_bulk(self.bulk.uuid)
+        self.bulk = db_bulks.get_bulk(self.bulk.uuid)
 
     def members(self, **filters):
-        return db.list_members(self.bulk.id, filters)
+        return db_members.list_members(self.bulk.id, filters)
 
     def place(self, *members):
         """Give members a host and a port each."""
@@ -110,12 +115,12 @@ class FloatingIpsTestCase(base.BaseTestCase):
         database.place(self.bulk.id, self.epoch, placements)
 
     def move(self, state, members=None, **values):
-        db.move_members(
+        db_transitions.move_members(
             self.members() if members is None else members, state, **values
         )
 
     def turn(self, number=1):
-        for _turn in range(number):
+        for _cycle in range(number):
             wait = self.loop.look_after_bulks()
         return wait
 
@@ -123,7 +128,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
         """:returns: [(index, state, address)] of the floating IPs."""
         return [
             (m.member_index, m.floating_ip_state, m.floating_ip)
-            for m in db.list_members(self.bulk.id, with_removed=True)
+            for m in db_members.list_members(self.bulk.id, with_removed=True)
         ]
 
     def made(self):
@@ -144,7 +149,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
         self.assertEqual({}, there)
 
     def settle(self):
-        return self.loop.settle(db.get_bulk(self.bulk.uuid), self.epoch)
+        return self.loop.settle(db_bulks.get_bulk(self.bulk.uuid), self.epoch)
 
 
 class TestBind(FloatingIpsTestCase):
@@ -209,13 +214,13 @@ class TestBind(FloatingIpsTestCase):
     def test_only_of_bulks_that_are_held_and_being_built(self):
         self.accept(1)
         self.place()
-        db.pause_bulk(self.bulk.id, 'because')
+        db_bulks.pause_bulk(self.bulk.id, 'because')
         # Its lease is that of before.
         self.turn()
         self.take()
         self.turn()
         self.assertEqual([], self.made())
-        db.resume_bulk(self.bulk.id)
+        db_bulks.resume_bulk(self.bulk.id)
         self.take()
         self.turn()
         self.assert_bound(1)
@@ -273,10 +278,10 @@ class TestBind(FloatingIpsTestCase):
         self.neutron.client.update_floatingip(
             row['id'], {'floatingip': {'port_id': None}}
         )
-        db.set_bulk_status(
+        db_bulks.set_bulk_status(
             self.bulk.id, self.epoch, BulkStatus.BUILDING, BulkStatus.ERROR
         )
-        self.assertEqual(1, db.retry_bulk(self.bulk.id))
+        self.assertEqual(1, db_bulks.retry_bulk(self.bulk.id))
         self.take()
         self.turn()
         self.assert_bound(1, 2)
@@ -288,7 +293,7 @@ class TestBind(FloatingIpsTestCase):
         self.accept(7)
         self.place()
         self.turn()
-        bulk = db.get_bulk(self.bulk.uuid)
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.assertEqual(BulkStatus.PAUSED, bulk.status)
         self.assertIn(
             'no more floating IPs of network public: 2 of 7 members have '
@@ -299,11 +304,11 @@ class TestBind(FloatingIpsTestCase):
         # It is resumed to no avail, and once there are some more.
         for room in (0, 2):
             self._make_room(room)
-            db.resume_bulk(self.bulk.id)
+            db_bulks.resume_bulk(self.bulk.id)
             self.take()
             self.turn()
         self.assertEqual(
-            BulkStatus.BUILDING, db.get_bulk(self.bulk.uuid).status
+            BulkStatus.BUILDING, db_bulks.get_bulk(self.bulk.uuid).status
         )
         self.assert_bound(1, 2, 3, 4, 5, 6, 7)
 
@@ -327,7 +332,7 @@ class TestBind(FloatingIpsTestCase):
         self.accept(2)
         self.place()
         self.turn()
-        bulk = db.get_bulk(self.bulk.uuid)
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.assertEqual(BulkStatus.PAUSED, bulk.status)
         self.assertIn(
             "1 of 2 members have none yet. Neutron: Quota exceeded for "
@@ -342,7 +347,7 @@ class TestBind(FloatingIpsTestCase):
         self.assert_bound(1, 2, 3, 4, 5)
         self.assertEqual((6, 'failed', None), self.state()[-1])
         self.assertEqual(
-            BulkStatus.BUILDING, db.get_bulk(self.bulk.uuid).status
+            BulkStatus.BUILDING, db_bulks.get_bulk(self.bulk.uuid).status
         )
 
     def test_one_that_is_deleted_while_it_is_made(self):
@@ -351,7 +356,7 @@ class TestBind(FloatingIpsTestCase):
         create = self.neutron.client.create_floatingip
 
         def delete_first(body):
-            db.mark_bulk_deleting(self.bulk.id)
+            db_bulks.mark_bulk_deleting(self.bulk.id)
             return create(body)
 
         with mock.patch.object(
@@ -370,8 +375,8 @@ class TestBind(FloatingIpsTestCase):
         create = self.neutron.client.create_floatingip
 
         def forget_first(body):
-            db.mark_bulk_deleting(self.bulk.id)
-            bulk = db.get_bulk(self.bulk.uuid)
+            db_bulks.mark_bulk_deleting(self.bulk.id)
+            bulk = db_bulks.get_bulk(self.bulk.uuid)
             epoch = db_leases.take_lease(bulk, 'another')
             db_floating_ips.clear_floating_ips(bulk.id, epoch, self.members())
             return create(body)
@@ -388,7 +393,7 @@ class TestBind(FloatingIpsTestCase):
         find = self.neutron.client.list_floatingips
 
         def delete_first(**filters):
-            db.mark_bulk_deleting(self.bulk.id)
+            db_bulks.mark_bulk_deleting(self.bulk.id)
             return find(**filters)
 
         with mock.patch.object(
@@ -405,7 +410,7 @@ class TestRelease(FloatingIpsTestCase):
         self.turn()
 
     def delete(self):
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.take()
 
     def test_with_the_bulk(self):
@@ -413,12 +418,12 @@ class TestRelease(FloatingIpsTestCase):
         self.delete()
         self.move(MemberState.DELETED)
         # Its rows stay as long as there is something in Neutron.
-        self.assertFalse(db.destroy_bulk(self.bulk.id, self.epoch))
+        self.assertFalse(db_bulks.destroy_bulk(self.bulk.id, self.epoch))
         self.neutron.order_fault('delete', status=503, message='busy')
         self.turn(2)
         self.assertEqual([], self.made())
         self.settled.assert_called_with()
-        self.assertTrue(db.destroy_bulk(self.bulk.id, self.epoch))
+        self.assertTrue(db_bulks.destroy_bulk(self.bulk.id, self.epoch))
 
     def test_what_was_not_noted(self):
         self.accept(1)
@@ -456,28 +461,30 @@ class TestRelease(FloatingIpsTestCase):
     def test_of_those_that_are_scaled_away(self):
         self.bound(3)
         members = self.members()
-        db.shrink_bulk(self.bulk, members[1:2])
+        db_accepting.shrink_bulk(self.bulk, members[1:2])
         self.take()
-        removed = db.list_removed(self.bulk.id)
+        removed = db_members.list_removed(self.bulk.id)
         self.move(MemberState.DELETED, removed)
-        removed = db.list_removed(self.bulk.id)
+        removed = db_members.list_removed(self.bulk.id)
         self.assertEqual(
-            [], db.list_removed(self.bulk.id, with_floating_ip=False)
+            [], db_members.list_removed(self.bulk.id, with_floating_ip=False)
         )
-        self.assertTrue(db.forget_members(self.bulk.id, self.epoch, removed))
-        self.assertEqual(1, len(db.list_removed(self.bulk.id)))
+        self.assertTrue(
+            db_transitions.forget_members(self.bulk.id, self.epoch, removed)
+        )
+        self.assertEqual(1, len(db_members.list_removed(self.bulk.id)))
         self.turn()
         self.assert_bound(1, 3)
-        db.forget_members(self.bulk.id, self.epoch, removed)
-        self.assertEqual([], db.list_removed(self.bulk.id))
+        db_transitions.forget_members(self.bulk.id, self.epoch, removed)
+        self.assertEqual([], db_members.list_removed(self.bulk.id))
 
     def test_of_those_that_are_cancelled(self):
         self.bound(2)
         first, second = self.members()
         self.move(MemberState.RUNNING, [first])
-        db.cancel_bulk(self.bulk.id)
+        db_bulks.cancel_bulk(self.bulk.id)
         self.take()
-        db.cancel_members(self.bulk.id, self.epoch)
+        db_transitions.cancel_members(self.bulk.id, self.epoch)
         self.assertIsNone(self.settle())
         self.turn()
         self.assertEqual(0, self.settle())
@@ -488,8 +495,8 @@ class TestRelease(FloatingIpsTestCase):
         self.accept(2)
         self.place()
         self.move(MemberState.RUNNING)
-        db.pause_bulk(self.bulk.id, 'there are no more')
-        db.cancel_bulk(self.bulk.id)
+        db_bulks.pause_bulk(self.bulk.id, 'there are no more')
+        db_bulks.cancel_bulk(self.bulk.id)
         self.take()
         self.assertEqual(2, self.settle())
         self.turn()
@@ -512,7 +519,7 @@ class TestRelease(FloatingIpsTestCase):
         # Should it run by itself, there is something to be tried.
         self.assertEqual((2, 'failed', None), self.state()[1])
         self.assertEqual(0, self.settle())
-        db.retry_bulk(self.bulk.id)
+        db_bulks.retry_bulk(self.bulk.id)
         self.take()
         self.turn()
         self.assert_bound(1, 2, 3)
@@ -523,7 +530,7 @@ class TestRelease(FloatingIpsTestCase):
         delete = self.neutron.client.delete_floatingip
 
         def retry_first(ident):
-            db.retry_bulk(self.bulk.id)
+            db_bulks.retry_bulk(self.bulk.id)
             delete(ident)
 
         with mock.patch.object(
@@ -541,7 +548,7 @@ class TestRelease(FloatingIpsTestCase):
         find = self.neutron.client.list_floatingips
 
         def retry_first(**filters):
-            db.retry_bulk(self.bulk.id)
+            db_bulks.retry_bulk(self.bulk.id)
             return find(**filters)
 
         with mock.patch.object(
@@ -572,9 +579,11 @@ class TestReview(FloatingIpsTestCase):
         db_floating_ips.set_floating_ip(
             member, self.epoch, FloatingIpState.FAILED, reason='taken'
         )
-        db.set_bulk_status(
+        db_bulks.set_bulk_status(
             self.bulk.id, self.epoch, BulkStatus.BUILDING, BulkStatus.ERROR
         )
-        db.review_bulk(self.bulk.id)
-        self.assertEqual(BulkStatus.ERROR, db.get_bulk(self.bulk.uuid).status)
+        db_bulks.review_bulk(self.bulk.id)
+        self.assertEqual(
+            BulkStatus.ERROR, db_bulks.get_bulk(self.bulk.uuid).status
+        )
         self.assertEqual(FloatingIpState.FAILED, self.state()[0][1])

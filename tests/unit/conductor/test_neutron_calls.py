@@ -14,7 +14,8 @@
 
 from tests import emulated_neutron
 from tests.unit.conductor import test_conductor
-from zun_bulk.db import api as db
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.network import ports
 
 
@@ -56,9 +57,9 @@ class TestNeutronCalls(test_conductor.ConductorTestCase):
 
         # Zun has deleted them, and it is looked what is left.
         before = self.calls()
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.neutron.emulator.rows['ports'].clear()
-        db.move_members(self.members(), 'deleted')
+        db_transitions.move_members(self.members(), 'deleted')
         self.conductor.look_after_bulks()
-        self.assertEqual([], db.list_bulks())
+        self.assertEqual([], db_bulks.list_bulks())
         self.assertEqual(10, self.calls() - before)

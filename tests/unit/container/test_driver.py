@@ -24,6 +24,7 @@ import requests
 from zun.common import exception
 from zun.container.docker import driver as docker_driver
 
+from zun_bulk.consts import LABEL_BULK
 from zun_bulk.container import driver
 from zun_bulk.network import ports
 
@@ -79,7 +80,7 @@ class DriverTestCase(base.BaseTestCase):
         self.driver = driver.ThrottledDockerDriver()
         self.container = mock.Mock(
             uuid='uuid-1',
-            labels={driver.BULK_LABEL: 'bulk-1'},
+            labels={LABEL_BULK: 'bulk-1'},
             container_id=None,
             entrypoint=None,
             command=None,
@@ -114,7 +115,7 @@ class DriverTestCase(base.BaseTestCase):
             'Id': 'docker-id',
             'State': {'Running': running},
             'Config': {
-                'Labels': {driver.BULK_LABEL: bulk},
+                'Labels': {LABEL_BULK: bulk},
                 'Entrypoint': None,
                 'Cmd': ['sleep'],
             },
@@ -448,7 +449,7 @@ class TestWatch(DriverTestCase):
             self.driver.list_states(),
         )
         self.docker.containers.assert_called_once_with(
-            all=True, filters={'label': driver.BULK_LABEL}
+            all=True, filters={'label': LABEL_BULK}
         )
 
     def test_events(self):
@@ -458,4 +459,4 @@ class TestWatch(DriverTestCase):
         self.assertEqual([('die', 'uuid-1')], list(self.driver.watch(1234.5)))
         asked = self.docker.events.call_args.kwargs
         self.assertEqual(1234, asked['since'])
-        self.assertEqual(driver.BULK_LABEL, asked['filters']['label'])
+        self.assertEqual(LABEL_BULK, asked['filters']['label'])

@@ -26,18 +26,23 @@ from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
-from zun_bulk.db import api
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import history as db_history
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
+from zun_bulk.db import zun_rows as db_zun_rows
 from zun_bulk.db.models import Bulk
-from zun_bulk.db.models import BulkStatus
 from zun_bulk.db.models import Event
 from zun_bulk.db.models import Member
-from zun_bulk.db.models import MemberState
 
 
 TABLES = (
@@ -66,7 +71,7 @@ class DatabaseTestCase(base.BaseTestCase):
 
     def owned(self, bulk, owner='host-1:1'):
         """Take the bulk's lease. Returns the epoch."""
-        return db_leases.take_lease(api.get_bulk(bulk.uuid), owner)
+        return db_leases.take_lease(db_bulks.get_bulk(bulk.uuid), owner)
 
     def place(self, bulk, members, hosts=('host-1',)):
         """Place members, hosts in turn. Returns them as they are then."""
@@ -86,7 +91,9 @@ class DatabaseTestCase(base.BaseTestCase):
         )
         ids = {member.id for member in members}
         return [
-            member for member in api.list_members(bulk.id) if member.id in ids
+            member
+            for member in db_members.list_members(bulk.id)
+            if member.id in ids
         ]
 
 
@@ -141,7 +148,7 @@ class TestAccept(DatabaseTestCase):
         # or dict of None: the inserts must not go round them.
         rows = database.rows(1)
         rows[2][0].update(labels=None, command=None, environment={'A': 'b'})
-        api.accept_bulk(*rows)
+        db_accepting.accept_bulk(*rows)
         with db_base.reader() as session:
             container = session.scalars(sa.select(zun_models.Container)).one()
         self.assertEqual(
@@ -165,7 +172,7 @@ class TestAccept(DatabaseTestCase):
             ][which]
         )
 
-        self.assertRaises(db_exc.DBError, api.accept_bulk, *rows)
+        self.assertRaises(db_exc.DBError, db_accepting.accept_bulk, *rows)
         self.assertEqual(before, self.dump())
 
     def test_a_token_is_taken_once_in_a_project(self):
@@ -184,19 +191,27 @@ class TestAccept(DatabaseTestCase):
             ('project-1', bulk.id),
             ('project-2', other.id),
         ):
-            self.assertEqual(ident, api.get_bulk_of_token(project, 'once').id)
-        self.assertIsNone(api.get_bulk_of_token('project-3', 'once'))
+            self.assertEqual(
+                ident, db_bulks.get_bulk_by_client_token(project, 'once').id
+            )
+        self.assertIsNone(
+            db_bulks.get_bulk_by_client_token('project-3', 'once')
+        )
 
     def test_a_token_goes_with_its_bulk(self):
         bulk, members = database.accept(1, client_token='once')
-        api.mark_bulk_deleting(bulk.id)
+        db_bulks.mark_bulk_deleting(bulk.id)
         self.assertEqual(
-            bulk.id, api.get_bulk_of_token('project-1', 'once').id
+            bulk.id, db_bulks.get_bulk_by_client_token('project-1', 'once').id
         )
         epoch = self.owned(bulk)
-        api.move_members(api.list_members(bulk.id), MemberState.DELETED)
-        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
-        self.assertIsNone(api.get_bulk_of_token('project-1', 'once'))
+        db_transitions.move_members(
+            db_members.list_members(bulk.id), MemberState.DELETED
+        )
+        self.assertTrue(db_bulks.destroy_bulk(bulk.id, epoch))
+        self.assertIsNone(
+            db_bulks.get_bulk_by_client_token('project-1', 'once')
+        )
         database.accept(1, client_token='once')
 
 
@@ -204,7 +219,7 @@ class TestUsage(DatabaseTestCase):
     def used(self, project_id='project-1', count=1):
         """Accept a bulk. Returns what it was told is used before."""
         used = []
-        api.accept_bulk(
+        db_accepting.accept_bulk(
             *database.rows(count, project_id=project_id), used.append
         )
         return used[0]
@@ -216,7 +231,7 @@ class TestUsage(DatabaseTestCase):
         rows = database.rows(2)
         for row in rows[2]:
             row.update(cpu=0.5, memory='128', disk=3)
-        api.accept_bulk(*rows)
+        db_accepting.accept_bulk(*rows)
         # The first one's says nothing but that it is there.
         self.assertEqual(
             {'containers': 3, 'cpu': 1.0, 'memory': 256, 'disk': 6},
@@ -245,7 +260,7 @@ class TestUsage(DatabaseTestCase):
         before = self.dump()
         self.assertRaises(
             exception.OverQuota,
-            api.accept_bulk,
+            db_accepting.accept_bulk,
             *database.rows(2),
             mock.Mock(side_effect=exception.OverQuota(overs='cpu')),
         )
@@ -270,9 +285,9 @@ class TestRead(DatabaseTestCase):
     def test_by_uuid_and_by_name(self):
         bulk, _members = database.accept(1, name='one')
         database.accept(1, name='two')
-        self.assertEqual(bulk.id, api.get_bulk(bulk.uuid).id)
-        self.assertEqual(bulk.id, api.get_bulk('one').id)
-        self.assertEqual(bulk.id, api.get_bulk('one', 'project-1').id)
+        self.assertEqual(bulk.id, db_bulks.get_bulk(bulk.uuid).id)
+        self.assertEqual(bulk.id, db_bulks.get_bulk('one').id)
+        self.assertEqual(bulk.id, db_bulks.get_bulk('one', 'project-1').id)
 
     def test_not_found(self):
         bulk, _members = database.accept(1)
@@ -283,21 +298,23 @@ class TestRead(DatabaseTestCase):
             (bulk.name, 'project-2'),
         ):
             error = self.assertRaises(
-                exception.ResourceNotFound, api.get_bulk, ident, project
+                exception.ResourceNotFound, db_bulks.get_bulk, ident, project
             )
             self.assertEqual(404, error.code)
 
     def test_name_that_is_not_unique(self):
         database.accept(1, project_id='project-1')
         bulk, _members = database.accept(1, project_id='project-2')
-        error = self.assertRaises(exception.Conflict, api.get_bulk, 'web')
+        error = self.assertRaises(exception.Conflict, db_bulks.get_bulk, 'web')
         self.assertEqual(409, error.code)
         self.assertIn('uuid', str(error))
-        self.assertEqual(bulk.id, api.get_bulk('web', 'project-2').id)
+        self.assertEqual(bulk.id, db_bulks.get_bulk('web', 'project-2').id)
 
     def test_list_newest_first(self):
         ids = [database.accept(1)[0].id for _number in range(3)]
-        self.assertEqual(ids[::-1], [bulk.id for bulk in api.list_bulks()])
+        self.assertEqual(
+            ids[::-1], [bulk.id for bulk in db_bulks.list_bulks()]
+        )
 
     def test_list_of_a_project_and_filtered(self):
         one, _members = database.accept(1, name='one')
@@ -307,7 +324,7 @@ class TestRead(DatabaseTestCase):
         )
 
         def ids(*args):
-            return [bulk.id for bulk in api.list_bulks(*args)]
+            return [bulk.id for bulk in db_bulks.list_bulks(*args)]
 
         self.assertEqual([three.id, one.id], ids('project-1'))
         self.assertEqual(
@@ -324,7 +341,7 @@ class TestRead(DatabaseTestCase):
             for direction in ('asc', 'desc'):
                 pages, marker = [], None
                 while True:
-                    page = api.list_bulks(
+                    page = db_bulks.list_bulks(
                         limit=2,
                         marker=marker,
                         sort_key=key,
@@ -334,7 +351,7 @@ class TestRead(DatabaseTestCase):
                         break
                     pages.append([bulk.id for bulk in page])
                     marker = page[-1].uuid
-                whole = api.list_bulks(sort_key=key, sort_dir=direction)
+                whole = db_bulks.list_bulks(sort_key=key, sort_dir=direction)
                 self.assertEqual(7, len(whole))
                 values = [getattr(bulk, key) for bulk in whole]
                 self.assertEqual(
@@ -347,7 +364,7 @@ class TestRead(DatabaseTestCase):
         bulk, _members = database.accept(1)
         self.assertRaises(
             exception.ResourceNotFound,
-            api.list_bulks,
+            db_bulks.list_bulks,
             'project-2',
             marker=bulk.uuid,
         )
@@ -356,9 +373,9 @@ class TestRead(DatabaseTestCase):
         first, members = database.accept(5)
         second, _members = database.accept(2)
         placed = self.place(first, members[:3], ('host-1', 'host-2'))
-        api.start_members(placed[:2])
+        db_transitions.start_members(placed[:2])
 
-        counts = api.count_members([first.id, second.id])
+        counts = db_counts.count_members([first.id, second.id])
         self.assertEqual(
             {
                 MemberState.QUEUED: 2,
@@ -375,12 +392,12 @@ class TestRead(DatabaseTestCase):
                 'host-1': {MemberState.STARTING: 1, MemberState.PLACED: 1},
                 'host-2': {MemberState.STARTING: 1},
             },
-            api.count_by_host(first.id),
+            db_counts.count_by_host(first.id),
         )
 
     def test_counts_of_nothing(self):
-        self.assertEqual({}, api.count_members([]))
-        self.assertEqual({}, api.get_bulks_by_id([]))
+        self.assertEqual({}, db_counts.count_members([]))
+        self.assertEqual({}, db_bulks.get_bulks_by_id([]))
         self.assertEqual({}, zun_rows.container_states([]))
 
     def test_failures_most_common_first(self):
@@ -390,11 +407,11 @@ class TestRead(DatabaseTestCase):
             (members[1:4], 'start', 'exited'),
             (members[4:6], 'image', 'timeout'),
         ):
-            api.move_members(
+            db_transitions.move_members(
                 some, MemberState.FAILED, reason_class=kind, reason=reason
             )
         # A reason stays after a failed attempt: this one does not count.
-        api.move_members(
+        db_transitions.move_members(
             members[6:],
             MemberState.PLACED,
             reason_class='start',
@@ -406,10 +423,10 @@ class TestRead(DatabaseTestCase):
                 ('image', 'timeout', 2),
                 ('image', 'no such image', 1),
             ],
-            api.list_failures(bulk.id, 10),
+            db_counts.list_failures(bulk.id, 10),
         )
         self.assertEqual(
-            [('start', 'exited', 3)], api.list_failures(bulk.id, 1)
+            [('start', 'exited', 3)], db_counts.list_failures(bulk.id, 1)
         )
 
     def test_counts_by_time(self):
@@ -421,17 +438,19 @@ class TestRead(DatabaseTestCase):
         bulk, members = database.accept(12)
         _other, others = database.accept(1)
         for seconds, member in enumerate(members[:10]):
-            api.move_members(
+            db_transitions.move_members(
                 [member],
                 MemberState.FAILED if seconds == 7 else MemberState.RUNNING,
                 finished_at=after(seconds),
             )
-        api.move_members(others, MemberState.RUNNING, finished_at=after(1))
+        db_transitions.move_members(
+            others, MemberState.RUNNING, finished_at=after(1)
+        )
         # It ended later, which is not the end of its start.
-        api.move_members(members[:1], MemberState.STOPPED)
+        db_transitions.move_members(members[:1], MemberState.STOPPED)
         # This one is on its way again, and this one was cancelled.
-        api.move_members(members[1:2], MemberState.PLACED)
-        api.move_members(
+        db_transitions.move_members(members[1:2], MemberState.PLACED)
+        db_transitions.move_members(
             members[10:11], MemberState.CANCELLED, finished_at=after(1)
         )
         self.assertEqual(
@@ -443,18 +462,20 @@ class TestRead(DatabaseTestCase):
                 # What came after the last is of it.
                 (2, 'running'): 2,
             },
-            api.count_by_time(bulk.id, [after(4), after(8), after(9)]),
+            db_counts.count_by_time(bulk.id, [after(4), after(8), after(9)]),
         )
         self.assertEqual(
             {(0, 'failed'): 1, (0, 'running'): 3},
-            api.count_by_time(bulk.id, [after(12)], after(6)),
+            db_counts.count_by_time(bulk.id, [after(12)], after(6)),
         )
         # Each in its own, however many there are.
         for number in (10, 11, 59, 60):
             ends = [after(second + 1) for second in range(number)]
             self.assertEqual(
                 [0, 2, 3, 4, 5, 6, 7, 8, 9],
-                sorted(step for step, _ in api.count_by_time(bulk.id, ends)),
+                sorted(
+                    step for step, _ in db_counts.count_by_time(bulk.id, ends)
+                ),
             )
 
     def test_members_by_name(self):
@@ -464,7 +485,9 @@ class TestRead(DatabaseTestCase):
         def indexes(name, **kwargs):
             return [
                 member.member_index
-                for member in api.list_members(bulk.id, name=name, **kwargs)
+                for member in db_members.list_members(
+                    bulk.id, name=name, **kwargs
+                )
             ]
 
         self.assertEqual([1, 10, 11, 12], indexes('eb_1-1'))
@@ -482,7 +505,8 @@ class TestRead(DatabaseTestCase):
 
         def indexes(**kwargs):
             return [
-                m.member_index for m in api.list_members(bulk.id, **kwargs)
+                m.member_index
+                for m in db_members.list_members(bulk.id, **kwargs)
             ]
 
         self.assertEqual([1, 2, 3, 4, 5], indexes())
@@ -509,7 +533,9 @@ class TestRead(DatabaseTestCase):
         self.place(second, others[:1])
 
         def ids(state, **kwargs):
-            return [m.id for m in api.list_members_in(state, **kwargs)]
+            return [
+                m.id for m in db_members.list_members_by_state(state, **kwargs)
+            ]
 
         self.assertEqual(
             [members[3].id, others[1].id], ids(MemberState.QUEUED)
@@ -553,7 +579,7 @@ class TestRead(DatabaseTestCase):
                 [member.id for member in order[:limit]],
                 [
                     member.id
-                    for member in api.list_members_in_turn(
+                    for member in db_members.list_members_in_fair_order(
                         MemberState.PLACED, 'host-1', limit
                     )
                 ],
@@ -561,7 +587,7 @@ class TestRead(DatabaseTestCase):
 
     def test_bulks_by_id(self):
         ids = [database.accept(1)[0].id for _number in range(3)]
-        found = api.get_bulks_by_id(ids[:2] + [1000])
+        found = db_bulks.get_bulks_by_id(ids[:2] + [1000])
         self.assertEqual(set(ids[:2]), set(found))
         self.assertEqual(ids[0], found[ids[0]].id)
 
@@ -570,10 +596,10 @@ class TestRead(DatabaseTestCase):
         for thing in (
             bulk,
             members[0],
-            api.list_bulks()[0],
+            db_bulks.list_bulks()[0],
             db_leases.list_bulks_with_work()[0],
-            api.get_bulks_by_id([bulk.id])[bulk.id],
-            api.list_members_in(MemberState.QUEUED)[0],
+            db_bulks.get_bulks_by_id([bulk.id])[bulk.id],
+            db_members.list_members_by_state(MemberState.QUEUED)[0],
         ):
             columns = [
                 attribute.key
@@ -589,39 +615,42 @@ class TestRead(DatabaseTestCase):
         database.accept(1, name='other', project_id='project-2')
         wanted = ['wEb-1', 'web-3', 'other-1']
         self.assertEqual(
-            {'web-1', 'other-1'}, api.existing_container_names(wanted)
+            {'web-1', 'other-1'}, db_zun_rows.existing_container_names(wanted)
         )
         self.assertEqual(
-            {'web-1'}, api.existing_container_names(wanted, 'project-1')
+            {'web-1'},
+            db_zun_rows.existing_container_names(wanted, 'project-1'),
         )
         many = ['name-%d' % number for number in range(2500)]
         self.assertEqual(
-            {'web-2'}, api.existing_container_names(many + ['web-2'])
+            {'web-2'}, db_zun_rows.existing_container_names(many + ['web-2'])
         )
 
 
 class TestLease(DatabaseTestCase):
     def test_one_of_two_takes_it(self):
         bulk, _members = database.accept(1)
-        seen = [api.get_bulk(bulk.uuid) for _contender in range(2)]
+        seen = [db_bulks.get_bulk(bulk.uuid) for _contender in range(2)]
         self.assertEqual(1, db_leases.take_lease(seen[0], 'host-1'))
         self.assertIsNone(db_leases.take_lease(seen[1], 'host-2'))
-        bulk = api.get_bulk(bulk.uuid)
+        bulk = db_bulks.get_bulk(bulk.uuid)
         self.assertEqual(('host-1', 1), (bulk.lease_owner, bulk.epoch))
 
     def test_sign_of_life_keeps_it(self):
         bulk, _members = database.accept(1)
         epoch = self.owned(bulk, 'host-1')
-        seen = api.get_bulk(bulk.uuid)
+        seen = db_bulks.get_bulk(bulk.uuid)
         self.assertTrue(db_leases.renew_lease(bulk.id, epoch))
-        self.assertGreater(api.get_bulk(bulk.uuid).heartbeat, seen.heartbeat)
+        self.assertGreater(
+            db_bulks.get_bulk(bulk.uuid).heartbeat, seen.heartbeat
+        )
         self.assertIsNone(db_leases.take_lease(seen, 'host-2'))
-        self.assertEqual('host-1', api.get_bulk(bulk.uuid).lease_owner)
+        self.assertEqual('host-1', db_bulks.get_bulk(bulk.uuid).lease_owner)
 
     def test_work_is_a_sign_of_life(self):
         bulk, members = database.accept(1)
         epoch = self.owned(bulk, 'host-1')
-        seen = api.get_bulk(bulk.uuid)
+        seen = db_bulks.get_bulk(bulk.uuid)
         database.place(bulk.id, epoch, [(members[0], 'host-1', [], {})])
         self.assertIsNone(db_leases.take_lease(seen, 'host-2'))
 
@@ -635,14 +664,14 @@ class TestLease(DatabaseTestCase):
         self.assertFalse(db_leases.renew_lease(bulk.id, old))
         db_leases.release_lease(bulk.id, old)
         self.assertFalse(
-            api.set_bulk_status(
+            db_bulks.set_bulk_status(
                 bulk.id, old, BulkStatus.BUILDING, BulkStatus.READY
             )
         )
         self.assertIsNone(
             database.place(bulk.id, old, [(members[0], 'host-1', [], {})])
         )
-        self.assertFalse(api.destroy_bulk(bulk.id, old))
+        self.assertFalse(db_bulks.destroy_bulk(bulk.id, old))
         self.assertEqual(before, self.dump())
 
         self.assertTrue(db_leases.renew_lease(bulk.id, new))
@@ -650,7 +679,7 @@ class TestLease(DatabaseTestCase):
     def test_release(self):
         bulk, _members = database.accept(1)
         db_leases.release_lease(bulk.id, self.owned(bulk, 'host-1'))
-        self.assertIsNone(api.get_bulk(bulk.uuid).lease_owner)
+        self.assertIsNone(db_bulks.get_bulk(bulk.uuid).lease_owner)
         self.assertEqual(2, self.owned(bulk, 'host-2'))
 
     def test_bulks_with_work(self):
@@ -672,38 +701,42 @@ class TestCourse(DatabaseTestCase):
     """What users do to a bulk on its way."""
 
     def states(self, bulk):
-        return api.count_members([bulk.id])[bulk.id]
+        return db_counts.count_members([bulk.id])[bulk.id]
 
     def fail(self, members, kind='permanent'):
-        api.move_members(
+        db_transitions.move_members(
             members, MemberState.FAILED, reason='no', reason_class=kind
         )
 
     def test_nothing_of_a_paused_bulk_is_started(self):
         bulk, members = database.accept(2)
         members = self.place(bulk, members)
-        self.assertTrue(api.pause_bulk(bulk.id, 'why'))
-        self.assertFalse(api.pause_bulk(bulk.id, 'another'))
-        paused = api.get_bulk(bulk.uuid)
+        self.assertTrue(db_bulks.pause_bulk(bulk.id, 'why'))
+        self.assertFalse(db_bulks.pause_bulk(bulk.id, 'another'))
+        paused = db_bulks.get_bulk(bulk.uuid)
         self.assertEqual(
             ('paused', 'why'), (paused.status, paused.status_reason)
         )
-        self.assertEqual([], api.start_members(members))
+        self.assertEqual([], db_transitions.start_members(members))
         self.assertEqual(
-            [], api.list_members_in_turn('placed', 'host-1', 9, building=True)
+            [],
+            db_members.list_members_in_fair_order(
+                'placed', 'host-1', 9, building=True
+            ),
         )
         self.assertEqual(
-            2, len(api.list_members_in_turn('placed', 'host-1', 9))
+            2,
+            len(db_members.list_members_in_fair_order('placed', 'host-1', 9)),
         )
         self.assertEqual([], db_leases.list_bulks_with_work())
-        self.assertTrue(api.resume_bulk(bulk.id))
-        self.assertFalse(api.resume_bulk(bulk.id))
-        self.assertEqual(members, api.start_members(members))
+        self.assertTrue(db_bulks.resume_bulk(bulk.id))
+        self.assertFalse(db_bulks.resume_bulk(bulk.id))
+        self.assertEqual(members, db_transitions.start_members(members))
 
     def test_the_conductor_that_plans_it_is_stopped(self):
         bulk, members = database.accept(1)
         epoch = self.owned(bulk)
-        api.pause_bulk(bulk.id, 'why')
+        db_bulks.pause_bulk(bulk.id, 'why')
         self.assertIsNone(
             database.place(bulk.id, epoch, [(members[0], 'h', [], {})])
         )
@@ -712,47 +745,55 @@ class TestCourse(DatabaseTestCase):
         bulk, members = database.accept(4)
         self.fail(members[:2])
         self.fail(members[2:3], 'capacity')
-        api.pause_bulk(bulk.id, 'why')
-        api.resume_bulk(bulk.id)
-        self.assertEqual(2, api.get_bulk(bulk.uuid).tolerated)
+        db_bulks.pause_bulk(bulk.id, 'why')
+        db_bulks.resume_bulk(bulk.id)
+        self.assertEqual(2, db_bulks.get_bulk(bulk.uuid).tolerated)
 
     def test_cancel(self):
         bulk, members = database.accept(5)
         placed = self.place(bulk, members[:3])
-        (running,) = api.start_members(placed[:1])
-        (again,) = api.start_members(placed[1:2])
-        api.move_members([again], MemberState.PLACED, reason='busy')
-        self.assertTrue(api.cancel_bulk(bulk.id))
-        self.assertFalse(api.cancel_bulk(bulk.id))
-        self.assertFalse(api.cancel_members(bulk.id, 1))
+        (running,) = db_transitions.start_members(placed[:1])
+        (again,) = db_transitions.start_members(placed[1:2])
+        db_transitions.move_members([again], MemberState.PLACED, reason='busy')
+        self.assertTrue(db_bulks.cancel_bulk(bulk.id))
+        self.assertFalse(db_bulks.cancel_bulk(bulk.id))
+        self.assertFalse(db_transitions.cancel_members(bulk.id, 1))
         epoch = self.owned(bulk)
-        self.assertTrue(api.cancel_members(bulk.id, epoch))
+        self.assertTrue(db_transitions.cancel_members(bulk.id, epoch))
         # What was tried may have left something behind.
         self.assertEqual(
             {'starting': 1, 'deleting': 1, 'cancelled': 3}, self.states(bulk)
         )
         self.assertEqual(
             [m.id for m in members[2:]],
-            [m.id for m in api.list_cancelled_with_container(bulk.id, 10)],
+            [
+                m.id
+                for m in db_members.list_cancelled_with_container(bulk.id, 10)
+            ],
         )
         zun_rows.delete_containers([m.container_uuid for m in members[2:4]])
         self.assertEqual(
             [members[4].id],
-            [m.id for m in api.list_cancelled_with_container(bulk.id, 10)],
+            [
+                m.id
+                for m in db_members.list_cancelled_with_container(bulk.id, 10)
+            ],
         )
 
     def test_retry(self):
         bulk, members = database.accept(4)
         placed = self.place(bulk, members[:2])
-        self.fail(api.start_members(placed))
+        self.fail(db_transitions.start_members(placed))
         self.fail(members[2:], 'capacity')
         zun_rows.fail_containers([m.container_uuid for m in members], 'no')
         zun_rows.delete_containers([members[3].container_uuid])
         epoch = self.owned(bulk)
-        api.set_bulk_status(bulk.id, epoch, 'building', 'error', finished=True)
-        self.assertEqual(3, api.retry_bulk(bulk.id))
-        self.assertEqual(0, api.retry_bulk(bulk.id))
-        again = api.get_bulk(bulk.uuid)
+        db_bulks.set_bulk_status(
+            bulk.id, epoch, 'building', 'error', finished=True
+        )
+        self.assertEqual(3, db_bulks.retry_bulk(bulk.id))
+        self.assertEqual(0, db_bulks.retry_bulk(bulk.id))
+        again = db_bulks.get_bulk(bulk.uuid)
         self.assertEqual(
             ('building', None, 0),
             (again.status, again.finished_at, again.tolerated),
@@ -767,7 +808,7 @@ class TestCourse(DatabaseTestCase):
             ],
             [
                 (m.state, m.host, m.attempt, m.reason)
-                for m in api.list_members(bulk.id)
+                for m in db_members.list_members(bulk.id)
             ],
         )
         rows = zun_rows.container_states([m.container_uuid for m in members])
@@ -776,31 +817,34 @@ class TestCourse(DatabaseTestCase):
     def test_no_retry_of_what_is_on_its_way_out(self):
         bulk, members = database.accept(1)
         self.fail(members)
-        api.cancel_bulk(bulk.id)
-        self.assertEqual(0, api.retry_bulk(bulk.id))
+        db_bulks.cancel_bulk(bulk.id)
+        self.assertEqual(0, db_bulks.retry_bulk(bulk.id))
         self.assertEqual({'failed': 1}, self.states(bulk))
 
 
 class TestScale(DatabaseTestCase):
     def grow(self, bulk, number):
         """:param bulk: as it was seen."""
-        last = api.last_index_of(bulk) + number
+        last = db_accepting.last_index_of(bulk) + number
         _bulk, members, containers, actions = database.rows(
             number, name=bulk.name
         )
         for index, member in enumerate(members, last - number + 1):
             member['member_index'] = index
-        return api.grow_bulk(bulk, last, members, containers, actions)
+        return db_accepting.grow_bulk(bulk, last, members, containers, actions)
 
     def shrink(self, bulk, number):
-        return api.shrink_bulk(bulk, api.list_last_members(bulk.id, number))
+        return db_accepting.shrink_bulk(
+            bulk, db_members.list_last_members(bulk.id, number)
+        )
 
     def seen(self, bulk):
-        bulk = api.get_bulk(bulk.uuid)
-        indexes = [m.member_index for m in api.list_members(bulk.id)]
+        bulk = db_bulks.get_bulk(bulk.uuid)
+        indexes = [m.member_index for m in db_members.list_members(bulk.id)]
         self.assertEqual(bulk.count, len(indexes))
         self.assertEqual(
-            bulk.count, sum(api.count_members([bulk.id])[bulk.id].values())
+            bulk.count,
+            sum(db_counts.count_members([bulk.id])[bulk.id].values()),
         )
         return indexes
 
@@ -809,12 +853,14 @@ class TestScale(DatabaseTestCase):
         self.assertIsNone(bulk.last_index)
         self.assertTrue(self.grow(bulk, 2))
         self.assertEqual([1, 2, 3, 4, 5], self.seen(bulk))
-        self.assertTrue(self.shrink(api.get_bulk(bulk.uuid), 3))
+        self.assertTrue(self.shrink(db_bulks.get_bulk(bulk.uuid), 3))
         self.assertEqual([1, 2], self.seen(bulk))
-        self.assertTrue(self.grow(api.get_bulk(bulk.uuid), 1))
+        self.assertTrue(self.grow(db_bulks.get_bulk(bulk.uuid), 1))
         self.assertEqual([1, 2, 6], self.seen(bulk))
-        self.assertEqual(6, api.get_bulk(bulk.uuid).last_index)
-        self.assertEqual(6, len(api.list_members(bulk.id, with_removed=True)))
+        self.assertEqual(6, db_bulks.get_bulk(bulk.uuid).last_index)
+        self.assertEqual(
+            6, len(db_members.list_members(bulk.id, with_removed=True))
+        )
 
     def test_of_two_who_scale_it_the_second_changes_nothing(self):
         for first in (self.grow, self.shrink):
@@ -828,17 +874,19 @@ class TestScale(DatabaseTestCase):
     def test_back_to_the_same_count_it_is_not_the_same(self):
         bulk, _members = database.accept(4)
         self.shrink(bulk, 2)
-        self.grow(api.get_bulk(bulk.uuid), 2)
-        self.assertEqual(4, api.get_bulk(bulk.uuid).count)
+        self.grow(db_bulks.get_bulk(bulk.uuid), 2)
+        self.assertEqual(4, db_bulks.get_bulk(bulk.uuid).count)
         self.assertFalse(self.grow(bulk, 2))
-        self.assertFalse(api.shrink_bulk(bulk, _members[:1]))
+        self.assertFalse(db_accepting.shrink_bulk(bulk, _members[:1]))
 
     def test_a_bulk_that_is_about_to_end(self):
         for status in BulkStatus.ALL:
             bulk, _members = database.accept(2, status=status)
             scalable = status in BulkStatus.SCALABLE
             self.assertEqual(scalable, self.shrink(bulk, 1))
-            self.assertEqual(scalable, self.grow(api.get_bulk(bulk.uuid), 1))
+            self.assertEqual(
+                scalable, self.grow(db_bulks.get_bulk(bulk.uuid), 1)
+            )
 
     def test_all_or_nothing(self):
         bulk, _members = database.accept(2)
@@ -846,7 +894,7 @@ class TestScale(DatabaseTestCase):
         before = self.dump()
         # Their indexes are taken.
         self.assertRaises(
-            db_exc.DBDuplicateEntry, api.grow_bulk, bulk, 4, *rows[1:]
+            db_exc.DBDuplicateEntry, db_accepting.grow_bulk, bulk, 4, *rows[1:]
         )
         self.assertEqual(before, self.dump())
 
@@ -854,25 +902,25 @@ class TestScale(DatabaseTestCase):
         bulk, members = database.accept(3)
         placed = self.place(bulk, members[1:])
         epoch = self.owned(bulk)
-        self.shrink(api.get_bulk(bulk.uuid), 1)
+        self.shrink(db_bulks.get_bulk(bulk.uuid), 1)
         self.assertFalse(
-            api.set_bulk_status(bulk.id, epoch, 'building', 'ready')
+            db_bulks.set_bulk_status(bulk.id, epoch, 'building', 'ready')
         )
         self.assertIsNone(
             database.place(bulk.id, epoch, [(members[0], 'h', [], {})])
         )
-        self.assertEqual(placed[:1], api.start_members(placed))
+        self.assertEqual(placed[:1], db_transitions.start_members(placed))
 
     def test_the_lease_stays_with_its_owner(self):
         bulk, _members = database.accept(2)
         self.owned(bulk)
-        owner = api.get_bulk(bulk.uuid).lease_owner
-        self.grow(api.get_bulk(bulk.uuid), 1)
+        owner = db_bulks.get_bulk(bulk.uuid).lease_owner
+        self.grow(db_bulks.get_bulk(bulk.uuid), 1)
         self.assertEqual(
             (owner, 2),
             (
-                api.get_bulk(bulk.uuid).lease_owner,
-                api.get_bulk(bulk.uuid).epoch,
+                db_bulks.get_bulk(bulk.uuid).lease_owner,
+                db_bulks.get_bulk(bulk.uuid).epoch,
             ),
         )
 
@@ -880,9 +928,9 @@ class TestScale(DatabaseTestCase):
         bulk, members = database.accept(2)
         other, _members = database.accept(2)
         for one in (bulk, other):
-            api.pause_bulk(one.id, 'why')
-        self.shrink(api.get_bulk(bulk.uuid), 1)
-        paused = api.get_bulk(bulk.uuid)
+            db_bulks.pause_bulk(one.id, 'why')
+        self.shrink(db_bulks.get_bulk(bulk.uuid), 1)
+        paused = db_bulks.get_bulk(bulk.uuid)
         self.assertEqual(
             ('paused', 'why'), (paused.status, paused.status_reason)
         )
@@ -890,36 +938,44 @@ class TestScale(DatabaseTestCase):
             [bulk.id], [one.id for one in db_leases.list_bulks_with_work()]
         )
         epoch = self.owned(bulk)
-        left = api.list_removed(bulk.id, ('deleting',))
+        left = db_members.list_removed(bulk.id, ('deleting',))
         self.assertEqual([2], [member.member_index for member in left])
         # Not before it is gone.
-        self.assertTrue(api.forget_members(bulk.id, epoch, left))
-        self.assertEqual(1, len(api.list_removed(bulk.id, ('deleting',))))
-        api.move_members(left, MemberState.DELETED)
-        self.assertFalse(api.forget_members(bulk.id, epoch - 1, left))
+        self.assertTrue(db_transitions.forget_members(bulk.id, epoch, left))
+        self.assertEqual(
+            1, len(db_members.list_removed(bulk.id, ('deleting',)))
+        )
+        db_transitions.move_members(left, MemberState.DELETED)
+        self.assertFalse(
+            db_transitions.forget_members(bulk.id, epoch - 1, left)
+        )
         self.assertEqual(1, len(db_leases.list_bulks_with_work()))
-        self.assertTrue(api.forget_members(bulk.id, epoch, left))
+        self.assertTrue(db_transitions.forget_members(bulk.id, epoch, left))
         self.assertEqual([], db_leases.list_bulks_with_work())
-        self.assertEqual(1, len(api.list_members(bulk.id, with_removed=True)))
+        self.assertEqual(
+            1, len(db_members.list_members(bulk.id, with_removed=True))
+        )
 
     def test_what_is_removed_is_counted_for_hosts_only(self):
         bulk, members = database.accept(4)
         self.place(bulk, members, ('host-1', 'host-2'))
-        self.shrink(api.get_bulk(bulk.uuid), 3)
-        self.assertEqual({'host-1': {'placed': 1}}, api.count_by_host(bulk.id))
+        self.shrink(db_bulks.get_bulk(bulk.uuid), 3)
+        self.assertEqual(
+            {'host-1': {'placed': 1}}, db_counts.count_by_host(bulk.id)
+        )
         self.assertEqual(
             {
                 'host-1': {'placed': 1, 'deleting': 1},
                 'host-2': {'deleting': 2},
             },
-            api.count_by_host(bulk.id, with_removed=True),
+            db_counts.count_by_host(bulk.id, with_removed=True),
         )
         self.assertEqual({'deleting': 2}, db_hosts.count_members_on('host-2'))
         self.assertEqual(
             [4, 2],
             [
                 m.member_index
-                for m in api.list_members(
+                for m in db_members.list_members(
                     bulk.id,
                     {'host': 'host-2'},
                     sort_dir='desc',
@@ -927,17 +983,21 @@ class TestScale(DatabaseTestCase):
                 )
             ],
         )
-        self.assertEqual([], api.list_members(bulk.id, {'host': 'host-2'}))
+        self.assertEqual(
+            [], db_members.list_members(bulk.id, {'host': 'host-2'})
+        )
 
     def test_those_at_indexes(self):
         bulk, _members = database.accept(1200)
         database.accept(5)
-        self.assertEqual([], api.list_members_at(bulk.id, [1201]))
+        self.assertEqual([], db_members.list_members_by_index(bulk.id, [1201]))
         self.assertEqual(
             list(range(1, 1101)),
             sorted(
                 m.member_index
-                for m in api.list_members_at(bulk.id, list(range(1, 1101)))
+                for m in db_members.list_members_by_index(
+                    bulk.id, list(range(1, 1101))
+                )
             ),
         )
         self.shrink(bulk, 1190)
@@ -945,7 +1005,7 @@ class TestScale(DatabaseTestCase):
             [9, 10],
             [
                 m.member_index
-                for m in api.list_members_at(bulk.id, [9, 10, 11])
+                for m in db_members.list_members_by_index(bulk.id, [9, 10, 11])
             ],
         )
         self.assertEqual(list(range(1, 11)), self.seen(bulk))
@@ -953,18 +1013,20 @@ class TestScale(DatabaseTestCase):
     def test_and_then_deleted(self):
         bulk, members = database.accept(3)
         self.place(bulk, members)
-        self.shrink(api.get_bulk(bulk.uuid), 1)
-        api.mark_bulk_deleting(bulk.id)
+        self.shrink(db_bulks.get_bulk(bulk.uuid), 1)
+        db_bulks.mark_bulk_deleting(bulk.id)
         self.assertEqual(
-            {'deleting': 2}, api.count_members([bulk.id])[bulk.id]
+            {'deleting': 2}, db_counts.count_members([bulk.id])[bulk.id]
         )
         epoch = self.owned(bulk)
-        kept = api.list_members(bulk.id)
-        api.move_members(kept, MemberState.DELETED)
+        kept = db_members.list_members(bulk.id)
+        db_transitions.move_members(kept, MemberState.DELETED)
         # One that was scaled away is not gone yet.
-        self.assertFalse(api.destroy_bulk(bulk.id, epoch))
-        api.move_members(api.list_removed(bulk.id), MemberState.DELETED)
-        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        self.assertFalse(db_bulks.destroy_bulk(bulk.id, epoch))
+        db_transitions.move_members(
+            db_members.list_removed(bulk.id), MemberState.DELETED
+        )
+        self.assertTrue(db_bulks.destroy_bulk(bulk.id, epoch))
         self.assertEqual([], self.dump()['zun_bulk_member'])
 
 
@@ -975,7 +1037,7 @@ class TestChanges(DatabaseTestCase):
         bulk, _members = database.accept(1)
         epoch = self.owned(bulk)
         self.assertTrue(
-            api.set_bulk_status(
+            db_bulks.set_bulk_status(
                 bulk.id,
                 epoch,
                 BulkStatus.BUILDING,
@@ -984,7 +1046,7 @@ class TestChanges(DatabaseTestCase):
                 finished=True,
             )
         )
-        bulk = api.get_bulk(bulk.uuid)
+        bulk = db_bulks.get_bulk(bulk.uuid)
         self.assertEqual(
             (BulkStatus.ERROR, '1 failed', now, now),
             (
@@ -998,7 +1060,7 @@ class TestChanges(DatabaseTestCase):
         # It is not building any more.
         before = self.dump()
         self.assertFalse(
-            api.set_bulk_status(
+            db_bulks.set_bulk_status(
                 bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY
             )
         )
@@ -1006,13 +1068,13 @@ class TestChanges(DatabaseTestCase):
 
     def test_reason_that_no_database_takes(self):
         bulk, members = database.accept(1)
-        api.move_members(
+        db_transitions.move_members(
             members,
             MemberState.FAILED,
             reason_class='start',
             reason='a\0b\udcff' + 'x' * 5000,
         )
-        reason = api.list_members(bulk.id)[0].reason
+        reason = db_members.list_members(bulk.id)[0].reason
         self.assertEqual('a?b?xxx', reason[:7])
         self.assertEqual(4000, len(reason))
 
@@ -1025,7 +1087,9 @@ class TestChanges(DatabaseTestCase):
         bulk, members = database.accept(3)
         epoch = self.owned(bulk)
         # One has been deleted since it was read.
-        api.move_members(api.list_members(bulk.id)[1:2], MemberState.DELETED)
+        db_transitions.move_members(
+            db_members.list_members(bulk.id)[1:2], MemberState.DELETED
+        )
         networks = [{'network': 'net-1', 'port': 'port-1'}]
         placed = database.place(
             bulk.id,
@@ -1041,7 +1105,7 @@ class TestChanges(DatabaseTestCase):
             ],
         )
         self.assertEqual([members[0].id, members[2].id], placed)
-        after = api.list_members(bulk.id)
+        after = db_members.list_members(bulk.id)
         self.assertEqual(
             [
                 (MemberState.PLACED, 'host-1', 2),
@@ -1057,16 +1121,20 @@ class TestChanges(DatabaseTestCase):
 
     def test_one_of_two_moves_a_member(self):
         bulk, _members = database.accept(1)
-        seen = [api.list_members(bulk.id) for _contender in range(2)]
+        seen = [db_members.list_members(bulk.id) for _contender in range(2)]
         self.assertEqual(
             seen[0],
-            api.move_members(seen[0], MemberState.FAILED, reason='first'),
+            db_transitions.move_members(
+                seen[0], MemberState.FAILED, reason='first'
+            ),
         )
         self.assertEqual(
             [],
-            api.move_members(seen[1], MemberState.CANCELLED, reason='second'),
+            db_transitions.move_members(
+                seen[1], MemberState.CANCELLED, reason='second'
+            ),
         )
-        (member,) = api.list_members(bulk.id)
+        (member,) = db_members.list_members(bulk.id)
         self.assertEqual(
             (MemberState.FAILED, 'first', 1),
             (member.state, member.reason, member.epoch),
@@ -1074,37 +1142,41 @@ class TestChanges(DatabaseTestCase):
 
     def test_same_state_but_older_epoch(self):
         bulk, (member,) = database.accept(1)
-        stale = api.list_members(bulk.id)
-        api.move_members([member], MemberState.PLACED)
-        api.move_members([member], MemberState.QUEUED)
-        self.assertEqual(stale[0].state, api.list_members(bulk.id)[0].state)
-        self.assertEqual([], api.move_members(stale, MemberState.PLACED))
-        self.assertEqual(2, api.list_members(bulk.id)[0].epoch)
+        stale = db_members.list_members(bulk.id)
+        db_transitions.move_members([member], MemberState.PLACED)
+        db_transitions.move_members([member], MemberState.QUEUED)
+        self.assertEqual(
+            stale[0].state, db_members.list_members(bulk.id)[0].state
+        )
+        self.assertEqual(
+            [], db_transitions.move_members(stale, MemberState.PLACED)
+        )
+        self.assertEqual(2, db_members.list_members(bulk.id)[0].epoch)
 
     def test_moves_those_that_are_as_they_were_seen(self):
         bulk, _members = database.accept(1100)
-        stale = api.list_members(bulk.id)
+        stale = db_members.list_members(bulk.id)
         # Read at different epochs and in different states.
-        api.move_members(stale[:3], MemberState.PLACED)
-        members = api.list_members(bulk.id)
+        db_transitions.move_members(stale[:3], MemberState.PLACED)
+        members = db_members.list_members(bulk.id)
         changed = [members[number] for number in (0, 5, 700)]
-        api.move_members(
+        db_transitions.move_members(
             [
                 member
-                for member in api.list_members(bulk.id)
+                for member in db_members.list_members(bulk.id)
                 if member.id in {other.id for other in changed}
             ],
             MemberState.CANCELLED,
         )
 
-        moved = api.move_members(members[::-1], MemberState.FAILED)
+        moved = db_transitions.move_members(members[::-1], MemberState.FAILED)
         self.assertEqual(1097, len(moved))
         self.assertEqual(
             set(),
             {member.id for member in moved}
             & {member.id for member in changed},
         )
-        counts = api.count_members([bulk.id])[bulk.id]
+        counts = db_counts.count_members([bulk.id])[bulk.id]
         self.assertEqual(
             {MemberState.FAILED: 1097, MemberState.CANCELLED: 3}, counts
         )
@@ -1112,7 +1184,7 @@ class TestChanges(DatabaseTestCase):
             {member.id: member.epoch for member in moved},
             {
                 member.id: member.epoch
-                for member in api.list_members(bulk.id)
+                for member in db_members.list_members(bulk.id)
                 if member.state == MemberState.FAILED
             },
         )
@@ -1126,7 +1198,7 @@ class TestChanges(DatabaseTestCase):
             lambda *args: statements.append(args[2]),
         )
         self.assertEqual(
-            members, api.move_members(members, MemberState.DELETED)
+            members, db_transitions.move_members(members, MemberState.DELETED)
         )
         self.assertLess(len(statements), 10)
 
@@ -1140,8 +1212,8 @@ class TestChanges(DatabaseTestCase):
             lambda *args: statements.append(args[2]),
         )
         for change in (
-            lambda: api.start_members(members),
-            lambda: api.move_members(members, MemberState.RUNNING),
+            lambda: db_transitions.start_members(members),
+            lambda: db_transitions.move_members(members, MemberState.RUNNING),
         ):
             statements.clear()
             change()
@@ -1151,7 +1223,9 @@ class TestChanges(DatabaseTestCase):
             )
 
     def test_moves_none(self):
-        self.assertEqual([], api.move_members([], MemberState.DELETED))
+        self.assertEqual(
+            [], db_transitions.move_members([], MemberState.DELETED)
+        )
 
     def test_moved_members_are_up_to_date(self):
         bulk, members = database.accept(2)
@@ -1160,19 +1234,26 @@ class TestChanges(DatabaseTestCase):
             MemberState.STARTING,
             MemberState.RUNNING,
         ):
-            self.assertEqual(members, api.move_members(members, state))
+            self.assertEqual(
+                members, db_transitions.move_members(members, state)
+            )
         self.assertEqual(
-            [(m.id, m.state, m.epoch) for m in api.list_members(bulk.id)],
+            [
+                (m.id, m.state, m.epoch)
+                for m in db_members.list_members(bulk.id)
+            ],
             [(m.id, m.state, m.epoch) for m in members],
         )
 
     def test_start_counts_the_attempt(self):
         bulk, members = database.accept(2)
-        api.move_members(members[1:], MemberState.FAILED)
-        moved = api.start_members(api.list_members(bulk.id)[:1])
+        db_transitions.move_members(members[1:], MemberState.FAILED)
+        moved = db_transitions.start_members(
+            db_members.list_members(bulk.id)[:1]
+        )
         self.assertEqual([members[0].id], [m.id for m in moved])
         self.assertEqual(1, moved[0].attempt)
-        after = api.list_members(bulk.id)
+        after = db_members.list_members(bulk.id)
         self.assertEqual(
             [(MemberState.STARTING, 1), (MemberState.FAILED, 0)],
             [(m.state, m.attempt) for m in after],
@@ -1189,14 +1270,14 @@ class TestChanges(DatabaseTestCase):
                 raise db_exc.DBDeadlock()
             return move(*args, **kwargs)
 
-        move = api._move
+        move = db_transitions._move
         with (
-            mock.patch.object(api, '_move', side_effect=fail_twice),
+            mock.patch.object(db_transitions, '_move', side_effect=fail_twice),
             mock.patch('time.sleep'),
         ):
-            moved = api.move_members(members, MemberState.PLACED)
+            moved = db_transitions.move_members(members, MemberState.PLACED)
         self.assertEqual((members, 3), (moved, len(attempts)))
-        self.assertEqual(1, api.list_members(bulk.id)[0].epoch)
+        self.assertEqual(1, db_members.list_members(bulk.id)[0].epoch)
 
 
 class TestHistory(DatabaseTestCase):
@@ -1208,10 +1289,10 @@ class TestHistory(DatabaseTestCase):
 
     def end(self, bulk, status, reason=None):
         self.assertTrue(
-            api.set_bulk_status(
+            db_bulks.set_bulk_status(
                 bulk.id,
                 self.owned(bulk),
-                api.get_bulk(bulk.uuid).status,
+                db_bulks.get_bulk(bulk.uuid).status,
                 status,
                 reason=reason,
                 finished=True,
@@ -1224,12 +1305,16 @@ class TestHistory(DatabaseTestCase):
         bulk, members = database.accept(3)
         # It tells nothing that its start does not.
         members = self.place(bulk, members, ('host-1', 'host-2'))
-        members = api.start_members(members)
-        api.move_members(members[:1], 'placed', reason='host-1: busy')
-        api.move_members(members[1:2], 'running', reason=None)
-        api.move_members(members[1:2], 'stopped', reason='host-2: stopped')
-        api.start_members(members[:1])
-        api.move_members(members[:1], 'failed', reason='host-1: no')
+        members = db_transitions.start_members(members)
+        db_transitions.move_members(
+            members[:1], 'placed', reason='host-1: busy'
+        )
+        db_transitions.move_members(members[1:2], 'running', reason=None)
+        db_transitions.move_members(
+            members[1:2], 'stopped', reason='host-2: stopped'
+        )
+        db_transitions.start_members(members[:1])
+        db_transitions.move_members(members[:1], 'failed', reason='host-1: no')
         expected = [
             ('starting', 1, 'host-1', 1, None),
             ('starting', 2, 'host-2', 1, None),
@@ -1249,26 +1334,26 @@ class TestHistory(DatabaseTestCase):
     def test_of_the_bulk(self):
         bulk, members = database.accept(2)
         members = self.place(bulk, members)
-        api.pause_bulk(bulk.id, 'why')
-        api.pause_bulk(bulk.id, 'why')
-        api.resume_bulk(bulk.id)
-        api.move_members(members, 'failed', reason='no')
+        db_bulks.pause_bulk(bulk.id, 'why')
+        db_bulks.pause_bulk(bulk.id, 'why')
+        db_bulks.resume_bulk(bulk.id)
+        db_transitions.move_members(members, 'failed', reason='no')
         self.end(bulk, 'error', '2 of 2 members failed')
-        api.retry_bulk(bulk.id)
-        api.retry_bulk(bulk.id)
-        members = api.list_members(bulk.id)
-        api.move_members(members, 'running', reason=None)
+        db_bulks.retry_bulk(bulk.id)
+        db_bulks.retry_bulk(bulk.id)
+        members = db_members.list_members(bulk.id)
+        db_transitions.move_members(members, 'running', reason=None)
         self.end(bulk, 'ready')
-        api.move_members(members[:1], 'failed', reason='died')
-        api.review_bulk(bulk.id)
-        api.review_bulk(bulk.id)
-        api.move_members(members[:1], 'running', reason=None)
-        api.review_bulk(bulk.id)
-        api.shrink_bulk(api.get_bulk(bulk.uuid), members[1:])
-        api.cancel_bulk(bulk.id)
+        db_transitions.move_members(members[:1], 'failed', reason='died')
+        db_bulks.review_bulk(bulk.id)
+        db_bulks.review_bulk(bulk.id)
+        db_transitions.move_members(members[:1], 'running', reason=None)
+        db_bulks.review_bulk(bulk.id)
+        db_accepting.shrink_bulk(db_bulks.get_bulk(bulk.uuid), members[1:])
+        db_bulks.cancel_bulk(bulk.id)
         self.end(bulk, 'cancelled')
-        api.mark_bulk_deleting(bulk.id)
-        api.mark_bulk_deleting(bulk.id)
+        db_bulks.mark_bulk_deleting(bulk.id)
+        db_bulks.mark_bulk_deleting(bulk.id)
         self.assertEqual(
             [
                 ('accepted', '2 members'),
@@ -1297,8 +1382,8 @@ class TestHistory(DatabaseTestCase):
         _bulk, *rows = database.rows(3)
         for index, member in enumerate(rows[0], 3):
             member['member_index'] = index
-        self.assertTrue(api.grow_bulk(bulk, 5, *rows))
-        self.assertFalse(api.grow_bulk(bulk, 5, *rows))
+        self.assertTrue(db_accepting.grow_bulk(bulk, 5, *rows))
+        self.assertFalse(db_accepting.grow_bulk(bulk, 5, *rows))
         self.assertEqual(
             [('scaled', None, None, None, 'from 2 to 5 members')],
             self.told(bulk)[1:],
@@ -1306,10 +1391,10 @@ class TestHistory(DatabaseTestCase):
 
     def test_only_of_those_that_moved(self):
         bulk, members = database.accept(3)
-        stale = api.list_members(bulk.id)
-        api.move_members(members[1:2], 'failed', reason='no')
-        api.move_members(stale, 'running')
-        api.move_members(stale, 'running')
+        stale = db_members.list_members(bulk.id)
+        db_transitions.move_members(members[1:2], 'failed', reason='no')
+        db_transitions.move_members(stale, 'running')
+        db_transitions.move_members(stale, 'running')
         self.assertEqual(
             [('failed', 2), ('running', 1), ('running', 3)],
             [row[:2] for row in self.told(bulk)[1:]],
@@ -1317,15 +1402,15 @@ class TestHistory(DatabaseTestCase):
 
     def test_nothing_of_those_that_stay_as_they_are(self):
         bulk, members = database.accept(2)
-        api.move_members(members, 'cancelled')
-        api.move_members(members, 'cancelled', host=None)
-        api.move_members(members, 'deleted')
+        db_transitions.move_members(members, 'cancelled')
+        db_transitions.move_members(members, 'cancelled', host=None)
+        db_transitions.move_members(members, 'deleted')
         self.assertEqual(3, len(self.told(bulk)))
 
     def test_what_is_told_otherwise(self):
         bulk, members = database.accept(2)
         members = self.place(bulk, members)
-        api.move_members(
+        db_transitions.move_members(
             members,
             'queued',
             told={'host': 'host-1', 'reason': 'down\0'},
@@ -1342,13 +1427,13 @@ class TestHistory(DatabaseTestCase):
     def test_cancelled(self):
         bulk, members = database.accept(1201)
         tried, *_others = self.place(bulk, members[:2])
-        api.start_members([tried])
-        (tried,) = api.list_members_in('starting')
-        api.move_members([tried], 'placed', reason='busy')
-        api.cancel_bulk(bulk.id)
+        db_transitions.start_members([tried])
+        (tried,) = db_members.list_members_by_state('starting')
+        db_transitions.move_members([tried], 'placed', reason='busy')
+        db_bulks.cancel_bulk(bulk.id)
         epoch = self.owned(bulk)
-        api.cancel_members(bulk.id, epoch)
-        api.cancel_members(bulk.id, epoch)
+        db_transitions.cancel_members(bulk.id, epoch)
+        db_transitions.cancel_members(bulk.id, epoch)
         told = self.told(bulk)[4:]
         self.assertEqual(('deleting', 1, 'host-1', 1, 'busy'), told[0])
         self.assertEqual(('cancelled', 2, 'host-1', 0, None), told[1])
@@ -1361,14 +1446,17 @@ class TestHistory(DatabaseTestCase):
         bulk, members = database.accept(2)
         before = self.dump()
         with mock.patch.object(
-            db_history, 'tell_of_members', side_effect=KeyError
+            db_history, 'record_members', side_effect=KeyError
         ):
             self.assertRaises(
-                KeyError, api.move_members, members, MemberState.FAILED
+                KeyError,
+                db_transitions.move_members,
+                members,
+                MemberState.FAILED,
             )
-        with mock.patch.object(db_history, 'tell', side_effect=KeyError):
-            self.assertRaises(KeyError, api.pause_bulk, bulk.id, 'why')
-            self.assertRaises(KeyError, api.mark_bulk_deleting, bulk.id)
+        with mock.patch.object(db_history, 'record', side_effect=KeyError):
+            self.assertRaises(KeyError, db_bulks.pause_bulk, bulk.id, 'why')
+            self.assertRaises(KeyError, db_bulks.mark_bulk_deleting, bulk.id)
             self.assertRaises(KeyError, database.accept)
         self.assertEqual(before, self.dump())
 
@@ -1376,8 +1464,8 @@ class TestHistory(DatabaseTestCase):
         other, _members = database.accept(1)
         bulk, members = database.accept(2)
         for member in members:
-            api.move_members([member], 'failed')
-            api.move_members([member], 'running')
+            db_transitions.move_members([member], 'failed')
+            db_transitions.move_members([member], 'running')
         rows = db_history.list_events(bulk.id)
         ids = [row.id for row in rows]
         self.assertEqual(5, len(ids))
@@ -1400,7 +1488,9 @@ class TestHistory(DatabaseTestCase):
         self.useFixture(fixtures.MockPatchObject(db_history, 'TRIM_BATCH', 10))
         bulks = [database.accept(99)[0] for _number in range(2)]
         for bulk in bulks:
-            api.move_members(api.list_members(bulk.id), 'running')
+            db_transitions.move_members(
+                db_members.list_members(bulk.id), 'running'
+            )
         kept = self.told(bulks[0])
         for keep, left in ((200, 100), (100, 100), (99, 99), (42, 42), (0, 0)):
             db_history.trim_events(bulks[0].id, keep)
@@ -1415,7 +1505,7 @@ class TestHistory(DatabaseTestCase):
             for bulk in (one, other)
         }
         self.assertEqual(newest, db_history.newest_events(0))
-        api.pause_bulk(one.id, 'why')
+        db_bulks.pause_bulk(one.id, 'why')
         self.assertEqual(
             [one.id], list(db_history.newest_events(newest[other.id]))
         )
@@ -1423,10 +1513,12 @@ class TestHistory(DatabaseTestCase):
     def test_goes_with_its_bulk(self):
         bulk, members = database.accept(2)
         other, _members = database.accept(1)
-        api.mark_bulk_deleting(bulk.id)
+        db_bulks.mark_bulk_deleting(bulk.id)
         epoch = self.owned(bulk)
-        api.move_members(api.list_members(bulk.id), MemberState.DELETED)
-        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
+        db_transitions.move_members(
+            db_members.list_members(bulk.id), MemberState.DELETED
+        )
+        self.assertTrue(db_bulks.destroy_bulk(bulk.id, epoch))
         self.assertEqual([], self.told(bulk))
         self.assertEqual(1, len(self.told(other)))
 
@@ -1435,66 +1527,76 @@ class TestDelete(DatabaseTestCase):
     def test_marks_all_members(self):
         bulk, members = database.accept(len(MemberState.ALL))
         for member, state in zip(members, MemberState.ALL, strict=True):
-            api.move_members([member], state)
+            db_transitions.move_members([member], state)
         other, _members = database.accept(2)
 
-        api.mark_bulk_deleting(bulk.id)
-        self.assertEqual(BulkStatus.DELETING, api.get_bulk(bulk.uuid).status)
+        db_bulks.mark_bulk_deleting(bulk.id)
+        self.assertEqual(
+            BulkStatus.DELETING, db_bulks.get_bulk(bulk.uuid).status
+        )
         self.assertEqual(
             {
                 MemberState.DELETING: len(MemberState.ALL) - 1,
                 MemberState.DELETED: 1,
             },
-            api.count_members([bulk.id])[bulk.id],
+            db_counts.count_members([bulk.id])[bulk.id],
         )
         self.assertEqual(
-            {MemberState.QUEUED: 2}, api.count_members([other.id])[other.id]
+            {MemberState.QUEUED: 2},
+            db_counts.count_members([other.id])[other.id],
         )
-        self.assertEqual(BulkStatus.BUILDING, api.get_bulk(other.uuid).status)
+        self.assertEqual(
+            BulkStatus.BUILDING, db_bulks.get_bulk(other.uuid).status
+        )
 
     def test_asked_again_it_changes_nothing(self):
         bulk, members = database.accept(2)
-        api.mark_bulk_deleting(bulk.id)
-        api.move_members(api.list_members(bulk.id)[:1], MemberState.DELETED)
+        db_bulks.mark_bulk_deleting(bulk.id)
+        db_transitions.move_members(
+            db_members.list_members(bulk.id)[:1], MemberState.DELETED
+        )
         before = self.dump()
-        api.mark_bulk_deleting(bulk.id)
+        db_bulks.mark_bulk_deleting(bulk.id)
         self.assertEqual(before, self.dump())
 
     def test_stops_conductor_and_agent(self):
         bulk, members = database.accept(2)
         placed = self.place(bulk, members[:1])
-        epoch = api.get_bulk(bulk.uuid).epoch
-        api.mark_bulk_deleting(bulk.id)
+        epoch = db_bulks.get_bulk(bulk.uuid).epoch
+        db_bulks.mark_bulk_deleting(bulk.id)
         self.assertIsNone(
             database.place(bulk.id, epoch, [(members[1], 'host-1', [], {})])
         )
-        self.assertEqual([], api.start_members(placed))
+        self.assertEqual([], db_transitions.start_members(placed))
         self.assertFalse(
-            api.set_bulk_status(
+            db_bulks.set_bulk_status(
                 bulk.id, epoch, BulkStatus.BUILDING, BulkStatus.READY
             )
         )
         self.assertEqual(
-            {MemberState.DELETING: 2}, api.count_members([bulk.id])[bulk.id]
+            {MemberState.DELETING: 2},
+            db_counts.count_members([bulk.id])[bulk.id],
         )
 
     def test_destroy_refuses_while_members_are_left(self):
         bulk, members = database.accept(3)
         epoch = self.owned(bulk)
-        api.move_members(members[:2], MemberState.DELETED)
-        self.assertFalse(api.destroy_bulk(bulk.id, epoch))
-        self.assertEqual(3, len(api.list_members(bulk.id)))
+        db_transitions.move_members(members[:2], MemberState.DELETED)
+        self.assertFalse(db_bulks.destroy_bulk(bulk.id, epoch))
+        self.assertEqual(3, len(db_members.list_members(bulk.id)))
 
-        api.move_members(members[2:], MemberState.DELETED)
-        self.assertTrue(api.destroy_bulk(bulk.id, epoch))
-        self.assertRaises(exception.ResourceNotFound, api.get_bulk, bulk.uuid)
-        self.assertEqual([], api.list_members(bulk.id))
+        db_transitions.move_members(members[2:], MemberState.DELETED)
+        self.assertTrue(db_bulks.destroy_bulk(bulk.id, epoch))
+        self.assertRaises(
+            exception.ResourceNotFound, db_bulks.get_bulk, bulk.uuid
+        )
+        self.assertEqual([], db_members.list_members(bulk.id))
 
     def test_destroy_leaves_other_bulks(self):
         bulk, members = database.accept(1)
         database.accept(2)
-        api.move_members(members, MemberState.DELETED)
-        self.assertTrue(api.destroy_bulk(bulk.id, self.owned(bulk)))
+        db_transitions.move_members(members, MemberState.DELETED)
+        self.assertTrue(db_bulks.destroy_bulk(bulk.id, self.owned(bulk)))
         self.assertEqual(2, len(self.dump()['zun_bulk_member']))
         self.assertEqual(1, len(self.dump()['zun_bulk_bulk']))
 
@@ -1653,10 +1755,10 @@ class TestHosts(DatabaseTestCase):
     def test_count_members(self):
         bulk, members = database.accept(5)
         members = self.place(bulk, members, ('host-1', 'host-2'))
-        api.start_members(members[:1])
+        db_transitions.start_members(members[:1])
         self.assertEqual({'placed': 2}, db_hosts.count_members_on('host-1'))
-        api.pause_bulk(bulk.id, 'why not')
+        db_bulks.pause_bulk(bulk.id, 'why not')
         self.assertEqual({}, db_hosts.count_members_on('host-1'))
-        api.mark_bulk_deleting(bulk.id)
+        db_bulks.mark_bulk_deleting(bulk.id)
         self.assertEqual({'deleting': 3}, db_hosts.count_members_on('host-1'))
         self.assertEqual({}, db_hosts.count_members_on('host-3'))

@@ -24,7 +24,9 @@ import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
-from zun_bulk.db import api
+from zun_bulk.db import accepting as db_accepting
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import migration
 from zun_bulk.db import models
 
@@ -85,9 +87,9 @@ class TestMigration(base.BaseTestCase):
                 "(1, 1, 'c', 'n-1', 'running', 0, 1)"
             )
         migration.upgrade()
-        (bulk,) = api.list_bulks()
-        self.assertEqual(2, api.last_index_of(bulk))
-        self.assertEqual({1: {'running': 1}}, api.count_members([1]))
+        (bulk,) = db_bulks.list_bulks()
+        self.assertEqual(2, db_accepting.last_index_of(bulk))
+        self.assertEqual({1: {'running': 1}}, db_counts.count_members([1]))
 
     def test_upgrade_to_a_revision(self):
         migration.upgrade(migration.head())

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 
 from tests import database
 from zun_bulk.conductor import conductor
-from zun_bulk.db import api
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import models
 from zun_bulk.db import tables
@@ -44,7 +44,7 @@ class TablesTestCase(base.BaseTestCase):
     @staticmethod
     def error():
         try:
-            api.list_bulks()
+            db_bulks.list_bulks()
         except Exception as error:
             return error
 

@@ -17,22 +17,28 @@ import fixtures
 from oslotest import base
 from zun.common import exception
 from zun.common import utils
+from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk import disclosure
 from zun_bulk.conf import CONF
-from zun_bulk.db import api as db
+from zun_bulk.consts import MemberState
+from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import history as db_history
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.db.models import MemberState
+from zun_bulk.db.models import Member
 from zun_bulk.host import agent
-from zun_bulk.host import casts
 from zun_bulk.host import engine
 from zun_bulk.host import gates
+from zun_bulk.host import in_flight
 from zun_bulk.host import starting
 from zun_bulk.volume import mounts
 
@@ -137,7 +143,9 @@ class AgentTestCase(base.BaseTestCase):
 
     def accept(self, count, host='host-1', **values):
         self.bulk, members = database.accept(count, **values)
-        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
+        epoch = db_leases.take_lease(
+            db_bulks.get_bulk(self.bulk.uuid), 'conductor'
+        )
         database.place(
             self.bulk.id,
             epoch,
@@ -150,7 +158,7 @@ class AgentTestCase(base.BaseTestCase):
 
     def turn(self, seconds=1.0):
         self.now += seconds
-        self.agent._turn(self.now)
+        self.agent._cycle(self.now)
 
     def start(self, uuids, **state):
         """Play zun-compute: Docker starts these."""
@@ -161,7 +169,7 @@ class AgentTestCase(base.BaseTestCase):
     def break_row(self, uuid, reason, task_state=None):
         """Play zun-compute: it gives a container up."""
         with db_base.writer() as session:
-            table = db.zun_models.Container.__table__
+            table = zun_models.Container.__table__
             session.execute(
                 table.update()
                 .where(table.c.uuid == uuid)
@@ -171,12 +179,12 @@ class AgentTestCase(base.BaseTestCase):
             )
 
     def states(self):
-        return db.count_members([self.bulk.id])[self.bulk.id]
+        return db_counts.count_members([self.bulk.id])[self.bulk.id]
 
     def member(self, uuid):
         return next(
             member
-            for member in db.list_members(self.bulk.id)
+            for member in db_members.list_members(self.bulk.id)
             if member.container_uuid == uuid
         )
 
@@ -277,7 +285,7 @@ class TestVolumes(AgentTestCase):
         self.assertEqual(('queued', 'host-1'), (member.state, member.host))
         # As conductors do.
         self.note(uuid)
-        db.move_members([self.member(uuid)], 'placed')
+        db_transitions.move_members([self.member(uuid)], 'placed')
         self.agent.wake()
         self.turn()
         self.assertEqual([uuid, uuid], self.compute.created)
@@ -340,11 +348,11 @@ class TestVolumes(AgentTestCase):
         clock.return_value = 50.0
 
         def forget(container_uuid):
-            clock.return_value += 2 * casts.LOST
+            clock.return_value += 2 * in_flight.LOST
 
         self.engine.forget_volumes = forget
         self.turn(starting.RETRY_MAX)
-        self.turn(2 * casts.LOST + 1)
+        self.turn(2 * in_flight.LOST + 1)
         self.assertEqual([uuid, uuid], self.compute.created)
         self.assertEqual({'starting': 1}, self.states())
 
@@ -466,7 +474,7 @@ class TestStart(AgentTestCase):
         )
         self.assertEqual(
             'host-1: the container exited with code 3',
-            disclosure.shown(member.reason),
+            disclosure.render(member.reason),
         )
 
     def test_engine_is_down_when_it_has_settled(self):
@@ -615,7 +623,7 @@ class TestHeld(AgentTestCase):
         uuids = self.accept(2)
         self.use(80)
         self.turn()
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.agent.wake()
         self.turn()
         self.assertEqual(uuids, self.compute.deleted)
@@ -672,7 +680,7 @@ class TestSince(AgentTestCase):
 
     def set_row(self, uuid, **values):
         with db_base.writer() as session:
-            table = db.zun_models.Container.__table__
+            table = zun_models.Container.__table__
             session.execute(
                 table.update().where(table.c.uuid == uuid).values(**values)
             )
@@ -686,8 +694,10 @@ class TestSince(AgentTestCase):
             self.turn(0.1)
 
     def set_status(self, status):
-        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
-        db.set_bulk_status(self.bulk.id, epoch, 'building', status)
+        epoch = db_leases.take_lease(
+            db_bulks.get_bulk(self.bulk.uuid), 'conductor'
+        )
+        db_bulks.set_bulk_status(self.bulk.id, epoch, 'building', status)
 
     def test_one_that_dies(self):
         log = self.useFixture(fixtures.FakeLogger('zun_bulk.host'))
@@ -705,10 +715,10 @@ class TestSince(AgentTestCase):
         )
         self.assertIn(
             'host-1: the container exited with code 3',
-            disclosure.shown(member.reason),
+            disclosure.render(member.reason),
         )
         self.assertEqual({'running': 2, 'failed': 1}, self.states())
-        self.assertEqual('error', db.get_bulk(self.bulk.uuid).status)
+        self.assertEqual('error', db_bulks.get_bulk(self.bulk.uuid).status)
         row = zun_rows.container_states([uuids[1]])[uuids[1]]
         self.assertEqual('Stopped', row[0])
         # Zun shows it to its owner.
@@ -721,14 +731,14 @@ class TestSince(AgentTestCase):
         self.agent._changes.changed('start', uuids[1])
         self.turn(0.1)
         self.assertEqual({'running': 3}, self.states())
-        self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
+        self.assertEqual('ready', db_bulks.get_bulk(self.bulk.uuid).status)
 
     def test_one_that_is_done(self):
         (uuid,) = self.run_all(1)
         self.set_status('ready')
         self.end(uuid, 0)
         self.assertEqual({'stopped': 1}, self.states())
-        self.assertEqual('ready', db.get_bulk(self.bulk.uuid).status)
+        self.assertEqual('ready', db_bulks.get_bulk(self.bulk.uuid).status)
 
     def test_one_that_its_user_stops(self):
         (uuid,) = self.run_all(1)
@@ -811,7 +821,9 @@ class TestSince(AgentTestCase):
         self.assertEqual(uuids + more, self.compute.created)
         self.engine.inspect = inspect
         self.turn(1.1)
-        self.assertEqual('failed', db.list_members_of(uuids[:1])[0].state)
+        self.assertEqual(
+            'failed', db_members.list_members_by_container(uuids[:1])[0].state
+        )
 
     def test_nor_as_often_as_it_ends(self):
         (uuid,) = self.accept(1, max_attempts=2)
@@ -837,7 +849,7 @@ class TestStrays(AgentTestCase):
         for uuid in uuids:
             self.docker[uuid] = running()
         with db_base.writer() as session:
-            table = db.Member.__table__
+            table = Member.__table__
             for uuid, host in zip(uuids, ('host-2', None), strict=False):
                 session.execute(
                     table.update()
@@ -876,7 +888,7 @@ class TestFailures(AgentTestCase):
                 member.host,
                 member.attempt,
                 member.reason_class,
-                disclosure.shown(member.reason),
+                disclosure.render(member.reason),
             ),
         )
         self.assertEqual(
@@ -916,7 +928,7 @@ class TestFailures(AgentTestCase):
                 member.state,
                 member.attempt,
                 member.reason_class,
-                disclosure.shown(member.reason),
+                disclosure.render(member.reason),
             ),
         )
         self.assertEqual(
@@ -931,7 +943,7 @@ class TestFailures(AgentTestCase):
                     row.event,
                     row.host,
                     row.attempt,
-                    disclosure.shown(row.reason),
+                    disclosure.render(row.reason),
                 )
                 for row in db_history.list_events(self.bulk.id)[1:]
             ],
@@ -987,7 +999,7 @@ class TestFailures(AgentTestCase):
         # The first window, and no more.
         self.assertEqual(uuids[:4], self.compute.created)
         self.assertEqual({'failed': 4, 'placed': 6}, self.states())
-        bulk = db.get_bulk(self.bulk.uuid)
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.assertEqual('paused', bulk.status)
         self.assertEqual(
             (
@@ -995,7 +1007,7 @@ class TestFailures(AgentTestCase):
                 'the others would fail alike: No such image: x:1',
             ),
             tuple(
-                disclosure.shown(bulk.status_reason, hosts)
+                disclosure.render(bulk.status_reason, hosts)
                 for hosts in (True, False)
             ),
         )
@@ -1013,10 +1025,10 @@ class TestFailures(AgentTestCase):
 
     def test_resumed_it_goes_on(self):
         uuids = self.accept(5)
-        db.pause_bulk(self.bulk.id, 'asked')
+        db_bulks.pause_bulk(self.bulk.id, 'asked')
         self.turn()
         self.assertEqual([], self.compute.created)
-        db.resume_bulk(self.bulk.id)
+        db_bulks.resume_bulk(self.bulk.id)
         self.agent.wake()
         self.turn()
         self.assertEqual(uuids[:4], self.compute.created)
@@ -1026,7 +1038,7 @@ class TestFailures(AgentTestCase):
         self.turn()
         self.break_row(uuid, 'device or resource busy')
         self.turn()
-        db.pause_bulk(self.bulk.id, 'asked')
+        db_bulks.pause_bulk(self.bulk.id, 'asked')
         self.turn(60)
         self.assertEqual({'placed': 1}, self.states())
         self.assertEqual([uuid], self.compute.created)
@@ -1037,7 +1049,7 @@ class TestFailures(AgentTestCase):
         self.assertTrue(self.agent.is_new(uuid))
         self.break_row(uuid, 'No such image: nothing:1')
         self.turn()
-        db.retry_bulk(self.bulk.id)
+        db_bulks.retry_bulk(self.bulk.id)
         self.agent.wake()
         self.turn()
         self.assertEqual([uuid, uuid], self.compute.created)
@@ -1074,7 +1086,7 @@ class TestFailures(AgentTestCase):
 
     def be_in(self, **values):
         with db_base.writer() as session:
-            table = db.zun_models.Container.__table__
+            table = zun_models.Container.__table__
             session.execute(table.update().values(**values))
 
     def lose(self, **values):
@@ -1082,7 +1094,7 @@ class TestFailures(AgentTestCase):
         (uuid,) = self.accept(1)
         self.turn()
         self.be_in(**values)
-        self.turn(casts.LOST + 1)
+        self.turn(in_flight.LOST + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.created)
 
@@ -1148,7 +1160,8 @@ class TestRecovery(AgentTestCase):
         self.start(uuids[:2])
         self.turn()
         with mock.patch(
-            'zun_bulk.db.api.move_members', side_effect=OSError('no database')
+            'zun_bulk.db.transitions.move_members',
+            side_effect=OSError('no database'),
         ):
             self.assertRaises(OSError, self.turn, 6.0)
         self.agent._recover(self.now)
@@ -1159,7 +1172,7 @@ class TestRecovery(AgentTestCase):
 
 class TestDelete(AgentTestCase):
     def delete(self):
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.agent.wake()
 
     def test_paced_and_to_the_end(self):
@@ -1192,7 +1205,7 @@ class TestDelete(AgentTestCase):
         (uuid,) = self.accept(1)
         self.delete()
         self.turn()
-        self.turn(casts.LOST + 1)
+        self.turn(in_flight.LOST + 1)
         self.turn()
         self.assertEqual([uuid] * 2, self.compute.deleted)
 
@@ -1232,14 +1245,18 @@ class TestDelete(AgentTestCase):
 
 class TestScaledDown(AgentTestCase):
     def shrink(self, number):
-        bulk = db.get_bulk(self.bulk.uuid)
-        db.shrink_bulk(bulk, db.list_last_members(bulk.id, number))
+        bulk = db_bulks.get_bulk(self.bulk.uuid)
+        db_accepting.shrink_bulk(
+            bulk, db_members.list_last_members(bulk.id, number)
+        )
         self.agent.wake()
 
     def removed(self):
         return {
             member.state: member.container_uuid
-            for member in db.list_members(self.bulk.id, with_removed=True)
+            for member in db_members.list_members(
+                self.bulk.id, with_removed=True
+            )
             if member.removed
         }
 
@@ -1292,7 +1309,7 @@ class TestScaledDown(AgentTestCase):
 
     def test_of_a_paused_bulk(self):
         uuids = self.accept(3)
-        db.pause_bulk(self.bulk.id, 'why')
+        db_bulks.pause_bulk(self.bulk.id, 'why')
         self.shrink(2)
         self.turn()
         self.assertEqual([], self.compute.created)
@@ -1346,7 +1363,7 @@ class TestOperator(AgentTestCase):
         uuids = self.accept(2)
         self.turn()
         self.wish(held=True)
-        db.mark_bulk_deleting(self.bulk.id)
+        db_bulks.mark_bulk_deleting(self.bulk.id)
         self.turn()
         self.assertEqual(uuids, self.compute.deleted)
 
@@ -1490,7 +1507,7 @@ class TestReport(AgentTestCase):
         return [now for now, _report in self.reports]
 
     def test_at_rest_once(self):
-        for _turn in range(20):
+        for _cycle in range(20):
             self.turn()
         self.assertEqual([1001.0], self.times())
         self.assertEqual(
@@ -1499,7 +1516,7 @@ class TestReport(AgentTestCase):
 
     def test_at_work_every_five_seconds(self):
         self.accept(1)
-        for _turn in range(11):
+        for _cycle in range(11):
             self.turn()
         self.assertEqual([1001.0, 1006.0, 1011.0], self.times())
         self.assertEqual(1, self.reports[-1][1]['starts']['in_flight'])
@@ -1532,7 +1549,7 @@ class TestReport(AgentTestCase):
         self.assertAlmostEqual(2 / 60, report['starts']['per_second'])
         self.assertAlmostEqual(5.0, report['settle']['median'])
         count = len(self.reports)
-        for _turn in range(80):
+        for _cycle in range(80):
             self.turn()
         # One more: a minute later there is no rate any more.
         self.assertEqual(count + 1, len(self.reports))
@@ -1551,7 +1568,7 @@ class TestReport(AgentTestCase):
         self.turn(1)
         self.assertEqual(3, self.reports[-1][1]['queued'])
         count = len(self.reports)
-        for _turn in range(20):
+        for _cycle in range(20):
             self.turn()
         self.assertEqual(count, len(self.reports))
 

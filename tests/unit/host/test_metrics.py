@@ -20,7 +20,7 @@ from prometheus_client import parser
 
 from zun_bulk.host import gates
 from zun_bulk.host import metrics
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 def show():

@@ -18,8 +18,8 @@ from keystoneauth1 import exceptions as ks_exc
 from neutronclient.common import exceptions as neutron_exceptions
 from oslotest import base
 
-from zun_bulk.host import failures
 from zun_bulk.network import ports
+from zun_bulk.pacing import failures
 
 
 BULK = mock.Mock(project_id='project-1', spec={})

@@ -22,9 +22,9 @@ import requests
 from zunclient import exceptions as zun_exceptions
 
 from tests.unit.osc import base
+from zun_bulk.consts import PlacementPolicy
 from zun_bulk.osc import bulk
 from zun_bulk.osc import waiter
-from zun_bulk.scheduler import planner
 
 
 class TestCreateRequest(base.CommandTestCase):
@@ -94,7 +94,7 @@ class TestCreateRequest(base.CommandTestCase):
             self.assertEqual(placement, body['placement'])
 
     def test_placements_are_those_of_the_planner(self):
-        self.assertEqual(planner.POLICIES, bulk.PLACEMENTS)
+        self.assertEqual(PlacementPolicy.ALL, bulk.PLACEMENTS)
 
     def test_command_is_all_after_the_image(self):
         body = self.create(

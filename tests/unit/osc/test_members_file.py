@@ -24,7 +24,7 @@ import yaml
 from zun.api.controllers.v1.schemas import parameter_types
 
 from tests.unit.osc import base
-from zun_bulk.api import template
+from zun_bulk import consts
 from zun_bulk.api.schemas import member as schema
 from zun_bulk.osc import bulk
 from zun_bulk.osc import members_file
@@ -210,8 +210,8 @@ class TestRead(FileTestCase):
 
     def test_checks_are_those_of_the_api(self):
         self.assertEqual(set(schema.own), set(members_file.FIELDS))
-        self.assertEqual(template.LABEL_PREFIX, members_file.LABEL_PREFIX)
-        self.assertEqual(template.INDEX, members_file.INDEX)
+        self.assertEqual(consts.LABEL_PREFIX, members_file.LABEL_PREFIX)
+        self.assertEqual(consts.INDEX, members_file.INDEX)
         for ours, theirs in (
             (members_file.NAME, parameter_types.container_name),
             (members_file.HOSTNAME, parameter_types.hostname),

@@ -18,6 +18,7 @@ import statistics
 
 from oslotest import base
 
+from zun_bulk.consts import PlacementPolicy
 from zun_bulk.scheduler import planner
 from zun_bulk.scheduler.planner import Room
 
@@ -380,7 +381,7 @@ class TestAny(base.BaseTestCase):
         chance = random.Random(2)
         for _case in range(100):
             count, rooms = random_case(chance)
-            for policy in planner.POLICIES:
+            for policy in PlacementPolicy.ALL:
                 yield chance, count, rooms, policy
 
     def test_the_order_of_hosts_does_not_matter(self):
@@ -541,7 +542,7 @@ class TestExplain(base.BaseTestCase):
         chance = random.Random(3)
         for _case in range(100):
             count, rooms = random_case(chance)
-            for policy in planner.POLICIES:
+            for policy in PlacementPolicy.ALL:
                 got = planner.plan(count, rooms, policy)
                 self.assertEqual(not got.missing, ':' not in got.explain())
 

@@ -15,6 +15,7 @@ from unittest import mock
 from oslotest import base
 
 from tests import database
+from zun_bulk.consts import OPERATOR
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import models
 from zun_bulk.scheduler import filters
@@ -47,7 +48,7 @@ class TestFind(base.BaseTestCase):
 
     def test_its_operator_has_let_go(self):
         # Its agent has not said so yet.
-        self.assertIsNone(self.why(held_by={models.OPERATOR: 'new disk'}))
+        self.assertIsNone(self.why(held_by={OPERATOR: 'new disk'}))
 
     def test_gates(self):
         self.assertEqual(
@@ -65,8 +66,8 @@ class TestFilter(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(database.Database())
-        host_pressure.pressed.forget()
-        self.addCleanup(host_pressure.pressed.forget)
+        host_pressure.pressed.invalidate()
+        self.addCleanup(host_pressure.pressed.invalidate)
         db_hosts.add_host('host-1')
         db_hosts.change_host(
             db_hosts.get_host('host-1'), held=True, held_reason='full'

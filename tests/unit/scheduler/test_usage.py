@@ -24,11 +24,11 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.conf import CONF
+from zun_bulk.consts import MemberState
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db.models import Member
-from zun_bulk.db.models import MemberState
-from zun_bulk.scheduler import kept
 from zun_bulk.scheduler import placement
+from zun_bulk.scheduler import timed_cache
 from zun_bulk.scheduler import usage
 
 
@@ -202,7 +202,7 @@ class TestKept(DatabaseTestCase):
             now.return_value = 100
             usage.read()
             self.container(host='host-1')
-            now.return_value = 100 + kept.FRESH
+            now.return_value = 100 + timed_cache.FRESH
             self.assertEqual(1, usage.read().of('host-1').containers)
 
 

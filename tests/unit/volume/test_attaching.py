@@ -27,7 +27,7 @@ from tests import cinder_fixture
 from tests import zun_fixtures
 from tests.emulators import server
 from zun_bulk.conf import CONF
-from zun_bulk.host import failures
+from zun_bulk.pacing import failures
 from zun_bulk.volume import attaching
 
 

@@ -28,10 +28,12 @@ from tests import cinder_fixture
 from tests import database
 from tests import zun_fixtures
 from tests.emulators import server
-from zun_bulk.db import api as db
 from zun_bulk.db import base as db_base
+from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import leases as db_leases
+from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import trusts as db_trusts
 from zun_bulk.db import zun_rows
 from zun_bulk.volume import mounts
@@ -119,10 +121,14 @@ class TestMake(VolumesTestCase):
     def test_what_is_noted_is_good_for_one_start(self):
         self.make()
         self.assertTrue(mounts.lacks(self.bulk, self.members[0]))
-        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
-        noted = db.note_volumes(self.bulk.id, epoch, self.look().ready)
+        epoch = db_leases.take_lease(
+            db_bulks.get_bulk(self.bulk.uuid), 'conductor'
+        )
+        noted = db_transitions.note_volumes(
+            self.bulk.id, epoch, self.look().ready
+        )
         self.assertEqual([member.id for member in self.members], noted)
-        member = db.list_members(self.bulk.id)[0]
+        member = db_members.list_members(self.bulk.id)[0]
         self.assertFalse(mounts.lacks(self.bulk, member))
         member.attempt += 1
         self.assertTrue(mounts.lacks(self.bulk, member))
@@ -130,9 +136,13 @@ class TestMake(VolumesTestCase):
     def test_who_lost_the_bulk_notes_nothing(self):
         self.make()
         ready = self.look().ready
-        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'conductor')
-        self.assertIsNone(db.note_volumes(self.bulk.id, epoch - 1, ready))
-        self.assertIsNone(db.list_members(self.bulk.id)[0].wanted)
+        epoch = db_leases.take_lease(
+            db_bulks.get_bulk(self.bulk.uuid), 'conductor'
+        )
+        self.assertIsNone(
+            db_transitions.note_volumes(self.bulk.id, epoch - 1, ready)
+        )
+        self.assertIsNone(db_members.list_members(self.bulk.id)[0].wanted)
 
     def test_one_that_another_project_has_marked_is_not_taken(self):
         self.cloud.make(
@@ -530,10 +540,12 @@ class TestTrusts(VolumesTestCase):
         self.assertEqual([self.trust_id], self.noted())
 
     def test_a_bulk_went_while_keystone_was_down(self):
-        db.mark_bulk_deleting(self.bulk.id)
-        db.move_members(db.list_members(self.bulk.id), 'deleted')
-        epoch = db_leases.take_lease(db.get_bulk(self.bulk.uuid), 'me')
-        self.assertTrue(db.destroy_bulk(self.bulk.id, epoch))
+        db_bulks.mark_bulk_deleting(self.bulk.id)
+        db_transitions.move_members(
+            db_members.list_members(self.bulk.id), 'deleted'
+        )
+        epoch = db_leases.take_lease(db_bulks.get_bulk(self.bulk.uuid), 'me')
+        self.assertTrue(db_bulks.destroy_bulk(self.bulk.id, epoch))
         self.order('token_issue', 503)
         self.time.advance_time_seconds(db_trusts.YOUNG + 1)
         self.assertEqual([self.trust_id], self.left())

@@ -26,9 +26,12 @@ from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api.views import bulk as view
 from zun_bulk.api.views import plan as plan_view
-from zun_bulk.db import api as db_api
+from zun_bulk.consts import BulkStatus
+from zun_bulk.db import accepting as db_accepting
+from zun_bulk.db import bulks as db_bulks
+from zun_bulk.db import counts as db_counts
 from zun_bulk.db import floating_ips as db_floating_ips
-from zun_bulk.db.models import BulkStatus
+from zun_bulk.db import members as db_members
 from zun_bulk.volume import trusts
 
 
@@ -55,7 +58,7 @@ def create_bulk(req):
         )
     uuid = accept.accept(req.context, body)
     _wake(req.context)
-    bulk = db_api.get_bulk(uuid)
+    bulk = db_bulks.get_bulk(uuid)
     response = util.json_response(_detail(req, bulk), status=202)
     response.location = view.url(req, bulk)
     return response
@@ -72,7 +75,7 @@ def list_bulks(req):
         project_id = None
     limit = util.page_size(query)
     try:
-        bulks = db_api.list_bulks(
+        bulks = db_bulks.list_bulks(
             project_id,
             filters={
                 key: query[key] for key in ('status', 'name') if key in query
@@ -85,7 +88,7 @@ def list_bulks(req):
     except exception.ResourceNotFound as exc:
         raise exception.ValidationError(detail='marker: %s' % exc) from exc
     bulks, following = util.cut_page(req, query, bulks, limit, 'uuid')
-    counts = db_api.count_members([bulk.id for bulk in bulks])
+    counts = db_counts.count_members([bulk.id for bulk in bulks])
     with_hosts = util.may_see_hosts(context)
     return util.json_response(
         {
@@ -121,7 +124,7 @@ def _rates(bulk, window):
     span = rates.span(bulk.created_at, end or timeutils.utcnow(), window)
     return view.rates(
         span,
-        db_api.count_by_time(
+        db_counts.count_by_time(
             bulk.id, span.ends, span.start if span.is_cut else None
         ),
     )
@@ -139,7 +142,7 @@ def delete_bulk(req, ident):
     query = validation.read_query(req, schema.delete_query)
     bulk = util.find_bulk(context, ident, 'bulk:delete')
     if strutils.bool_from_string(query.get('keep_containers')):
-        if not db_api.dissolve_bulk(bulk.id):
+        if not db_bulks.dissolve_bulk(bulk.id):
             raise exception.Conflict(
                 'Bulk %s is %s: its containers can be kept when it is ready, '
                 'error or cancelled and none of them is being deleted.'
@@ -149,21 +152,21 @@ def delete_bulk(req, ident):
             trusts.discard(bulk.spec['trust_id'])
         notifications.send('deleted', bulk)
         return webob.Response(status=202, content_type='application/json')
-    if db_api.mark_bulk_deleting(bulk.id):
+    if db_bulks.mark_bulk_deleting(bulk.id):
         notifications.send(
             'delete', bulk, status=BulkStatus.DELETING, status_reason=None
         )
-    _wake(context, db_api.count_by_host(bulk.id))
+    _wake(context, db_counts.count_by_host(bulk.id))
     return webob.Response(status=202, content_type='application/json')
 
 
 def pause_bulk(req, ident):
     """Start no more of a bulk. What is being started comes to its end."""
-    return _turn(
+    return _change_status(
         req,
         ident,
         'pause',
-        lambda bulk_id: db_api.pause_bulk(bulk_id, 'Paused by the user.'),
+        lambda bulk_id: db_bulks.pause_bulk(bulk_id, 'Paused by the user.'),
         (BulkStatus.PAUSED,),
         'only a bulk that is being built can be paused',
     )
@@ -171,11 +174,11 @@ def pause_bulk(req, ident):
 
 def resume_bulk(req, ident):
     """Go on with a paused bulk."""
-    return _turn(
+    return _change_status(
         req,
         ident,
         'resume',
-        db_api.resume_bulk,
+        db_bulks.resume_bulk,
         (BulkStatus.BUILDING,),
         'only a paused bulk can be resumed',
     )
@@ -183,11 +186,11 @@ def resume_bulk(req, ident):
 
 def cancel_bulk(req, ident):
     """Cancel what is not started yet, and keep what runs."""
-    return _turn(
+    return _change_status(
         req,
         ident,
         'cancel',
-        db_api.cancel_bulk,
+        db_bulks.cancel_bulk,
         (BulkStatus.CANCELLING, BulkStatus.CANCELLED),
         'only a bulk that is not finished can be cancelled',
     )
@@ -195,18 +198,18 @@ def cancel_bulk(req, ident):
 
 def retry_bulk(req, ident):
     """Try the failed members of a bulk again."""
-    return _turn(
+    return _change_status(
         req,
         ident,
         'retry',
-        db_api.retry_bulk,
+        db_bulks.retry_bulk,
         # Where nothing has failed.
         BulkStatus.RETRIABLE,
         'it is on its way out',
     )
 
 
-def _turn(req, ident, action, change, idle, otherwise):
+def _change_status(req, ident, action, change, idle, otherwise):
     """Have a bulk's course changed: 202 with the bulk. Again is no error.
 
     :param change: function of the bulk's id; returns whether it did anything.
@@ -218,10 +221,10 @@ def _turn(req, ident, action, change, idle, otherwise):
     validation.read_no_body(req)
     bulk = util.find_bulk(req.context, ident, 'bulk:' + action)
     changed = change(bulk.id)
-    bulk = db_api.get_bulk(bulk.uuid)
+    bulk = db_bulks.get_bulk(bulk.uuid)
     if changed:
         notifications.send(action, bulk)
-        _wake(req.context, db_api.count_by_host(bulk.id))
+        _wake(req.context, db_counts.count_by_host(bulk.id))
     elif bulk.status not in idle:
         raise exception.Conflict(
             'Bulk %s is %s: %s.' % (bulk.uuid, bulk.status, otherwise)
@@ -254,10 +257,10 @@ def scale_bulk(req, ident):
         if body.get('count', 0) > bulk.count:
             changed = accept.grow(context, bulk, body['count'])
         elif leaving:
-            changed = db_api.shrink_bulk(bulk, leaving)
+            changed = db_accepting.shrink_bulk(bulk, leaving)
         else:
             break
-        bulk = db_api.get_bulk(bulk.uuid)
+        bulk = db_bulks.get_bulk(bulk.uuid)
         if changed:
             notifications.send('scale', bulk)
             _wake(context, {m.host for m in leaving if m.host})
@@ -273,13 +276,15 @@ def _leaving(bulk, body):
     """The members that are to go, the last ones unless they are named."""
     if 'count' in body:
         number = bulk.count - body['count']
-        return db_api.list_last_members(bulk.id, number) if number > 0 else []
-    last = db_api.last_index_of(bulk)
+        return (
+            db_members.list_last_members(bulk.id, number) if number > 0 else []
+        )
+    last = db_accepting.last_index_of(bulk)
     if max(body['indexes']) > last:
         raise exception.ValidationError(
             detail='indexes: the bulk has had none above %d' % last
         )
-    members = db_api.list_members_at(bulk.id, body['indexes'])
+    members = db_members.list_members_by_index(bulk.id, body['indexes'])
     if len(members) >= bulk.count:
         raise exception.ValidationError(
             detail='indexes: one member has to stay; to have none, delete '
@@ -291,13 +296,13 @@ def _leaving(bulk, body):
 def _detail(req, bulk):
     hosts = None
     if util.may_see_hosts(req.context):
-        hosts = db_api.count_by_host(bulk.id)
+        hosts = db_counts.count_by_host(bulk.id)
     return view.detail(
         req,
         bulk,
-        db_api.count_members([bulk.id])[bulk.id],
+        db_counts.count_members([bulk.id])[bulk.id],
         hosts,
-        db_api.list_failures(bulk.id, view.MAX_FAILURES_READ),
+        db_counts.list_failures(bulk.id, view.MAX_FAILURES_READ),
         db_floating_ips.count_floating_ips(bulk.id),
     )
 

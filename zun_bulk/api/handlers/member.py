@@ -14,7 +14,7 @@ from zun_bulk.api import validation
 from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import member as schema
 from zun_bulk.api.views import member as view
-from zun_bulk.db import api as db_api
+from zun_bulk.db import members as db_members
 
 
 def list_members(req, ident):
@@ -29,7 +29,7 @@ def list_members(req, ident):
     with_host = util.may_see_hosts(req.context, fatal='host' in query)
     limit = util.page_size(query)
     marker = query.get('marker')
-    rows = db_api.list_members(
+    rows = db_members.list_members(
         bulk.id,
         filters={key: query[key] for key in ('state', 'host') if key in query},
         name=query.get('name'),

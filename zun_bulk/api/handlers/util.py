@@ -24,7 +24,7 @@ from zun.common.policies import container as container_policies
 
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api.views import bulk as view
-from zun_bulk.db import api as db_api
+from zun_bulk.db import bulks as db_bulks
 
 
 _NAME = re.compile(schema.name['pattern'])
@@ -53,7 +53,7 @@ def find_bulk(context, ident, rule):
     if not _NAME.match(ident):
         raise exception.ResourceNotFound(name='bulk', id=ident)
     everywhere = context.is_admin and uuidutils.is_uuid_like(ident)
-    bulk = db_api.get_bulk(ident, None if everywhere else context.project_id)
+    bulk = db_bulks.get_bulk(ident, None if everywhere else context.project_id)
     enforce(
         context, rule, {'project_id': bulk.project_id, 'user_id': bulk.user_id}
     )

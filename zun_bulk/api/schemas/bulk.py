@@ -13,8 +13,9 @@
 from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import floating_ips
-from zun_bulk.db import models
-from zun_bulk.scheduler import planner
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import OnFailure
+from zun_bulk.consts import PlacementPolicy
 
 
 #: An integer as every database keeps it.
@@ -67,7 +68,7 @@ client_token = {
 }
 
 #: What a placement means that does not say otherwise.
-PLACEMENT = {'policy': 'spread', 'allow_partial': False}
+PLACEMENT = {'policy': PlacementPolicy.SPREAD, 'allow_partial': False}
 
 create = {
     'type': 'object',
@@ -85,13 +86,16 @@ create = {
         'placement': {
             'type': 'object',
             'properties': {
-                'policy': {'type': 'string', 'enum': list(planner.POLICIES)},
+                'policy': {
+                    'type': 'string',
+                    'enum': list(PlacementPolicy.ALL),
+                },
                 'allow_partial': {'type': 'boolean'},
             },
             'additionalProperties': False,
         },
         'max_attempts': {'type': 'integer', 'minimum': 1, 'maximum': 10},
-        'on_failure': {'type': 'string', 'enum': list(models.OnFailure.ALL)},
+        'on_failure': {'type': 'string', 'enum': list(OnFailure.ALL)},
         'client_token': client_token,
         'floating_ips': floating_ips.create,
         'dry_run': {'type': 'boolean'},
@@ -132,7 +136,7 @@ list_query = {
             'enum': ['uuid', 'name', 'status', 'count', 'created_at'],
         },
         'sort_dir': sort_dir,
-        'status': {'type': 'string', 'enum': list(models.BulkStatus.ALL)},
+        'status': {'type': 'string', 'enum': list(BulkStatus.ALL)},
         'name': name,
         'all_projects': parameter_types.boolean_extended,
     },

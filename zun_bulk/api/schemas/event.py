@@ -11,7 +11,7 @@
 #    under the License.
 
 from zun_bulk.api.schemas import bulk
-from zun_bulk.db import models
+from zun_bulk.consts import EventName
 
 
 list_query = {
@@ -21,7 +21,7 @@ list_query = {
         'marker': {'type': 'string', 'pattern': r'^[0-9]{1,18}\Z'},
         'sort_dir': bulk.sort_dir,
         'index': {'type': 'string', 'pattern': r'^[0-9]{1,9}\Z'},
-        'event': {'type': 'string', 'enum': list(models.EventName.ALL)},
+        'event': {'type': 'string', 'enum': list(EventName.ALL)},
     },
     'additionalProperties': False,
 }

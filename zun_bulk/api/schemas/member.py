@@ -13,7 +13,7 @@
 from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import bulk
-from zun_bulk.db import models
+from zun_bulk.consts import MemberState
 
 
 _strings = {'type': 'object', 'additionalProperties': {'type': 'string'}}
@@ -50,7 +50,7 @@ list_query_1_0 = {
         'limit': bulk.limit,
         'marker': {'type': 'string', 'pattern': r'^[0-9]{1,9}\Z'},
         'sort_dir': bulk.sort_dir,
-        'state': {'type': 'string', 'enum': list(models.MemberState.ALL)},
+        'state': {'type': 'string', 'enum': list(MemberState.ALL)},
         'host': {'type': 'string', 'minLength': 1, 'maxLength': 255},
     },
     'additionalProperties': False,

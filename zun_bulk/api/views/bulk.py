@@ -17,8 +17,8 @@ import urllib.parse
 
 from zun_bulk import disclosure
 from zun_bulk.api.schemas import bulk as schema
-from zun_bulk.db.models import FloatingIpState
-from zun_bulk.db.models import MemberState
+from zun_bulk.consts import FloatingIpState
+from zun_bulk.consts import MemberState
 
 
 #: Kinds of failure that a bulk's view tells apart.
@@ -41,7 +41,7 @@ def summary(req, bulk, counts, with_hosts):
         'project_id': bulk.project_id,
         'user_id': bulk.user_id,
         'status': bulk.status,
-        'status_reason': disclosure.shown(bulk.status_reason, with_hosts),
+        'status_reason': disclosure.render(bulk.status_reason, with_hosts),
         # Not what the bulk was read with, as it may have been scaled since.
         'count': sum(counts.values()),
         'run': bulk.run,
@@ -100,8 +100,8 @@ def _failures(failures, with_hosts):
     numbers = collections.Counter()
     hosts = collections.defaultdict(list)
     for kind, reason, number in failures:
-        host, text = disclosure.apart(reason)
-        key = kind, disclosure.shown(text, with_hosts)
+        host, text = disclosure.split_host(reason)
+        key = kind, disclosure.render(text, with_hosts)
         numbers[key] += number
         if host and with_hosts:
             hosts[key].append(host)

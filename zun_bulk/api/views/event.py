@@ -29,5 +29,5 @@ def event(row, with_host):
         'container_uuid': row.container_uuid,
         'host': row.host if with_host else None,
         'attempt': row.attempt,
-        'reason': disclosure.shown(row.reason, with_host),
+        'reason': disclosure.render(row.reason, with_host),
     }

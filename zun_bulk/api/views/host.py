@@ -17,7 +17,7 @@ import urllib.parse
 from oslo_utils import timeutils
 
 from zun_bulk.api.views import bulk as bulk_view
-from zun_bulk.db.models import OPERATOR
+from zun_bulk.consts import OPERATOR
 
 
 def host(req, row, pace, source, up):

@@ -30,7 +30,7 @@ def member(row, with_host):
         'host': row.host if with_host else None,
         'attempt': row.attempt,
         'reason_class': row.reason_class,
-        'reason': disclosure.shown(row.reason, with_host),
+        'reason': disclosure.render(row.reason, with_host),
         'addresses': ports.addresses(row.networks),
         'floating_ip': row.floating_ip,
         'floating_ip_state': row.floating_ip_state,

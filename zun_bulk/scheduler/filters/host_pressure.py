@@ -13,13 +13,13 @@
 """Hosts that start nothing for the moment get no containers."""
 
 from zun_bulk.db import hosts as db_hosts
-from zun_bulk.scheduler import kept
 from zun_bulk.scheduler import pressure
+from zun_bulk.scheduler import timed_cache
 from zun_bulk.scheduler.filters import reason
 
 
 #: :returns: as ``pressure.find``.
-pressed = kept.Kept(lambda: pressure.find(db_hosts.list_hosts()))
+pressed = timed_cache.TimedCache(lambda: pressure.find(db_hosts.list_hosts()))
 
 
 class HostPressureFilter(reason.ReasonFilter):

@@ -22,7 +22,7 @@ from oslo_reports import opts
 from oslotest import base
 
 from tests import zun_fixtures
-from zun_bulk import reports
+from zun_bulk import guru_meditation
 from zun_bulk.conf import CONF
 
 
@@ -75,14 +75,14 @@ class ReportsTestCase(base.BaseTestCase):
 
 class TestText(ReportsTestCase):
     def write(self):
-        self.assertTrue(reports.configure('zun-compute'))
-        reports.write('zun-compute')
+        self.assertTrue(guru_meditation.configure('zun-compute'))
+        guru_meditation.write('zun-compute')
         ((name, text),) = self.written()
         self.assertRegex(name, r'^zun-compute_gurumeditation_\d{14}$')
         return text
 
     def test_sections(self):
-        reports.add(
+        guru_meditation.add(
             'Bulks on this host',
             lambda: {
                 'starts': {'limit': 4, 'median': None},
@@ -137,7 +137,7 @@ class TestSignal(ReportsTestCase):
         )
 
     def test_each_is_answered_by_a_thread(self):
-        reports.on_signal('zun-compute')
+        guru_meditation.on_signal('zun-compute')
         for _signal in range(2):
             os.kill(os.getpid(), signal.SIGUSR2)
             self.assertEqual(
@@ -148,14 +148,14 @@ class TestSignal(ReportsTestCase):
     def test_one_that_is_taken_is_left(self):
         taken = []
         signal.signal(signal.SIGUSR2, lambda *args: taken.append(args))
-        reports.on_signal('zun-compute')
+        guru_meditation.on_signal('zun-compute')
         os.kill(os.getpid(), signal.SIGUSR2)
         self.assertEqual(1, len(taken))
 
     def test_outside_the_main_thread(self):
-        log = self.useFixture(fixtures.FakeLogger('zun_bulk.reports'))
+        log = self.useFixture(fixtures.FakeLogger('zun_bulk.guru_meditation'))
         thread = threading.Thread(
-            target=reports.on_signal, args=('zun-compute',)
+            target=guru_meditation.on_signal, args=('zun-compute',)
         )
         thread.start()
         thread.join()
@@ -172,6 +172,6 @@ class TestSignal(ReportsTestCase):
         ).mock
         opts.set_defaults(CONF)
         self.config(group='oslo_reports', file_event_handler=path)
-        reports.on_signal('zun-compute')
+        guru_meditation.on_signal('zun-compute')
         self.assertIs(signal.SIG_DFL, signal.getsignal(signal.SIGUSR2))
         watch.assert_called_once()

@@ -16,8 +16,8 @@ import ddt
 from oslotest import base
 
 from zun_bulk.db import models
-from zun_bulk.host import failures
-from zun_bulk.host import pacer
+from zun_bulk.pacing import failures
+from zun_bulk.pacing import pacer
 
 
 Kind = failures.FailureClass

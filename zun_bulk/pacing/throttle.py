@@ -27,8 +27,8 @@ from oslo_concurrency import processutils
 from oslo_log import log as logging
 
 from zun_bulk.conf import CONF
-from zun_bulk.host import failures
-from zun_bulk.host import pacer
+from zun_bulk.pacing import failures
+from zun_bulk.pacing import pacer
 
 
 LOG = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class Throttle:
 
         What is raised within is told to the pacer by what it says.
         """
-        self._take_turn(key)
+        self._acquire(key)
         outcome = pacer.Outcome.DONE
         try:
             yield
@@ -187,7 +187,7 @@ class Throttle:
             return pacer.Outcome.HARD
         return failure.outcome
 
-    def _take_turn(self, key):
+    def _acquire(self, key):
         began = told = time.monotonic()
         with self._condition:
             self._waiting.append(key)
@@ -221,7 +221,7 @@ class Throttle:
                 self._condition.notify_all()
 
 
-def of_calls(kind, where, number):
+def for_api_calls(kind, where, number):
     """A Throttle of calls to who says himself when he is overloaded.
 
     :param kind: what is called, for people.

@@ -15,7 +15,7 @@ import random
 from oslotest import base
 
 from tests.emulators import host_model
-from zun_bulk.host import pacer
+from zun_bulk.pacing import pacer
 
 
 DONE = pacer.Outcome.DONE

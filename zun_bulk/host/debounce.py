@@ -19,25 +19,25 @@ import math
 
 
 #: Seconds between two reports of a host, and between two wake-ups, at least.
-SELDOM = 1.0
+MIN_INTERVAL = 1.0
 #: Seconds between two reports of a host that is at work.
-AT_WORK = 5.0
+BUSY_INTERVAL = 5.0
 
 
-class Seldom:
+class Debounce:
     """Does what is wished for at most so often; the last wish is not lost."""
 
-    def __init__(self, interval=SELDOM):
+    def __init__(self, interval=MIN_INTERVAL):
         self._interval = interval
-        self._wished = False
+        self._requested = False
         self._done = -math.inf
 
-    def wish(self):
-        self._wished = True
+    def request(self):
+        self._requested = True
 
     def wait(self, now):
         """Seconds until it is time; None if nothing is wished for."""
-        if not self._wished:
+        if not self._requested:
             return None
         return max(0.0, self._done + self._interval - now)
 
@@ -45,7 +45,7 @@ class Seldom:
         """Whether to do it now. It then counts as done."""
         if self.wait(now) != 0.0:
             return False
-        self._wished = False
+        self._requested = False
         self._done = now
         return True
 
@@ -54,12 +54,12 @@ class Reports:
     """Whether a report tells anything new.
 
     One is due when its host's state is not that of the last one, and every
-    AT_WORK seconds while the host is at work.
+    BUSY_INTERVAL seconds while the host is at work.
     """
 
     def __init__(self):
         self._state = None
-        self._seldom = Seldom()
+        self._debounce = Debounce()
         self._done = -math.inf
 
     def look(self, now, state, at_work):
@@ -67,9 +67,11 @@ class Reports:
 
         :param state: anything to compare with that of the last report.
         """
-        if state != self._state or (at_work and now - self._done >= AT_WORK):
-            self._seldom.wish()
-        if not self._seldom.take(now):
+        if state != self._state or (
+            at_work and now - self._done >= BUSY_INTERVAL
+        ):
+            self._debounce.request()
+        if not self._debounce.take(now):
             return False
         self._state = state
         self._done = now
@@ -77,4 +79,4 @@ class Reports:
 
     def wait(self, now):
         """Seconds until one is due that cannot be yet; None if none is."""
-        return self._seldom.wait(now)
+        return self._debounce.wait(now)

@@ -12,23 +12,23 @@
 
 from oslotest import base
 
-from zun_bulk.host import seldom
+from zun_bulk.host import debounce
 
 
 class TestSeldom(base.BaseTestCase):
     def test_nothing_wished_for(self):
-        rare = seldom.Seldom()
+        rare = debounce.Debounce()
         self.assertFalse(rare.take(5))
         self.assertIsNone(rare.wait(5))
 
     def test_at_once_and_then_after_a_second(self):
-        rare = seldom.Seldom()
-        rare.wish()
+        rare = debounce.Debounce()
+        rare.request()
         self.assertEqual(0.0, rare.wait(5))
         self.assertTrue(rare.take(5))
         self.assertFalse(rare.take(5))
         for _wish in range(3):
-            rare.wish()
+            rare.request()
         self.assertEqual(0.75, rare.wait(5.25))
         self.assertFalse(rare.take(5.25))
         self.assertTrue(rare.take(6))
@@ -38,7 +38,7 @@ class TestSeldom(base.BaseTestCase):
 class TestReports(base.BaseTestCase):
     def setUp(self):
         super().setUp()
-        self.reports = seldom.Reports()
+        self.reports = debounce.Reports()
 
     def test_at_rest(self):
         self.assertTrue(self.reports.look(0, 'rest', False))

@@ -20,7 +20,7 @@ import time
 LOST = 45.0
 
 
-class Cast:
+class InFlight:
     """A member that was cast to zun-compute, to be created or deleted.
 
     :ivar since: when that was, in monotonic seconds as all times here.

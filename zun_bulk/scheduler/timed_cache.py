@@ -24,7 +24,7 @@ import time
 FRESH = 2.0
 
 
-class Kept:
+class TimedCache:
     """What a function returned, for FRESH seconds."""
 
     def __init__(self, read):
@@ -32,7 +32,7 @@ class Kept:
         self._lock = threading.Lock()
         self._value, self._until = None, float('-inf')
 
-    def forget(self):
+    def invalidate(self):
         # What is being read now is forgotten too.
         with self._lock:
             self._value, self._until = None, float('-inf')

@@ -20,10 +20,10 @@ import collections
 import enum
 import re
 
-from zun_bulk.db import models
-from zun_bulk.db.models import MemberState
-from zun_bulk.db.models import OnFailure
-from zun_bulk.host import pacer
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import OnFailure
+from zun_bulk.consts import ReasonClass
+from zun_bulk.pacing import pacer
 
 
 class FailureClass(enum.Enum):
@@ -158,10 +158,10 @@ def why_pause(bulk, outcomes, reason, limits):
         return None
     failed = sum(
         outcomes.get((MemberState.FAILED, kind), 0)
-        for kind in models.OF_STARTS
+        for kind in ReasonClass.OF_STARTS
     )
     if (
-        outcomes.get((MemberState.FAILED, 'permanent'))
+        outcomes.get((MemberState.FAILED, ReasonClass.PERMANENT))
         and failed > bulk.tolerated
         and not states[MemberState.RUNNING]
     ):

@@ -17,8 +17,8 @@ from unittest import mock
 
 from oslotest import base
 
-from zun_bulk.host import pacer
-from zun_bulk.host import throttle
+from zun_bulk.pacing import pacer
+from zun_bulk.pacing import throttle
 
 
 class TestThrottle(base.BaseTestCase):

@@ -1,0 +1,145 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Counts of members."""
+
+import collections
+
+import sqlalchemy as sa
+
+from zun_bulk.consts import MemberState
+from zun_bulk.consts import ReasonClass
+from zun_bulk.db import base
+from zun_bulk.db.models import Member
+
+
+def count_members(bulk_ids):
+    """Count members by state, without those that were scaled away.
+
+    :returns: {bulk id: {state: number}} with states that have members only.
+    """
+    counts = collections.defaultdict(dict)
+    query = (
+        sa.select(Member.bulk_id, Member.state, sa.func.count())
+        .where(Member.bulk_id.in_(bulk_ids), Member.removed.is_(False))
+        .group_by(Member.bulk_id, Member.state)
+    )
+    with base.reader() as session:
+        for bulk_id, state, number in session.execute(query):
+            counts[bulk_id][state] = number
+    return counts
+
+
+def count_by_host(bulk_id, with_removed=False):
+    """:returns: {host: {state: number}} of the members that have a host.
+
+    :param with_removed: count those too that were scaled away.
+    """
+    counts = collections.defaultdict(dict)
+    query = (
+        sa.select(Member.host, Member.state, sa.func.count())
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.host.is_not(None),
+            sa.true() if with_removed else Member.removed.is_(False),
+        )
+        .group_by(Member.host, Member.state)
+    )
+    with base.reader() as session:
+        for host, state, number in session.execute(query):
+            counts[host][state] = number
+    return counts
+
+
+def list_failures(bulk_id, limit):
+    """:returns: [(reason class, reason, number)], the most common first."""
+    number = sa.func.count().label('number')
+    query = (
+        sa.select(Member.reason_class, Member.reason, number)
+        .where(Member.bulk_id == bulk_id, Member.state == MemberState.FAILED)
+        .group_by(Member.reason_class, Member.reason)
+        .order_by(number.desc(), Member.reason_class, Member.reason)
+        .limit(limit)
+    )
+    with base.reader() as session:
+        return [tuple(row) for row in session.execute(query)]
+
+
+def count_outcomes(bulk_id):
+    """:returns: {(state, reason class): number} of a bulk's members."""
+    query = (
+        sa.select(Member.state, Member.reason_class, sa.func.count())
+        .where(Member.bulk_id == bulk_id)
+        .group_by(Member.state, Member.reason_class)
+    )
+    with base.reader() as session:
+        return {
+            (state, kind): number
+            for state, kind, number in session.execute(query)
+        }
+
+
+def count_by_time(bulk_id, ends, since=None):
+    """Count members whose start has come to an end, by when it did.
+
+    They are counted in the state in which they are now. The history would
+    tell of all states that there were, but not of those long ago.
+
+    :param ends: when each step ends and the next begins, in order; what comes
+        after the last is of that too.
+    :param since: leave out what came before; the first step has it otherwise.
+    :returns: {(number of the step, from 0, state): number}.
+    """
+    # Comparisons, as each database has an arithmetic of times of its own; and
+    # a subquery, as PostgreSQL takes the parameters of two equal expressions
+    # for different ones.
+    number_of = sa.case(
+        *[
+            (Member.finished_at < end, sa.literal_column(str(number)))
+            for number, end in enumerate(ends)
+        ],
+        else_=sa.literal_column(str(len(ends) - 1)),
+    )
+    steps = (
+        sa.select(number_of.label('step'), Member.state)
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.state.in_(MemberState.ENDED),
+            Member.removed.is_(False),
+            Member.finished_at.is_not(None)
+            if since is None
+            else Member.finished_at >= since,
+        )
+        .subquery()
+    )
+    query = sa.select(steps.c.step, steps.c.state, sa.func.count()).group_by(
+        steps.c.step, steps.c.state
+    )
+    with base.reader() as session:
+        return {
+            (step, state): number
+            for step, state, number in session.execute(query)
+        }
+
+
+def failed_starts(bulk_id):
+    """How many members of a bulk have failed by being started."""
+    return (
+        sa.select(sa.func.count())
+        .select_from(Member)
+        .where(
+            Member.bulk_id == bulk_id,
+            Member.state == MemberState.FAILED,
+            Member.reason_class.in_(ReasonClass.OF_STARTS),
+        )
+        .scalar_subquery()
+    )

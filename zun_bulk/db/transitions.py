@@ -1,0 +1,306 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Changes of members' states.
+
+A change of state is an UPDATE that names the state and the epoch it saw and
+looks at the number of rows it changed: of two writers, the second changes
+nothing. Nothing is read, changed in memory and written back.
+"""
+
+import collections
+
+from oslo_utils import timeutils
+import sqlalchemy as sa
+
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
+from zun_bulk.db import base
+from zun_bulk.db import history
+from zun_bulk.db import leases
+from zun_bulk.db.models import Bulk
+from zun_bulk.db.models import Member
+
+
+def host_of_deleted():
+    """None for members that are claimed only: no host has to delete them."""
+    return sa.case((Member.placed_at.is_(None), None), else_=Member.host)
+
+
+@base.retry
+def forget_members(bulk_id, epoch, members):
+    """Remove members that were scaled away and are gone, as conductor.
+
+    :returns: False if the conductor has lost the bulk.
+    """
+    with base.writer() as session:
+        if not leases.fence(session, bulk_id, epoch):
+            return False
+        session.execute(
+            sa.delete(Member).where(
+                Member.id.in_([member.id for member in members]),
+                Member.state == MemberState.DELETED,
+                Member.removed.is_(True),
+                Member.floating_ip_state.is_(None),
+            )
+        )
+        return True
+
+
+@base.retry
+def cancel_members(bulk_id, epoch):
+    """Turn what waits to be started to cancelled, as conductor.
+
+    What its host has tried before may have left something in Docker, which a
+    cancelled member never has. So it is deleted first.
+
+    :returns: False if the conductor has lost the bulk.
+    """
+    now = timeutils.utcnow()
+    with base.writer() as session:
+        if not leases.fence(session, bulk_id, epoch):
+            return False
+        # Locked, so that those that change are those that are told of.
+        waiting = session.scalars(
+            sa.select(Member.id)
+            .where(
+                Member.bulk_id == bulk_id,
+                Member.state.in_(MemberState.WAITING),
+            )
+            .order_by(Member.id)
+            .with_for_update()
+        ).all()
+        for part in base.parts(waiting):
+            session.execute(
+                base.update(Member)
+                .where(Member.id.in_(part))
+                .values(
+                    state=sa.case(
+                        (
+                            sa.or_(
+                                Member.host.is_(None),
+                                sa.and_(
+                                    Member.attempt == 0,
+                                    Member.reason.is_(None),
+                                ),
+                            ),
+                            MemberState.CANCELLED,
+                        ),
+                        else_=MemberState.DELETING,
+                    ),
+                    epoch=Member.epoch + 1,
+                    finished_at=now,
+                    updated_at=now,
+                )
+            )
+            history.record_members(session, part, now)
+        return True
+
+
+def claim_members(bulk_id, epoch, claims):
+    """Note where queued members have a claim, as conductor, all at once.
+
+    :param claims: [(Member, host, limits)].
+    :returns: as ``place_members``.
+    """
+    return _set_members(
+        bulk_id,
+        epoch,
+        MemberState.QUEUED,
+        [
+            (member, {'host': host, 'limits': limits})
+            for member, host, limits in claims
+        ],
+        placed_at=None,
+    )
+
+
+def note_volumes(bulk_id, epoch, wanted):
+    """Note what volumes queued members have, as conductor.
+
+    :param wanted: [(Member, its ``wanted`` with them)].
+    :returns: as ``place_members``; the Members are brought up to date.
+    """
+    noted = _set_members(
+        bulk_id,
+        epoch,
+        MemberState.QUEUED,
+        [(member, {'wanted': value}) for member, value in wanted],
+    )
+    for member, value in wanted:
+        if noted and member.id in noted:
+            member.wanted = value
+            member.epoch += 1
+    return noted
+
+
+def place_members(bulk_id, epoch, placements):
+    """Turn members with a claim to placed, all or none, as conductor.
+
+    :param placements: [(Member, networks)].
+    :returns: the ids of those that were still as the Member says; None if
+        the conductor has lost the bulk, and then none is changed.
+    """
+    return _set_members(
+        bulk_id,
+        epoch,
+        MemberState.PLACED,
+        [(member, {'networks': networks}) for member, networks in placements],
+        placed_at=timeutils.utcnow(),
+    )
+
+
+@base.retry
+def _set_members(bulk_id, epoch, state, changes, **values):
+    """Change each member in its own way.
+
+    :param changes: [(Member, {column: value})], the same columns for all.
+    :param values: further columns, the same for all.
+    """
+    now = timeutils.utcnow()
+    with base.writer() as session:
+        if not leases.fence(session, bulk_id, epoch):
+            return None
+        if sum(
+            _set(session, state, part, now, values)
+            for part in base.parts(changes)
+        ) == len(changes):
+            return [member.id for member, _columns in changes]
+        # The number does not tell which: once more, one by one.
+        session.rollback()
+        if not leases.fence(session, bulk_id, epoch):
+            return None
+        return [
+            change[0].id
+            for change in changes
+            if _set(session, state, [change], now, values)
+        ]
+
+
+def _set(session, state, changes, now, values):
+    table = Member.__table__.c
+    return _move(
+        session,
+        [member for member, _columns in changes],
+        state,
+        now,
+        **values,
+        **{
+            name: sa.case(
+                {
+                    member.id: sa.literal(columns[name], table[name].type)
+                    for member, columns in changes
+                },
+                value=table.id,
+            )
+            for name in changes[0][1]
+        },
+    )
+
+
+def move_members(members, state, only_if=None, told=None, **values):
+    """Turn members to another state, each if it is still as it was seen.
+
+    It goes into the history of each whose state changes.
+
+    :param members: Members as they were read; those that change are brought
+        up to date.
+    :param only_if: what has to hold besides.
+    :param told: what is told of it, where it is not what the members say:
+        {column: value} of their events.
+    :param values: further columns to set, the same for all.
+    :returns: the members that changed.
+    """
+    now = timeutils.utcnow()
+    changed = set()
+    # In one order, so that two who move the same ones do not deadlock.
+    for part in base.parts(sorted(members, key=lambda member: member.id)):
+        changed |= _move_part(part, state, now, only_if, told or {}, **values)
+    moved = [member for member in members if member.id in changed]
+    for member in moved:
+        member.state = state
+        member.epoch += 1
+    return moved
+
+
+def start_members(members):
+    """Turn placed members to starting, and count the attempt.
+
+    None is started of a bulk that has been paused or cancelled meanwhile.
+
+    :returns: the members that changed, brought up to date.
+    """
+    moved = move_members(
+        members,
+        MemberState.STARTING,
+        only_if=Member.__table__.c.bulk_id.in_(
+            sa.select(Bulk.id).where(Bulk.status == BulkStatus.BUILDING)
+        ),
+        # The attempt before has told why it failed.
+        told={'reason': None},
+        attempt=Member.attempt + 1,
+        started_at=timeutils.utcnow(),
+    )
+    for member in moved:
+        member.attempt += 1
+    return moved
+
+
+@base.retry
+def _move_part(members, state, now, only_if, told, **values):
+    # No savepoint: MariaDB forgets it in a deadlock, and its complaint of
+    # that would hide the deadlock from base.retry.
+    with base.writer() as session:
+        moved = members
+        if _move(session, members, state, now, only_if, **values) != len(
+            members
+        ):
+            # The number does not tell which: once more, one by one.
+            session.rollback()
+            moved = [
+                member
+                for member in members
+                if _move(session, [member], state, now, only_if, **values)
+            ]
+        if state != MemberState.DELETED:
+            history.record_members(
+                session,
+                [member.id for member in moved if member.state != state],
+                now,
+                told,
+            )
+        return {member.id for member in moved}
+
+
+def _move(session, members, state, now, only_if=None, **values):
+    """Move those that are still as they were seen. Returns their number."""
+    table = Member.__table__
+    seen = collections.defaultdict(list)
+    for member in members:
+        seen[member.state, member.epoch].append(member.id)
+    return session.execute(
+        sa.update(table)
+        .where(
+            sa.or_(
+                *[
+                    sa.and_(
+                        table.c.id.in_(ids),
+                        table.c.state == before,
+                        table.c.epoch == epoch,
+                    )
+                    for (before, epoch), ids in seen.items()
+                ]
+            ),
+            sa.true() if only_if is None else only_if,
+        )
+        .values(state=state, epoch=table.c.epoch + 1, updated_at=now, **values)
+    ).rowcount
