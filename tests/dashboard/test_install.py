@@ -96,3 +96,16 @@ class TestFiles(unittest.TestCase):
             filename=os.path.join(_ROOT, 'static', 'zun_bulk', 'bulks.scss')
         )
         self.assertIn('.bulk-chart .bulk-line', css)
+
+    def test_scripts(self):
+        """The script that the others use is loaded before them."""
+        loaded = [
+            path
+            for path in settings.HORIZON_CONFIG['js_files']
+            if path.startswith('zun_bulk/')
+        ]
+        self.assertEqual('zun_bulk/common.js', loaded[0])
+        self.assertEqual(
+            sorted(os.listdir(os.path.join(_ROOT, 'static', 'zun_bulk'))),
+            sorted(['bulks.scss', *map(os.path.basename, loaded)]),
+        )

@@ -19,7 +19,12 @@ PANEL_DASHBOARD = 'project'
 ADD_PANEL = 'zun_bulk.dashboard.project.bulks.panel.Bulks'
 
 ADD_INSTALLED_APPS = ['zun_bulk.dashboard']
-ADD_JS_FILES = ['zun_bulk/refresh.js', 'zun_bulk/create.js']
+ADD_JS_FILES = [
+    # The others need it.
+    'zun_bulk/common.js',
+    'zun_bulk/refresh.js',
+    'zun_bulk/create.js',
+]
 ADD_SCSS_FILES = ['zun_bulk/bulks.scss']
 ADD_EXCEPTIONS = {
     'recoverable': exceptions.RECOVERABLE,

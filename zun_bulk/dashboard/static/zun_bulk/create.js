@@ -145,28 +145,16 @@
     failed.hidden = true;
     announcement.textContent = checking.textContent;
     this.clearErrors();
-    window.fetch(this.check, {
+    window.zunBulk.fetchJson(this.check, {
       method: 'POST',
-      // The token against forgery is in the form.
-      body: new FormData(this.form),
-      credentials: 'same-origin',
-      headers: {'X-Requested-With': 'XMLHttpRequest'}
-    }).then(function (response) {
-      if (response.status === 401 || response.redirected) {
-        return {reload: true};
-      }
-      if (!response.ok) {
-        throw new Error(response.status);
-      }
-      return response.json();
+      // The form contains the CSRF token.
+      body: new FormData(this.form)
     }).then(function (answer) {
-      if (number !== that.asked) {
+      if (answer === null || number !== that.asked) {
         return;
       }
       checking.hidden = true;
-      if (answer.reload) {
-        window.location.reload();
-      } else if (Object.keys(answer.errors).length) {
+      if (Object.keys(answer.errors).length) {
         that.showErrors(answer.errors);
       } else {
         // HTML of our own server, with what is not ours escaped.
@@ -270,9 +258,5 @@
     return null;
   }
 
-  if (document.readyState === 'loading') {
-    document.addEventListener('DOMContentLoaded', start);
-  } else {
-    start();
-  }
+  window.zunBulk.whenReady(start);
 }());

@@ -78,23 +78,10 @@
       }, {once: true});
       return;
     }
-    window.fetch(this.element.getAttribute('data-bulk-refresh'), {
-      credentials: 'same-origin',
-      headers: {
-        'Accept': 'application/json',
-        'X-Requested-With': 'XMLHttpRequest'
-      }
-    }).then(function (response) {
-      if (response.status === 401 || response.redirected) {
-        return {reload: true};
-      }
-      if (!response.ok) {
-        throw new Error(response.status);
-      }
-      return response.json();
-    }).then(function (answer) {
-      if (answer.reload) {
-        window.location.reload();
+    window.zunBulk.fetchJson(
+      this.element.getAttribute('data-bulk-refresh')
+    ).then(function (answer) {
+      if (answer === null) {
         return;
       }
       watch.wait = answer.poll;
@@ -163,9 +150,5 @@
       });
   }
 
-  if (document.readyState === 'loading') {
-    document.addEventListener('DOMContentLoaded', start);
-  } else {
-    start();
-  }
+  window.zunBulk.whenReady(start);
 }());
