@@ -109,7 +109,7 @@ class BulkTestCase(base.BrowserTestCase):
         """Scale the bulk whose page is open."""
         self.act('scale')
         self.submit_dialog(count=str(count))
-        self.expect_message(f'is to have {count} container')
+        self.expect_message(f'to {count} container')
 
     def submit_dialog(self, **fields):
         """Fill in the form of a dialog and send it.

@@ -33,7 +33,7 @@ class TestCreate(bulks.BulkTestCase):
                 base.expect(self.page.locator('#bulk-plan')).to_be_visible()
             self.look(f'create-{step}')
         self.click_create(name)
-        self.expect_message(f'Bulk {name} is accepted: {self.COUNT}')
+        self.expect_message(f'Bulk {name} is accepted with {self.COUNT}')
         self.look('bulk-building')
         self.expect_done(self.COUNT, self.COUNT)
         self.expect_status('Ready')
@@ -139,8 +139,8 @@ class TestCreate(bulks.BulkTestCase):
         self.expect_wrong(
             command='A quotation mark is not closed',
             environment='not a variable is not of the form',
-            restart_retries='Only the restart policy',
-            address_ranges='elsewhere is not among the networks',
+            restart_retries='Only valid with the restart policy',
+            address_ranges='elsewhere is not one of the selected networks',
         )
         # There is the first of them.
         base.expect(self.page.locator('#id_command')).to_be_focused()
@@ -206,7 +206,7 @@ class TestCreate(bulks.BulkTestCase):
                 'two.csv', 'name,env.COLOUR\nfirst,red\nsecond,blue\n'
             )
         )
-        self.expect_wrong(count='It is 3, but the file has 2.')
+        self.expect_wrong(count='This is 3, but the file contains 2 members.')
         self.fill_steps(count='2')
         base.expect(self.page.locator('#bulk-cli')).to_contain_text(
             '--members-from two.csv'

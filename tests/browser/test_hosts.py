@@ -46,12 +46,18 @@ class TestHosts(bulks.BulkTestCase):
         self.submit_dialog(
             mode='fixed', max_in_flight='3', start_interval='0.5'
         )
-        for text in ('as many', '3 in flight', '0.5 s between starts'):
+        for text in (
+            'Fixed',
+            'Maximum parallel starts: 3',
+            'Start interval: 0.5 s',
+        ):
             base.expect(self.host).to_contain_text(text)
         self.look('hosts-limited')
         self.click_action(self.host, 'limits')
         self.submit_dialog(mode='', max_in_flight='', start_interval='')
-        base.expect(self.host).not_to_contain_text('3 in flight')
+        base.expect(self.host).not_to_contain_text(
+            'Maximum parallel starts: 3'
+        )
 
     def test_filter(self):
         row = self.page.locator('#bulk_hosts tr[data-object-id="host-1"]')

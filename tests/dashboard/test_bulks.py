@@ -291,13 +291,17 @@ class TestDetail(base.BaseTestCase):
 
     def test_command(self):
         for own, option, text in (
-            ([], '--count 60', 'It makes the same bulk. FILE stands'),
+            (
+                [],
+                '--count 60',
+                'This command creates the same bulk. FILE stands',
+            ),
             (
                 ['labels', 'name'],
                 '--members-from FILE',
-                'have of their own: labels, name.',
+                'values for each container: labels, name.',
             ),
-            (None, '--count 60', 'may have of their own'),
+            (None, '--count 60', 'except for any per-container values'),
         ):
             bulk = self.add_bulk(own_fields=own)
             page = self.client.get(url('detail', bulk))

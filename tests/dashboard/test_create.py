@@ -254,7 +254,7 @@ class TestForm(_Neutron, base.BaseTestCase):
         self.api.refusal = 503, 'The server is gone'
         self.api.refuses = ('POST',)
         page = self.client.post(CREATE, MINIMUM)
-        self.assertContains(page, 'this form makes no second one')
+        self.assertContains(page, 'this does not create a second bulk')
         # The same token goes with the form that is sent again.
         self.assertContains(page, 'value="once"')
         self.assertEqual(1, len(self.created()))
@@ -266,7 +266,9 @@ class TestDryRun(_Neutron, base.BaseTestCase):
         self.assertEqual({}, answer['errors'])
         self.assertIn('id="bulk-plan"', answer['html'])
         self.assertIn('2 of 3 fit: &lt;VCPU&gt; on host-1', answer['html'])
-        self.assertIn('Without all of them none is placed', answer['html'])
+        self.assertIn(
+            'Not all containers fit, so none would be created.', answer['html']
+        )
         self.assertIn('--count 3', answer['html'])
         (body,) = self.created()
         self.assertIs(True, body['dry_run'])
@@ -276,7 +278,7 @@ class TestDryRun(_Neutron, base.BaseTestCase):
         self.api.plan = dict(PLAN, hosts=None, hosts_omitted=None)
         html = self.check()['html']
         self.assertIn('id="bulk-plan"', html)
-        self.assertNotIn('Bound By', html)
+        self.assertNotIn('Limited by', html)
 
     def test_errors(self):
         answer = self.check(image='')
@@ -324,7 +326,8 @@ class TestMembersFile(_Neutron, base.BaseTestCase):
     def test_other_count(self):
         answer = self.check_file('name\nnode-a\nnode-b\n', count='3')
         self.assertEqual(
-            {'count': ['It is 3, but the file has 2.']}, answer['errors']
+            {'count': ['This is 3, but the file contains 2 members.']},
+            answer['errors'],
         )
 
     def test_wrong(self):

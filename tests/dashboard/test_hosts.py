@@ -47,7 +47,7 @@ class TestHosts(base.AdminTestCase):
     def test_list(self):
         page = self.client.get(INDEX)
         self.assertContains(page, 'Operator: a &lt;new&gt; disk')
-        self.assertContains(page, '3 in flight at the most')
+        self.assertContains(page, 'Maximum parallel starts: 3')
         self.assertContains(page, '12 min 3 s ago: overload')
         self.assertContains(page, '0.8 s')
         self.assertContains(page, 'bulk_hosts__row__host-3')

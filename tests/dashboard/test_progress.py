@@ -86,7 +86,7 @@ class TestProgress(unittest.TestCase):
         self.assertEqual('5.0', chart['highest'])
         self.assertRegex(chart['start'], '^3[0-5] s ago$')
         self.assertEqual('now', chart['end'])
-        self.assertIn('over 30 s: 5.0 at the most', chart['description'])
+        self.assertIn('over 30 s; maximum 5.0', chart['description'])
         points = [
             tuple(map(float, point.split(',')))
             for point in chart['line'].split()

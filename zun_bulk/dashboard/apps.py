@@ -18,4 +18,4 @@ class DashboardConfig(apps.AppConfig):
     name = 'zun_bulk.dashboard'
     # Others may well be called "dashboard" too.
     label = 'zun_bulk_dashboard'
-    verbose_name = _('Bulks of containers')
+    verbose_name = _('Container bulks')

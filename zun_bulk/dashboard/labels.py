@@ -70,8 +70,8 @@ HOLDERS = {
 }
 
 MODES = {
-    'adaptive': _('Find what the host can take'),
-    'fixed': _('Always start as many'),
+    'adaptive': pgettext_lazy('Mode of a host', 'Adaptive'),
+    'fixed': pgettext_lazy('Mode of a host', 'Fixed'),
 }
 
 RESTARTS = {
@@ -82,7 +82,7 @@ RESTARTS = {
 }
 
 PULLS = {
-    'ifnotpresent': _('If a host does not have it'),
+    'ifnotpresent': pgettext_lazy('When to pull an image', 'If not present'),
     'always': pgettext_lazy('When to pull an image', 'Always'),
     'never': pgettext_lazy('When to pull an image', 'Never'),
 }
@@ -98,34 +98,34 @@ REASONS = {
 
 #: Fields of a template, in the order in which they are told.
 TEMPLATE = {
-    'name': _('Container Name'),
+    'name': _('Container name'),
     'image': _('Image'),
-    'image_driver': _('Image Driver'),
-    'image_pull_policy': _('Pull Image'),
+    'image_driver': _('Image driver'),
+    'image_pull_policy': _('Image pull policy'),
     'registry': _('Registry'),
     'command': _('Command'),
-    'entrypoint': _('Entry Point'),
-    'workdir': _('Working Directory'),
+    'entrypoint': _('Entrypoint'),
+    'workdir': _('Working directory'),
     'environment': _('Environment'),
     'labels': _('Labels'),
-    'cpu': _('CPU'),
-    'cpu_policy': _('CPU Policy'),
+    'cpu': _('CPUs'),
+    'cpu_policy': _('CPU policy'),
     'memory': _('Memory (MiB)'),
     'disk': _('Disk (GiB)'),
-    'hostname': _('Host Name'),
+    'hostname': _('Hostname'),
     'runtime': _('Runtime'),
-    'restart_policy': _('Restart Policy'),
+    'restart_policy': _('Restart policy'),
     'interactive': _('Interactive'),
     'tty': _('Terminal'),
-    'auto_remove': _('Remove When They Stop'),
-    'auto_heal': _('Heal'),
+    'auto_remove': _('Auto-remove'),
+    'auto_heal': _('Auto-heal'),
     'privileged': _('Privileged'),
-    'healthcheck': _('Health Check'),
-    'availability_zone': _('Availability Zone'),
+    'healthcheck': _('Health check'),
+    'availability_zone': _('Availability zone'),
     'host': _('Host'),
-    'hints': _('Scheduler Hints'),
+    'hints': _('Scheduler hints'),
     'nets': _('Networks'),
-    'security_groups': _('Security Groups'),
+    'security_groups': _('Security groups'),
     'mounts': _('Mounts'),
 }
 
@@ -134,7 +134,7 @@ PLACEMENTS = {
     'pack': _('Pack onto few hosts'),
     'zone-spread': _('Spread evenly over zones, then hosts'),
     'affinity': _('All on one host'),
-    'soft-affinity': _('On one host as far as there is room'),
-    'anti-affinity': _('Each on a host of its own'),
-    'soft-anti-affinity': _('Each on a host of its own as far as there are'),
+    'soft-affinity': _('On one host where possible'),
+    'anti-affinity': _('Each on a different host'),
+    'soft-anti-affinity': _('Each on a different host where possible'),
 }

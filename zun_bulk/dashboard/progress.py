@@ -244,8 +244,8 @@ def chart(rates):
         'start': _ago(start),
         'end': _ago(end),
         'description': _(
-            'Containers done per second over %(spent)s: %(highest).1f at the '
-            'most.'
+            'Containers completed per second over %(spent)s; maximum '
+            '%(highest).1f.'
         )
         % {'spent': duration_text(spent), 'highest': highest},
     }
@@ -296,8 +296,8 @@ def failures(bulk):
     more = ''
     if rest > 0:
         more = ngettext(
-            '%d container has failed for another reason',
-            '%d containers have failed for other reasons',
+            '%d container failed for another reason',
+            '%d containers failed for other reasons',
             rest,
         ) % (rest)
     return told, more

@@ -70,8 +70,8 @@ class PauseBulk(_Act):
     icon = 'pause'
     policy_rules = ((policies.SERVICE, 'bulk:pause'),)
     help_text = _(
-        'No more containers are started until the bulk is resumed. Those that '
-        'run go on.'
+        'The bulk starts no more containers until it is resumed. Running '
+        'containers are not affected.'
     )
 
     @staticmethod
@@ -87,7 +87,7 @@ class ResumeBulk(_Act):
     name = 'resume'
     icon = 'play'
     policy_rules = ((policies.SERVICE, 'bulk:resume'),)
-    help_text = _('Containers that wait are started again.')
+    help_text = _('The bulk continues to start its waiting containers.')
 
     @staticmethod
     def action_present(count):
@@ -103,8 +103,8 @@ class RetryBulk(_Act):
     icon = 'refresh'
     policy_rules = ((policies.SERVICE, 'bulk:retry'),)
     help_text = _(
-        'What has failed is tried again, with all of its attempts; a paused '
-        'or finished bulk goes on.'
+        'Failed containers and floating IPs are retried, with the full number '
+        'of attempts. A paused or finished bulk becomes active again.'
     )
 
     @staticmethod
@@ -114,8 +114,8 @@ class RetryBulk(_Act):
     @staticmethod
     def action_past(count):
         return ngettext_lazy(
-            'Trying again what failed of Bulk',
-            'Trying again what failed of Bulks',
+            'Retrying failed containers of Bulk',
+            'Retrying failed containers of Bulks',
             count,
         )
 
@@ -126,8 +126,8 @@ class CancelBulk(_Act):
     action_type = 'danger'
     policy_rules = ((policies.SERVICE, 'bulk:cancel'),)
     help_text = _(
-        'Containers that are not started yet are given up. Those that run '
-        'stay.'
+        'Containers that have not been started are cancelled. Running '
+        'containers stay.'
     )
 
     @staticmethod
@@ -142,8 +142,8 @@ class CancelBulk(_Act):
 class DeleteBulk(_Permitted, tables.DeleteAction):
     policy_rules = ((policies.SERVICE, 'bulk:delete'),)
     help_text = _(
-        'All containers of a bulk are deleted with it. This action cannot be '
-        'undone.'
+        'All containers of the bulk are deleted with it. This action cannot '
+        'be undone.'
     )
 
     @staticmethod

@@ -83,7 +83,9 @@ def _restart(policy):
     name, most = policy.get('Name'), policy.get('MaximumRetryCount')
     lines = [labels.RESTARTS.get(name, name)]
     if most not in (None, '', '0', 0):
-        lines.append(gettext('%(number)s at the most') % {'number': most})
+        lines.append(
+            gettext('Maximum restarts: %(number)s') % {'number': most}
+        )
     return lines
 
 
@@ -155,7 +157,7 @@ class _PlainTable(tables.DataTable):
 
 
 class MembersTable(_PlainTable):
-    index = tables.Column('index', verbose_name=_('Number'))
+    index = tables.Column('index', verbose_name=_('Index'))
     name = tables.Column('name', verbose_name=_('Name'), classes=LONG)
     state = tables.Column(_state, verbose_name=_('State'))
     host = tables.Column(_host, verbose_name=_('Host'), classes=LONG)
@@ -176,7 +178,7 @@ class EventsTable(_PlainTable):
         'created_at', verbose_name=_('Time'), filters=(filters.parse_isotime,)
     )
     event = tables.Column(_event, verbose_name=_('Event'))
-    index = tables.Column('index', verbose_name=_('Number'))
+    index = tables.Column('index', verbose_name=_('Index'))
     host = tables.Column(_host, verbose_name=_('Host'), classes=LONG)
     attempt = tables.Column('attempt', verbose_name=_('Attempt'))
     reason = tables.Column('reason', verbose_name=_('Reason'), classes=LONG)

@@ -29,7 +29,7 @@ class _HostForm(forms.SelfHandlingForm):
             self.api_error(str(e))
             return False
         messages.success(
-            request, _('Host %(name)s is set.') % {'name': host.name}
+            request, _('Host %(name)s was updated.') % {'name': host.name}
         )
         return True
 
@@ -51,13 +51,16 @@ class LimitsForm(_HostForm):
     mode = forms.ChoiceField(
         label=_('Mode'),
         required=False,
-        choices=[('', _('As the host is configured')), *labels.MODES.items()],
+        choices=[('', _('As configured on the host')), *labels.MODES.items()],
     )
     max_in_flight = forms.IntegerField(
-        label=_('Most in Flight'), min_value=0, max_value=256, required=False
+        label=_('Maximum parallel starts'),
+        min_value=0,
+        max_value=256,
+        required=False,
     )
     start_interval = forms.FloatField(
-        label=_('Seconds Between Starts'),
+        label=_('Start interval (seconds)'),
         min_value=0,
         max_value=3600,
         required=False,

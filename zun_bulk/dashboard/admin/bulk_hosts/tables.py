@@ -139,12 +139,12 @@ def _settings(host):
         wished.append(labels.MODES.get(host.mode, host.mode))
     if host.max_in_flight is not None:
         wished.append(
-            gettext('%(number)d in flight at the most')
+            gettext('Maximum parallel starts: %(number)d')
             % {'number': host.max_in_flight}
         )
     if host.start_interval is not None:
         wished.append(
-            gettext('%(seconds)s s between starts')
+            gettext('Start interval: %(seconds)s s')
             % {'seconds': host.start_interval}
         )
     return _listed(wished) or '-'
@@ -171,27 +171,27 @@ class HostsTable(tables.DataTable):
         display_choices=tuple(labels.HOST_STATES.items()),
     )
     holds = tables.Column(
-        _holds, verbose_name=_('Held By'), classes=bulk_tables.LONG
+        _holds, verbose_name=_('Held by'), classes=bulk_tables.LONG
     )
     limit = tables.Column(_number('limit'), verbose_name=_('Limit'))
     in_flight = tables.Column(
-        _number('in_flight'), verbose_name=_('In Flight')
+        _number('in_flight'), verbose_name=_('In flight')
     )
     queued = tables.Column(_queued, verbose_name=_('Waiting'))
-    rate = tables.Column(_rate, verbose_name=_('Pace'))
+    rate = tables.Column(_rate, verbose_name=_('Rate'))
     median = tables.Column(
         _seconds('median'),
         verbose_name=_('Latency'),
-        help_text=_('Seconds that half of the last starts took at the most.'),
+        help_text=_('Median time of the last starts.'),
     )
     p95 = tables.Column(
         _seconds('p95'),
         verbose_name=_('Latency, 95%'),
-        help_text=_('Seconds that 95% of the last starts took at the most.'),
+        help_text=_('95th percentile of the time of the last starts.'),
     )
-    cut = tables.Column(_cut, verbose_name=_('Last Cut'))
-    settings = tables.Column(_settings, verbose_name=_('Set'))
-    age = tables.Column(_age, verbose_name=_('Reported'))
+    cut = tables.Column(_cut, verbose_name=_('Last reduced'))
+    settings = tables.Column(_settings, verbose_name=_('Settings'))
+    age = tables.Column(_age, verbose_name=_('Last report'))
 
     class Meta:
         name = 'bulk_hosts'

@@ -103,8 +103,8 @@ class HoldView(_HostView):
     page_title = modal_header = submit_label = _('Hold Host')
     form_id = modal_id = 'hold_host_form'
     description = _(
-        'The host starts no containers until it is released, whoever asks for '
-        'them. What runs goes on, and so do deletes.'
+        'The host starts no containers until it is released, of bulks or not. '
+        'Running containers are not affected, and deletions continue.'
     )
 
     def get_initial(self):
@@ -117,8 +117,10 @@ class LimitsView(_HostView):
     page_title = modal_header = submit_label = _('Set Limits')
     form_id = modal_id = 'limit_host_form'
     description = _(
-        'What is left empty is as the host is configured. 0 in flight leaves '
-        'it to the number of CPUs.'
+        'Empty fields: as configured on the host. With a maximum of 0, the '
+        'host derives it from its number of CPUs. An adaptive host finds out '
+        'how many parallel starts it can take, up to the maximum; a fixed '
+        'host always allows the maximum.'
     )
 
     def get_initial(self):

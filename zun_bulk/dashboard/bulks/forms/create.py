@@ -44,7 +44,10 @@ class CreateForm(create_fields.CreateFields):
             return shlex.split(self.cleaned_data['command'])
         except ValueError as e:
             raise forms.ValidationError(
-                _('A quotation mark is not closed, or a backslash is last.')
+                _(
+                    'A quotation mark is not closed, or a backslash is at '
+                    'the end.'
+                )
             ) from e
 
     def clean_address_ranges(self):
@@ -57,7 +60,7 @@ class CreateForm(create_fields.CreateFields):
             ident = names.get(name, name)
             if ident not in wanted:
                 raise forms.ValidationError(
-                    _('%(name)s is not among the networks that are chosen.'),
+                    _('%(name)s is not one of the selected networks.'),
                     params={'name': name},
                 )
             ranges[ident] = addresses
@@ -87,7 +90,10 @@ class CreateForm(create_fields.CreateFields):
             ):
                 self.add_error(
                     'count',
-                    _('It is %(count)d, but the file has %(members)d.')
+                    _(
+                        'This is %(count)d, but the file contains '
+                        '%(members)d members.'
+                    )
                     % {'count': count, 'members': len(file.members)},
                 )
         elif count is None and 'count' not in self.errors:
@@ -100,7 +106,7 @@ class CreateForm(create_fields.CreateFields):
         ):
             self.add_error(
                 'restart_retries',
-                _('Only the restart policy "On failure" takes it.'),
+                _('Only valid with the restart policy "On failure".'),
             )
         return data
 
@@ -125,8 +131,8 @@ class CreateForm(create_fields.CreateFields):
         messages.success(
             request,
             ngettext(
-                'Bulk %(name)s is accepted: %(count)d container.',
-                'Bulk %(name)s is accepted: %(count)d containers.',
+                'Bulk %(name)s is accepted with %(count)d container.',
+                'Bulk %(name)s is accepted with %(count)d containers.',
                 made['count'],
             )
             % {'name': made['name'], 'count': made['count']},
@@ -146,8 +152,8 @@ class CreateForm(create_fields.CreateFields):
         if error.unanswered:
             self.api_error(
                 gettext(
-                    '%s There may be a bulk nevertheless; sent again, this '
-                    'form makes no second one.'
+                    '%s The bulk may have been created anyway. Submit this '
+                    'form again to see it: this does not create a second bulk.'
                 )
                 % text
             )

@@ -28,7 +28,7 @@ from zun_bulk.dashboard.bulks.forms import fields
 STEPS = (
     (
         'what',
-        _('What'),
+        _('Container template'),
         (
             'name',
             'container_name',
@@ -45,7 +45,7 @@ STEPS = (
     ),
     (
         'where',
-        _('How many and where'),
+        _('Count and placement'),
         (
             'count',
             'placement',
@@ -67,7 +67,7 @@ STEPS = (
             'security_groups',
         ),
     ),
-    ('members', _('Containers of their own'), ('members_file',)),
+    ('members', _('Per-container values'), ('members_file',)),
 )
 
 #: Fields that the user gets only if a policy rule allows them.
@@ -89,87 +89,90 @@ class CreateFields(forms.SelfHandlingForm):
         r'^[A-Za-z0-9_.:-]{1,64}\Z', widget=forms.HiddenInput()
     )
     name = forms.CharField(
-        label=_('Bulk Name'),
+        label=_('Bulk name'),
         min_length=2,
         max_length=255,
         required=False,
-        help_text=_('Made of the name of the containers if it is left out.'),
+        help_text=_('Derived from the container name if empty.'),
     )
     container_name = forms.CharField(
-        label=_('Container Name'),
+        label=_('Container name'),
         max_length=255,
         required=False,
         help_text=_(
-            '{index} stands for the number of the container, from 1, as in '
-            'web-{index}. It may stand in values of the environment too.'
+            '{index} is replaced by the index of each container, starting '
+            'at 1, as in web-{index}. Environment values may contain it too.'
         ),
     )
     image = forms.CharField(label=_('Image'), min_length=2, max_length=255)
     image_pull_policy = forms.ChoiceField(
-        label=_('Pull Image'),
+        label=_('Image pull policy'),
         required=False,
-        choices=[('', _('As Zun does by default')), *labels.PULLS.items()],
+        choices=[('', _('Zun default')), *labels.PULLS.items()],
     )
     command = forms.CharField(
         label=_('Command'),
         max_length=fields.MAX_TEXT,
         required=False,
-        help_text=_('As in a shell: words with spaces are put in quotes.'),
+        help_text=_('As in a shell: put arguments with spaces in quotes.'),
     )
     cpu = forms.FloatField(
-        label=_('CPU'),
+        label=_('CPUs'),
         min_value=0.1,
         max_value=16,
         required=False,
         widget=forms.NumberInput(attrs={'step': '0.1'}),
-        help_text=_('CPUs of each container.'),
+        help_text=_('CPUs per container.'),
     )
     memory = forms.IntegerField(
         label=_('Memory (MiB)'),
         min_value=4,
         max_value=8192,
         required=False,
-        help_text=_('MiB of each container.'),
+        help_text=_('MiB per container.'),
     )
     environment = fields.PairsField(
         label=_('Environment'),
         max_length=fields.MAX_TEXT,
         required=False,
-        help_text=_('A variable a line, as NAME=VALUE.'),
+        help_text=_('One variable per line, as NAME=VALUE.'),
     )
     restart_policy = forms.ChoiceField(
-        label=_('Restart Policy'),
+        label=_('Restart policy'),
         required=False,
         choices=[('', _('None')), *labels.RESTARTS.items()],
     )
     restart_retries = forms.IntegerField(
-        label=_('Restarts at the Most'),
+        label=_('Maximum restarts'),
         min_value=0,
         max_value=2**31 - 1,
         required=False,
-        help_text=_('With the restart policy "On failure" only.'),
+        help_text=_('Only with the restart policy "On failure".'),
     )
     run = forms.BooleanField(
-        label=_('Start Containers'), required=False, initial=True
+        label=_('Start containers'), required=False, initial=True
     )
     count = forms.IntegerField(
-        label=_('Number of Containers'),
+        label=_('Number of containers'),
         min_value=1,
         max_value=fields.MAX_COUNT,
         initial=1,
         required=False,
-        help_text=_('A file of containers says by itself how many there are.'),
+        help_text=_('Optional with a member file, which sets the number.'),
     )
     placement = forms.ChoiceField(
         label=_('Placement'), choices=list(labels.PLACEMENTS.items())
     )
     allow_partial = forms.BooleanField(
-        label=_('Create what there is room for'),
+        label=_('Allow partial creation'),
         required=False,
-        help_text=_('Otherwise all are created or none.'),
+        help_text=_(
+            'If not all containers fit, create as many as do. Otherwise, '
+            'create none.'
+        ),
     )
     availability_zone = forms.ChoiceField(
-        label=_('Availability Zone'), required=False
+        label=_('Availability zone'), required=False
     )
     host = forms.CharField(
         label=_('Host'),
@@ -178,52 +181,54 @@ class CreateFields(forms.SelfHandlingForm):
         help_text=_('Create all containers on this host.'),
     )
     max_attempts = forms.IntegerField(
-        label=_('Attempts'),
+        label=_('Maximum attempts'),
         min_value=1,
         max_value=10,
         initial=5,
-        help_text=_('How often to try to start each container.'),
+        help_text=_(
+            'Attempts to start each container until it counts as failed.'
+        ),
     )
     on_failure = forms.ChoiceField(
-        label=_('When Containers Fail'),
+        label=_('When containers fail'),
         choices=[
-            ('pause', _('Pause when more will follow')),
-            ('continue', _('Go on whatever fails')),
+            ('pause', _('Pause when more failures are likely')),
+            ('continue', _('Continue despite failures')),
         ],
     )
     networks = forms.MultipleChoiceField(
         label=_('Networks'),
         required=False,
-        help_text=_('Zun chooses a network if there is none.'),
+        help_text=_('Zun chooses a network if you select none.'),
     )
     address_ranges = fields.PairsField(
-        label=_('Address Ranges'),
+        label=_('Address ranges'),
         max_length=fields.MAX_TEXT,
         required=False,
         help_text=_(
-            'A network a line with the first and the last of the addresses to '
-            'choose of, as private=10.0.0.10-10.0.3.250.'
+            'One network per line with the first and last address to use, as '
+            'in private=10.0.0.10-10.0.3.250.'
         ),
     )
     floating_ip_network = forms.ChoiceField(
-        label=_('Floating IPs From'), required=False
+        label=_('Floating IP network'), required=False
     )
     floating_ip_on_delete = forms.ChoiceField(
-        label=_('When Containers Are Deleted'),
+        label=_('Floating IPs after deletion'),
         required=False,
         choices=[
-            ('release', _('Release their floating IPs')),
-            ('keep', _('Keep their floating IPs')),
+            ('release', _('Release floating IPs')),
+            ('keep', _('Keep floating IPs')),
         ],
     )
     security_groups = forms.MultipleChoiceField(
-        label=_('Security Groups'), required=False
+        label=_('Security groups'), required=False
     )
     members_file = forms.FileField(
-        label=_('File of Containers'),
+        label=_('Member file'),
         required=False,
         help_text=_(
-            'CSV, JSON or YAML with what each container has of its own: name, '
+            'CSV, JSON or YAML with values for each container: name, '
             'hostname, environment, labels, addresses, floating_ip, mounts.'
         ),
         validators=[

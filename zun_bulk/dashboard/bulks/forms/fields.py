@@ -40,7 +40,7 @@ class PairsField(forms.CharField):
                 )
             if name.strip() in pairs:
                 raise forms.ValidationError(
-                    _('%(name)s is there twice.'), params={'name': name[:80]}
+                    _('%(name)s occurs twice.'), params={'name': name[:80]}
                 )
             pairs[name.strip()] = rest.strip()
         return pairs

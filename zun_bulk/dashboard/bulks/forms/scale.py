@@ -26,7 +26,7 @@ from zun_bulk.osc import client
 class ScaleForm(forms.SelfHandlingForm):
     bulk_id = forms.CharField(widget=forms.HiddenInput())
     count = forms.IntegerField(
-        label=_('Number of Containers'),
+        label=_('Number of containers'),
         min_value=1,
         max_value=fields.MAX_COUNT,
     )
@@ -42,8 +42,8 @@ class ScaleForm(forms.SelfHandlingForm):
         messages.success(
             request,
             ngettext(
-                'Bulk %(name)s is to have %(count)d container.',
-                'Bulk %(name)s is to have %(count)d containers.',
+                'Scaling bulk %(name)s to %(count)d container.',
+                'Scaling bulk %(name)s to %(count)d containers.',
                 bulk.count,
             )
             % {'name': bulk.name, 'count': bulk.count},
