@@ -22,23 +22,25 @@ from openstack_dashboard.api import base
 from openstack_dashboard.api import keystone
 from zunclient.v1 import client as zun_client
 
+from zun_bulk import consts
 from zun_bulk.dashboard import exceptions
 from zun_bulk.osc import client
 from zun_bulk.osc import host
 from zun_bulk.osc import progress
 
 
-#: Statuses in which somebody works on a bulk.
-WORK = ('building', 'cancelling', 'deleting')
+_State = consts.MemberState
+_Status = consts.BulkStatus
+
+#: Statuses in which the conductor works on a bulk.
+WORK = _Status.WORK
 #: States of members which soon change by themselves, whatever the bulk's.
-MOVING = ('starting', 'deleting')
+MOVING = (_State.STARTING, _State.DELETING)
 #: States in which a member is through.
-DONE = ('running', 'stopped', 'failed', 'cancelled', 'deleted')
+DONE = (*_State.FINAL, _State.DELETED)
 
 #: Seconds that the names of projects are kept.
 KEEP_NAMES = 60
-
-_SCALABLE = ('building', 'paused', 'ready', 'error')
 
 
 class Bulk(base.APIDictWrapper):
@@ -81,14 +83,14 @@ class Bulk(base.APIDictWrapper):
     def actions(self):
         """The names of the actions that its status allows for."""
         floating_ips = self._apidict.get('floating_ips') or {}
-        failed = self.members.get('failed') or floating_ips.get('failed')
+        failed = self.members.get(_State.FAILED) or floating_ips.get('failed')
         offered = {
-            'pause': self.status == 'building',
-            'resume': self.status == 'paused',
-            'cancel': self.status in ('building', 'paused'),
-            'retry': failed and self.status in (*_SCALABLE, 'cancelled'),
-            'scale': self.status in _SCALABLE,
-            'delete': self.status != 'deleting',
+            'pause': self.status == _Status.BUILDING,
+            'resume': self.status == _Status.PAUSED,
+            'cancel': self.status in (_Status.BUILDING, _Status.PAUSED),
+            'retry': failed and self.status in _Status.RETRIABLE,
+            'scale': self.status in _Status.SCALABLE,
+            'delete': self.status != _Status.DELETING,
         }
         return {name for name, holds in offered.items() if holds}
 

@@ -14,8 +14,14 @@
 
 import shlex
 
+from zun_bulk import consts
+
 
 _COMMAND = 'openstack appcontainer bulk create'
+
+#: Defaults of the command, which it need not contain.
+_SPREAD = consts.PlacementPolicy.SPREAD
+_PAUSE = consts.OnFailure.PAUSE
 
 #: What stands for a file: the API knows no names, and content debounce.
 FILE = 'FILE'
@@ -73,13 +79,13 @@ def line(bulk, members_file=None):
 def _of_bulk(bulk):
     words = []
     placement = bulk.get('placement') or {}
-    if placement.get('policy', 'spread') != 'spread':
+    if placement.get('policy', _SPREAD) != _SPREAD:
         words += ['--placement', placement['policy']]
     if placement.get('allow_partial'):
         words.append('--allow-partial')
     if bulk.get('max_attempts'):
         words += ['--max-attempts', bulk['max_attempts']]
-    if bulk.get('on_failure', 'pause') != 'pause':
+    if bulk.get('on_failure', _PAUSE) != _PAUSE:
         words += ['--on-failure', bulk['on_failure']]
     if bulk.get('run') is False:
         words.append('--no-run')

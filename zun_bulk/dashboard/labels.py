@@ -10,41 +10,68 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How the pages call what the API has words for."""
+"""Labels for values of the API.
+
+Each value in ``zun_bulk.consts`` that the pages show has one.
+"""
 
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from zun_bulk import consts
+
 
 STATUSES = {
-    'building': pgettext_lazy('Status of a bulk', 'Building'),
-    'paused': pgettext_lazy('Status of a bulk', 'Paused'),
-    'ready': pgettext_lazy('Status of a bulk', 'Ready'),
-    'error': pgettext_lazy('Status of a bulk', 'Error'),
-    'cancelling': pgettext_lazy('Status of a bulk', 'Cancelling'),
-    'cancelled': pgettext_lazy('Status of a bulk', 'Cancelled'),
-    'deleting': pgettext_lazy('Status of a bulk', 'Deleting'),
+    consts.BulkStatus.BUILDING: pgettext_lazy('Status of a bulk', 'Building'),
+    consts.BulkStatus.PAUSED: pgettext_lazy('Status of a bulk', 'Paused'),
+    consts.BulkStatus.READY: pgettext_lazy('Status of a bulk', 'Ready'),
+    consts.BulkStatus.ERROR: pgettext_lazy('Status of a bulk', 'Error'),
+    consts.BulkStatus.CANCELLING: pgettext_lazy(
+        'Status of a bulk', 'Cancelling'
+    ),
+    consts.BulkStatus.CANCELLED: pgettext_lazy(
+        'Status of a bulk', 'Cancelled'
+    ),
+    consts.BulkStatus.DELETING: pgettext_lazy('Status of a bulk', 'Deleting'),
 }
 
 STATES = {
-    'queued': pgettext_lazy('State of a container of a bulk', 'Queued'),
-    'placed': pgettext_lazy('State of a container of a bulk', 'Placed'),
-    'starting': pgettext_lazy('State of a container of a bulk', 'Starting'),
-    'running': pgettext_lazy('State of a container of a bulk', 'Running'),
-    'stopped': pgettext_lazy('State of a container of a bulk', 'Stopped'),
-    'failed': pgettext_lazy('State of a container of a bulk', 'Failed'),
-    'cancelled': pgettext_lazy('State of a container of a bulk', 'Cancelled'),
-    'deleting': pgettext_lazy('State of a container of a bulk', 'Deleting'),
-    'deleted': pgettext_lazy('State of a container of a bulk', 'Deleted'),
+    consts.MemberState.QUEUED: pgettext_lazy(
+        'State of a container of a bulk', 'Queued'
+    ),
+    consts.MemberState.PLACED: pgettext_lazy(
+        'State of a container of a bulk', 'Placed'
+    ),
+    consts.MemberState.STARTING: pgettext_lazy(
+        'State of a container of a bulk', 'Starting'
+    ),
+    consts.MemberState.RUNNING: pgettext_lazy(
+        'State of a container of a bulk', 'Running'
+    ),
+    consts.MemberState.STOPPED: pgettext_lazy(
+        'State of a container of a bulk', 'Stopped'
+    ),
+    consts.MemberState.FAILED: pgettext_lazy(
+        'State of a container of a bulk', 'Failed'
+    ),
+    consts.MemberState.CANCELLED: pgettext_lazy(
+        'State of a container of a bulk', 'Cancelled'
+    ),
+    consts.MemberState.DELETING: pgettext_lazy(
+        'State of a container of a bulk', 'Deleting'
+    ),
+    consts.MemberState.DELETED: pgettext_lazy(
+        'State of a container of a bulk', 'Deleted'
+    ),
 }
 
 EVENTS = {
     **STATES,
     **STATUSES,
-    'accepted': pgettext_lazy('Event of a bulk', 'Accepted'),
-    'resumed': pgettext_lazy('Event of a bulk', 'Resumed'),
-    'retried': pgettext_lazy('Event of a bulk', 'Retried'),
-    'scaled': pgettext_lazy('Event of a bulk', 'Scaled'),
+    consts.EventName.ACCEPTED: pgettext_lazy('Event of a bulk', 'Accepted'),
+    consts.EventName.RESUMED: pgettext_lazy('Event of a bulk', 'Resumed'),
+    consts.EventName.RETRIED: pgettext_lazy('Event of a bulk', 'Retried'),
+    consts.EventName.SCALED: pgettext_lazy('Event of a bulk', 'Scaled'),
 }
 
 HOST_STATES = {
@@ -54,9 +81,9 @@ HOST_STATES = {
     'unknown': pgettext_lazy('State of a host', 'Unknown'),
 }
 
-#: Who or what holds a host.
+#: What holds a host: an operator or a gate.
 HOLDERS = {
-    'operator': pgettext_lazy('What holds a host', 'Operator'),
+    consts.OPERATOR: pgettext_lazy('What holds a host', 'Operator'),
     'memory': pgettext_lazy('What holds a host', 'Memory'),
     'pids': pgettext_lazy('What holds a host', 'Processes'),
     'mounts': pgettext_lazy('What holds a host', 'Mounts'),
@@ -87,16 +114,26 @@ PULLS = {
     'never': pgettext_lazy('When to pull an image', 'Never'),
 }
 
-#: Why containers fail.
+#: Reason classes.
 REASONS = {
-    'permanent': pgettext_lazy('Class of failures', 'Permanent'),
-    'transient': pgettext_lazy('Class of failures', 'Transient'),
-    'application': pgettext_lazy('Class of failures', 'Application'),
-    'capacity': pgettext_lazy('Class of failures', 'Capacity'),
-    'deleted': pgettext_lazy('Class of failures', 'Deleted'),
+    consts.ReasonClass.PERMANENT: pgettext_lazy(
+        'Class of failures', 'Permanent'
+    ),
+    consts.ReasonClass.TRANSIENT: pgettext_lazy(
+        'Class of failures', 'Transient'
+    ),
+    consts.ReasonClass.APPLICATION: pgettext_lazy(
+        'Class of failures', 'Application'
+    ),
+    consts.ReasonClass.CAPACITY: pgettext_lazy(
+        'Class of failures', 'Capacity'
+    ),
+    consts.ReasonClass.DELETED: pgettext_lazy('Class of failures', 'Deleted'),
+    consts.ReasonClass.NETWORK: pgettext_lazy('Class of failures', 'Network'),
+    consts.ReasonClass.VOLUME: pgettext_lazy('Class of failures', 'Volume'),
 }
 
-#: Fields of a template, in the order in which they are told.
+#: Fields of a template, in the order in which they are shown.
 TEMPLATE = {
     'name': _('Container name'),
     'image': _('Image'),
@@ -130,11 +167,21 @@ TEMPLATE = {
 }
 
 PLACEMENTS = {
-    'spread': _('Spread evenly over hosts'),
-    'pack': _('Pack onto few hosts'),
-    'zone-spread': _('Spread evenly over zones, then hosts'),
-    'affinity': _('All on one host'),
-    'soft-affinity': _('On one host where possible'),
-    'anti-affinity': _('Each on a different host'),
-    'soft-anti-affinity': _('Each on a different host where possible'),
+    consts.PlacementPolicy.SPREAD: _('Spread evenly over hosts'),
+    consts.PlacementPolicy.PACK: _('Pack onto few hosts'),
+    consts.PlacementPolicy.ZONE_SPREAD: _(
+        'Spread evenly over zones, then hosts'
+    ),
+    consts.PlacementPolicy.AFFINITY: _('All on one host'),
+    consts.PlacementPolicy.SOFT_AFFINITY: _('On one host where possible'),
+    consts.PlacementPolicy.ANTI_AFFINITY: _('Each on a different host'),
+    consts.PlacementPolicy.SOFT_ANTI_AFFINITY: _(
+        'Each on a different host where possible'
+    ),
+}
+
+#: What to do when containers fail.
+ON_FAILURE = {
+    consts.OnFailure.PAUSE: _('Pause when more failures are likely'),
+    consts.OnFailure.CONTINUE: _('Continue despite failures'),
 }

@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.utils.translation import pgettext
 
+from zun_bulk import consts
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
 from zun_bulk.osc.progress import steps as _steps
@@ -48,12 +49,12 @@ MAX_HOSTS = 100
 #: States in the order of their bars, with Bootstrap's names of colours.
 #: Those that are missing wait: they are what is left of the bar.
 _BARS = {
-    'running': 'success',
-    'stopped': 'info',
-    'failed': 'danger',
-    'cancelled': 'warning',
-    'deleting': 'warning',
-    'starting': 'primary',
+    consts.MemberState.RUNNING: 'success',
+    consts.MemberState.STOPPED: 'info',
+    consts.MemberState.FAILED: 'danger',
+    consts.MemberState.CANCELLED: 'warning',
+    consts.MemberState.DELETING: 'warning',
+    consts.MemberState.STARTING: 'primary',
 }
 
 #: The chart of rates, in its own units.
@@ -183,7 +184,11 @@ def rate_text(bulk, samples):
 def _current(bulk, samples):
     """The rate between looks or, at the first one, that the API tells of."""
     current = rate(samples)
-    if current is None and bulk.status == 'building' and bulk.rates:
+    if (
+        current is None
+        and bulk.status == consts.BulkStatus.BUILDING
+        and bulk.rates
+    ):
         number = spent = 0
         for _began, seconds, counts in reversed(_steps(bulk.rates)):
             number += sum(counts.values())
@@ -292,7 +297,9 @@ def failures(bulk):
         dict(item, label=labels.REASONS.get(item['class'], item['class']))
         for item in bulk.failures or []
     ]
-    rest = bulk.members['failed'] - sum(item['count'] for item in told)
+    rest = bulk.members[consts.MemberState.FAILED] - sum(
+        item['count'] for item in told
+    )
     more = ''
     if rest > 0:
         more = ngettext(

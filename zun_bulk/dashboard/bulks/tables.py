@@ -23,6 +23,7 @@ from horizon.tables import actions
 from horizon.utils import filters
 from openstack_dashboard import policy
 
+from zun_bulk import consts
 from zun_bulk.dashboard import api
 from zun_bulk.dashboard import labels
 from zun_bulk.dashboard import policies
@@ -181,7 +182,11 @@ class CreateBulk(_Permitted, tables.LinkAction):
 
 
 #: As one types them.
-_STATUSES = 'building, paused, ready, error, cancelling, cancelled'
+_STATUSES = ', '.join(
+    status
+    for status in consts.BulkStatus.ALL
+    if status != consts.BulkStatus.DELETING
+)
 
 
 class BulksFilter(tables.FilterAction):
@@ -222,13 +227,13 @@ def _rate(bulk):
 
 class BulksTable(tables.DataTable):
     STATUSES = (
-        ('ready', True),
-        ('cancelled', True),
-        ('error', False),
-        ('paused', True),
-        ('building', None),
-        ('cancelling', None),
-        ('deleting', None),
+        (consts.BulkStatus.READY, True),
+        (consts.BulkStatus.CANCELLED, True),
+        (consts.BulkStatus.ERROR, False),
+        (consts.BulkStatus.PAUSED, True),
+        (consts.BulkStatus.BUILDING, None),
+        (consts.BulkStatus.CANCELLING, None),
+        (consts.BulkStatus.DELETING, None),
     )
     #: Where the pages of a bulk are.
     namespace = 'horizon:project:bulks'

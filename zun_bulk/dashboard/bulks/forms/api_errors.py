@@ -14,6 +14,8 @@
 
 import re
 
+from zun_bulk import consts
+
 
 #: {place in the request: form field}. The longest matching place counts.
 _FIELDS = {
@@ -44,7 +46,9 @@ _FIELDS = {
 _PLACE = re.compile(
     r'(?:Invalid input for )?([a-z_]+(?:[.\[][A-Za-z0-9_.\[\]-]*)?): '
 )
-_RANGE = re.compile(r'v4-range|addresses', re.IGNORECASE)
+_RANGE = re.compile(
+    re.escape(consts.NetKey.V4_RANGE) + '|addresses', re.IGNORECASE
+)
 #: What Zun's client appends to the API's message.
 _TAIL = re.compile(r' \(HTTP \d+\)( \(Request-ID: [^)]*\))?\Z')
 

@@ -191,10 +191,7 @@ class CreateFields(forms.SelfHandlingForm):
     )
     on_failure = forms.ChoiceField(
         label=_('When containers fail'),
-        choices=[
-            ('pause', _('Pause when more failures are likely')),
-            ('continue', _('Continue despite failures')),
-        ],
+        choices=list(labels.ON_FAILURE.items()),
     )
     networks = forms.MultipleChoiceField(
         label=_('Networks'),

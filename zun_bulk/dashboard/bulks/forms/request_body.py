@@ -12,6 +12,8 @@
 
 """The request that the create form sends to the API."""
 
+from zun_bulk import consts
+
 
 def build(data):
     """Build the request body.
@@ -70,8 +72,8 @@ def _template(data):
 
 
 def _net(data, ident):
-    net = {'network': ident}
+    net = {consts.NetKey.NETWORK: ident}
     addresses = data['address_ranges'].get(ident)
     if addresses:
-        net['v4-range'] = addresses
+        net[consts.NetKey.V4_RANGE] = addresses
     return net
