@@ -21,6 +21,7 @@ from zun.common import context as zun_context
 from zun.common import keystone
 from zun.conf import keystone as keystone_conf
 
+from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 
 
@@ -61,7 +62,9 @@ def cinder(context=None, trust_id=None):
     """
     found = _clients(context)
     if trust_id:
-        found.keystone()._session = trusted_session(trust_id)
+        zun_compat.use_keystone_session(
+            found.keystone(), trusted_session(trust_id)
+        )
     client = found.cinder()
     _adapt(client.client)
     return client
@@ -92,7 +95,4 @@ def _clients(context=None):
 def _adapt(adapter):
     # The logs of the other service tell our requests from Zun's own.
     adapter.user_agent = USER_AGENT
-    # keystoneauth1 limits an adapter's rate by the time of day even where no
-    # limit is set: with the clock put back by an hour, each request would
-    # wait for an hour.
-    adapter._rate_semaphore = None
+    zun_compat.disable_rate_limit(adapter)

@@ -26,9 +26,9 @@ import oslo_messaging as messaging
 from oslo_utils import importutils
 from zun.common import profiler
 from zun.common import rpc
-from zun.common import rpc_service
 from zun.compute import rpcapi
 
+from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 
 
@@ -182,7 +182,7 @@ def _cast(context, target):
 def _client(target, timeout=None):
     # Without a broker the client would try for ever, and its caller hang.
     return rpc.get_client(
-        target, serializer=_serializer(), timeout=timeout
+        target, serializer=zun_compat.make_rpc_serializer(), timeout=timeout
     ).prepare(retry=0)
 
 
@@ -203,11 +203,7 @@ def _serve(topic, endpoint):
         messaging.Target(topic=topic, server=CONF.host),
         [endpoint],
         executor='eventlet' if patched else 'threading',
-        serializer=_serializer(),
+        serializer=zun_compat.make_rpc_serializer(),
     )
     server.start()
     return server
-
-
-def _serializer():
-    return rpc_service._init_serializer()

@@ -23,6 +23,7 @@ from zun.common import rpc as zun_rpc
 
 from tests import zun_fixtures
 from zun_bulk import rpc
+from zun_bulk import zun_compat
 
 
 #: What each version of an endpoint takes. A change is a new version, with an
@@ -141,7 +142,7 @@ class TestReleases(RpcTestCase):
             messaging.Target(topic=topic, server='host-1'),
             [endpoint],
             executor='threading',
-            serializer=rpc._serializer(),
+            serializer=zun_compat.make_rpc_serializer(),
         )
         server.start()
         self.addCleanup(server.wait)
@@ -173,7 +174,9 @@ class TestReleases(RpcTestCase):
             # Any of them, as all were not told then.
             messaging.Target(topic=rpc.CONDUCTOR_TOPIC, version='1.0'),
         ):
-            client = zun_rpc.get_client(target, serializer=rpc._serializer())
+            client = zun_rpc.get_client(
+                target, serializer=zun_compat.make_rpc_serializer()
+            )
             client.prepare(retry=0).cast(self.context, 'wake')
             self.assert_woken()
 

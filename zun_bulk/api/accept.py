@@ -42,6 +42,7 @@ from zun.db.sqlalchemy import models as zun_models
 from zun.network import neutron
 
 from zun_bulk import notifications
+from zun_bulk import zun_compat
 from zun_bulk.api import floating_ips
 from zun_bulk.api import members
 from zun_bulk.api import mounts
@@ -501,7 +502,7 @@ def _container(context, wanted):
         api_utils.string_or_none(wanted.get('image_driver'))
         or CONF.default_image_driver
     )
-    controller._set_default_resource_limit(fields)
+    zun_compat.set_default_resource_limit(controller, fields)
     if 'restart_policy' in fields:
         restart = fields['restart_policy']
         if restart.get('MaximumRetryCount') is None:
@@ -556,8 +557,8 @@ def _requested_networks(context, asked, count):
             context, nets.for_zun(asked)
         )
         controller = containers.ContainersController()
-        requests = controller._create_pci_requests_for_sriov_ports(
-            context, networks
+        requests = zun_compat.create_sriov_requests(
+            controller, context, networks
         )
         if requests.requests:
             raise exception.ValidationError(

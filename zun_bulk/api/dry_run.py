@@ -16,11 +16,11 @@ from keystoneauth1 import exceptions as ks_exc
 from oslo_log import log as logging
 import sqlalchemy as sa
 import webob.exc
-from zun import objects
 from zun.common import context as zun_context
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
+from zun_bulk import zun_compat
 from zun_bulk.api import accept
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
@@ -74,6 +74,4 @@ def _container(context, row):
                 kind.process_bind_param(value, None), None
             )
         values.setdefault(column.name, value)
-    return objects.Container._from_db_object(
-        objects.Container(context), values
-    )
+    return zun_compat.container_from_row(context, values)

@@ -13,6 +13,7 @@
 
 from oslo_log import log as logging
 
+from zun_bulk import zun_compat
 from zun_bulk.consts import MemberState
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
@@ -73,7 +74,9 @@ class Deleting:
 
     def _cast(self, member, container):
         api = self._members.compute_for(member)
-        api.container_delete_on(api._context, self._members.host, container)
+        api.container_delete_on(
+            zun_compat.get_rpc_context(api), self._members.host, container
+        )
 
     def check(self, now):
         """See what is gone, and what has to be asked for again."""

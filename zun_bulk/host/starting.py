@@ -21,6 +21,7 @@ from oslo_utils import timeutils
 from zun.common import consts
 
 from zun_bulk import disclosure
+from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
@@ -238,13 +239,14 @@ class Starting:
     def _cast(self, member, container):
         bulk = self._members.bulk_of(member)
         api = self._members.compute_for(member)
+        context = zun_compat.get_rpc_context(api)
         api.container_create(
-            api._context,
+            context,
             self._members.host,
             container,
             member.limits or {},
             [dict(network) for network in member.networks],
-            {container.uuid: mappings.make(api._context, bulk, member)},
+            {container.uuid: mappings.make(context, bulk, member)},
             bulk.run,
             None,
         )

@@ -25,6 +25,7 @@ from zun.scheduler import filter_scheduler
 from zun.scheduler import request_filter
 from zun.scheduler import utils
 
+from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import planner
@@ -148,7 +149,7 @@ def _passing(context, container, spec, placement):
     }
     request_filter.process_reqspec(context, extra_spec)
     scheduler = filter_scheduler.FilterScheduler()
-    services = scheduler._get_services_by_host(context)
+    services = zun_compat.get_services_by_host(scheduler, context)
     nodes = [
         node
         for node in objects.ComputeNode.list(context)
@@ -172,8 +173,7 @@ def _passing(context, container, spec, placement):
         for node in nodes:
             refuse(node.hostname, str(error))
         return {}, refused
-    # Zun cuts the list, as it needs one host only.
-    resources._limit = None
+    zun_compat.remove_candidate_limit(resources)
     candidates = placement.candidates(resources)
     full = [node for node in nodes if node.rp_uuid not in candidates]
     if full:
@@ -223,7 +223,10 @@ def _filter(scheduler, states, container, extra_spec, refuse):
     for one in enabled:
         scheduler.enabled_filters = [one]
         passed = list(
-            scheduler._get_filtered_hosts(states, container, extra_spec) or ()
+            zun_compat.get_filtered_hosts(
+                scheduler, states, container, extra_spec
+            )
+            or ()
         )
         names = {state.hostname for state in passed}
         for state in states:

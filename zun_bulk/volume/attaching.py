@@ -28,6 +28,7 @@ from zun.common import exception
 from zun.volume import cinder_api
 from zun.volume import cinder_workflow
 
+from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 
 
@@ -192,7 +193,9 @@ class Attaching:
             return False
         # It may never have been mounted.
         with contextlib.suppress(FileNotFoundError):
-            self._get_volume_driver(mapping)._unmount_device(mapping)
+            zun_compat.unmount_device(
+                self._get_volume_driver(mapping), mapping
+            )
         if attachment:
             if volume.status == 'detaching':
                 # Whoever began that did not live to end it.

@@ -25,6 +25,7 @@ from keystoneauth1 import exceptions as ks_exc
 from oslo_log import log as logging
 
 from zun_bulk import connections
+from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 from zun_bulk.db import zun_rows
 from zun_bulk.pacing import throttle
@@ -335,10 +336,10 @@ class Volumes:
         """:returns: as for ``_try``."""
         return self._try(
             volume,
-            self._client.volumes._action,
-            'os-force_detach',
+            zun_compat.force_detach,
+            self._client,
             volume.id,
-            {'attachment_id': attachment_id, 'connector': None},
+            attachment_id,
         )
 
     def _try(self, volume, call, *args):

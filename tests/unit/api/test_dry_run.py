@@ -17,6 +17,7 @@ from unittest import mock
 import ddt
 from keystoneauth1 import exceptions as ks_exc
 import sqlalchemy as sa
+from zun import objects
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
@@ -181,9 +182,7 @@ class TestAnswer(DryRunTestCase):
         ((ours, spec),) = seen
         bulk = self.create(count=9, template=template)
         context = dry_run.zun_context.get_admin_context(all_projects=True)
-        theirs = dry_run.objects.Container.list(
-            context, filters={'name': 'web-1'}
-        )[0]
+        theirs = objects.Container.list(context, filters={'name': 'web-1'})[0]
         ours, theirs = ours.as_dict(), theirs.as_dict()
         for values in (ours, theirs):
             for name in ('id', 'uuid', 'created_at'):
