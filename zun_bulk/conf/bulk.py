@@ -175,8 +175,9 @@ It is one while ``port_batch`` members of the bulk or more wait at their hosts,
 and as many as this while the hosts run dry.
 
 Raise it where Neutron has many API workers and ports are what a bulk waits
-for; lower it where bulks make Neutron slow for others. After five answers of
-503, 429 or none at all in a row a conductor makes none for 5 to 60 seconds.
+for; lower it where bulks make Neutron slow for others. When five calls in a
+row get 503, 429 or no response, the conductor makes none for 5 to 60 seconds.
+The same holds for ``floating_ip_calls`` and ``volume_calls``.
 """,
     ),
     cfg.IntOpt(
@@ -192,9 +193,7 @@ Neutron takes one floating IP in a call, and 0.2 to 1 second for it. Starts do
 not wait for them, and while a bulk has containers to start there is one call
 at a time, which leaves Neutron to those who attach them. Raise it where
 Neutron has many API workers and bulks wait for their floating IPs; lower it
-where they make Neutron slow for others. After five answers of 503, 429 or none
-at all in a row a conductor makes no such call
-for 5 to 60 seconds.
+where they make Neutron slow for others.
 """,
     ),
     cfg.IntOpt(
@@ -209,8 +208,7 @@ at most.
 Cinder makes one volume by a call, which takes 0.1 to 0.5 seconds, and a bulk
 asks for one for each container of a template with ``size``. Raise it where
 Cinder has many API workers and volumes are what a bulk waits for; lower it
-where bulks make Cinder slow for others. After five answers of 503, 429 or none
-at all in a row a conductor makes none for 5 to 60 seconds.
+where bulks make Cinder slow for others.
 """,
     ),
     cfg.StrOpt(
