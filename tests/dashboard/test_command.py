@@ -17,7 +17,7 @@ import types
 import unittest
 
 from zun_bulk.dashboard import command
-from zun_bulk.osc import bulk as osc_bulk
+from zun_bulk.osc import create
 
 
 BODY = {
@@ -69,7 +69,7 @@ def parsed(line):
     """The request that the command itself makes of a line."""
     words = shlex.split(line)
     assert words[:4] == ['openstack', 'appcontainer', 'bulk', 'create']
-    cmd = osc_bulk.CreateBulk(types.SimpleNamespace(), None)
+    cmd = create.CreateBulk(types.SimpleNamespace(), None)
     args = cmd.get_parser('create').parse_args(words[4:])
     body = cmd._body(args)
     del body['client_token']

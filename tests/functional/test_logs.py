@@ -24,6 +24,7 @@ from zunclient.v1 import client as zun_client
 
 from tests.functional import base
 from zun_bulk.osc import inventory
+from zun_bulk.osc import log_lines
 from zun_bulk.osc import logs
 
 
@@ -72,7 +73,7 @@ class TestLogs(base.FunctionalTestCase):
         )
         members = self.assert_all_running(ident, 5)
         # Later than what the emulated engine has written at the start.
-        start = (int(time.time()) + 10) * logs.SECOND
+        start = (int(time.time()) + 10) * log_lines.SECOND
         for member in members:
             index = member['index']
             self.write(
@@ -81,7 +82,7 @@ class TestLogs(base.FunctionalTestCase):
                 [start + index % 2 * 10 + index, 'stdout', f'é "{index}" \\'],
                 [start + 50 - index, 'stderr', f'bye {index}'],
             )
-        since = str(start // logs.SECOND)
+        since = str(start // log_lines.SECOND)
         self.assertEqual(
             [f'talk-{index} | é "{index}" \\' for index in (2, 4, 1, 3, 5)]
             + [f'talk-{index} | bye {index}' for index in (5, 4, 3, 2, 1)],

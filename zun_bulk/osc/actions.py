@@ -14,11 +14,13 @@
 
 from osc_lib.command import command
 
-from zun_bulk.osc import bulk as common
+from zun_bulk.osc import client
 from zun_bulk.osc import columns
+from zun_bulk.osc import options
+from zun_bulk.osc import waiter
 
 
-class _ActOnBulk(common.WaitForBulk, command.ShowOne):
+class _ActOnBulk(waiter.WaitForBulk, command.ShowOne):
     """Ask for an action and show the bulk.
 
     :cvar action: what the API calls it
@@ -30,17 +32,17 @@ class _ActOnBulk(common.WaitForBulk, command.ShowOne):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        common.add_bulk(parser)
+        options.add_bulk(parser)
         if self.end:
-            common.add_wait_options(
+            waiter.add_wait_options(
                 parser, 'Wait until nothing more is done about it.'
             )
         return parser
 
     def take_action(self, parsed_args):
         if self.end:
-            common.check_wait_options(parsed_args)
-        bulks = common.bulk_client(self)
+            waiter.check_wait_options(parsed_args)
+        bulks = client.for_command(self)
         bulk = bulks.act(
             parsed_args.bulk, self.action, self._body(parsed_args)
         )
@@ -90,7 +92,7 @@ class ScaleBulk(_ActOnBulk):
         wanted.add_argument(
             '--count',
             metavar='<number>',
-            type=common.positive_int,
+            type=options.positive_int,
             help='Containers that the bulk is to have. New ones are numbered '
             'on; of those there are, the ones with the highest numbers are '
             'deleted',
@@ -98,7 +100,7 @@ class ScaleBulk(_ActOnBulk):
         wanted.add_argument(
             '--remove',
             metavar='<index>',
-            type=common.positive_int,
+            type=options.positive_int,
             action='append',
             help='Delete the container with this number (repeat option to '
             'delete several)',

@@ -326,3 +326,8 @@ class ContainerClient:
             raise ApiError(str(e), unanswered=True) from e
         except ValueError as e:
             raise ApiError(f'The answer is no log: {e}') from e
+
+
+def for_command(cmd):
+    """Make the BulkClient of a command."""
+    return BulkClient(cmd.app.client_manager.container)

@@ -120,6 +120,10 @@ _COLUMN_TYPES = {
 }
 
 
+def title(bulk):
+    return f'Bulk {bulk["name"]} ({bulk["uuid"]})'
+
+
 def failure_lines(failures):
     lines = []
     for failure in failures:

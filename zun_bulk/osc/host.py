@@ -12,8 +12,6 @@
 
 """The commands ``openstack appcontainer bulk host ...``."""
 
-import argparse
-import math
 from urllib import parse
 
 from cliff import columns as cliff_columns
@@ -21,6 +19,7 @@ from osc_lib import exceptions
 from osc_lib.command import command
 
 from zun_bulk.osc import client
+from zun_bulk.osc import options
 
 
 COLLECTION = '/v1/bulk_hosts'
@@ -132,18 +131,6 @@ def _show(host):
     return tuple(columns), tuple(columns.values())
 
 
-def _not_negative(number):
-    def convert(text):
-        value = number(text)
-        if not 0 <= value < math.inf:
-            raise argparse.ArgumentTypeError(f'{text} is not 0 or more')
-        return value
-
-    # argparse tells it in its message.
-    convert.__name__ = number.__name__
-    return convert
-
-
 def _host_client(cmd):
     return HostClient(cmd.app.client_manager.container)
 
@@ -213,7 +200,7 @@ class SetBulkHost(command.ShowOne):
         parser.add_argument(
             '--max-in-flight',
             metavar='<number>',
-            type=_not_negative(int),
+            type=options.not_negative(int),
             help='The most containers to start, and to delete, at the same '
             'time; 0 leaves it to the number of CPUs',
         )
@@ -226,7 +213,7 @@ class SetBulkHost(command.ShowOne):
         parser.add_argument(
             '--start-interval',
             metavar='<seconds>',
-            type=_not_negative(float),
+            type=options.not_negative(float),
             help='Seconds between two starts at least',
         )
         parser.add_argument(

@@ -21,7 +21,8 @@ import shlex
 from osc_lib.command import command
 import yaml
 
-from zun_bulk.osc import bulk as common
+from zun_bulk.osc import client
+from zun_bulk.osc import options
 
 
 #: Names that Ansible has for groups of its own.
@@ -138,7 +139,7 @@ class ShowBulkInventory(command.Command):
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
-        common.add_bulk(parser)
+        options.add_bulk(parser)
         parser.add_argument(
             '-f',
             '--format',
@@ -162,7 +163,7 @@ class ShowBulkInventory(command.Command):
         return parser
 
     def take_action(self, parsed_args):
-        bulks = common.bulk_client(self)
+        bulks = client.for_command(self)
         bulk = bulks.get(parsed_args.bulk)
         members = list(
             bulks.list_members(

@@ -72,6 +72,29 @@ def bulk_view(status='building', **members):
     }
 
 
+def member_view(index, **values):
+    """A member as the API shows it."""
+    return {
+        'index': index,
+        'name': f'load-{index}',
+        'container_uuid': f'uuid-{index}',
+        'state': 'running',
+        'host': 'host-1',
+        'floating_ip': '172.24.0.2',
+        'floating_ip_state': 'bound',
+        'floating_ip_reason': None,
+        'attempt': 1,
+        'reason_class': None,
+        'reason': None,
+        'addresses': ['10.0.0.5', 'fd00::5'],
+        'created_at': 'c',
+        'updated_at': 'u',
+        'started_at': 's',
+        'finished_at': 'f',
+        **values,
+    }
+
+
 def error(status, detail, title='Bad luck'):
     """The keywords of a mocked answer that is an error of the bulk API."""
     return {
@@ -128,7 +151,7 @@ class CommandTestCase(base.BaseTestCase):
         super().setUp()
         self.api = self.useFixture(requests_mock_fixture.Fixture())
         self.clock = Clock()
-        for module in ('bulk', 'client', 'waiter'):
+        for module in ('client', 'delete', 'waiter'):
             self.useFixture(
                 fixtures.MonkeyPatch(f'zun_bulk.osc.{module}.time', self.clock)
             )

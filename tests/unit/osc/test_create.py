@@ -23,15 +23,14 @@ from zunclient import exceptions as zun_exceptions
 
 from tests.unit.osc import base
 from zun_bulk.consts import PlacementPolicy
-from zun_bulk.osc import bulk
-from zun_bulk.osc import waiter
+from zun_bulk.osc import create
 
 
 class TestCreateRequest(base.CommandTestCase):
     def create(self, *argv):
         """Run the command and return the request body."""
         self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
-        self.run_command(bulk.CreateBulk, *argv)
+        self.run_command(create.CreateBulk, *argv)
         return self.api.last_request.json()
 
     def test_least(self):
@@ -94,7 +93,7 @@ class TestCreateRequest(base.CommandTestCase):
             self.assertEqual(placement, body['placement'])
 
     def test_placements_are_those_of_the_planner(self):
-        self.assertEqual(PlacementPolicy.ALL, bulk.PLACEMENTS)
+        self.assertEqual(PlacementPolicy.ALL, create.PLACEMENTS)
 
     def test_command_is_all_after_the_image(self):
         body = self.create(
@@ -241,7 +240,7 @@ class TestCreateRequest(base.CommandTestCase):
         error = self.assertRaises(
             zun_exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             '--count',
             '1',
             '--net',
@@ -255,7 +254,7 @@ class TestCreateRequest(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             '--count',
             '1',
             '--net',
@@ -269,7 +268,7 @@ class TestCreateRequest(base.CommandTestCase):
         stderr = io.StringIO()
         with contextlib.redirect_stderr(stderr):
             self.assertRaises(
-                SystemExit, self.run_command, bulk.CreateBulk, *argv
+                SystemExit, self.run_command, create.CreateBulk, *argv
             )
         self.assertIn(message, stderr.getvalue())
         self.assertFalse(self.api.called)
@@ -278,7 +277,7 @@ class TestCreateRequest(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             'busybox',
         )
         self.assertIn('--count', str(error))
@@ -328,7 +327,7 @@ class TestCreateRequest(base.CommandTestCase):
         self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             '--count',
             '1',
             '--wait-timeout',
@@ -344,7 +343,7 @@ class TestCreateErrors(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             '--count',
             '3',
             '--wait',
@@ -425,7 +424,7 @@ class TestCreateErrors(base.CommandTestCase):
             ],
         )
         output = self.run_command(
-            bulk.CreateBulk, '-f', 'json', '--count', '3', 'busybox'
+            create.CreateBulk, '-f', 'json', '--count', '3', 'busybox'
         )
         self.assertEqual(base.UUID, json.loads(output)['uuid'])
         self.assertEqual(
@@ -449,7 +448,7 @@ class TestCreateErrors(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             '--count',
             '3',
             'busybox',
@@ -459,7 +458,7 @@ class TestCreateErrors(base.CommandTestCase):
     def test_each_command_has_a_token_of_its_own(self):
         post = self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
         for _number in range(2):
-            self.run_command(bulk.CreateBulk, '--count', '3', 'busybox')
+            self.run_command(create.CreateBulk, '--count', '3', 'busybox')
         self.assertEqual(
             2, len({r.json()['client_token'] for r in post.request_history})
         )
@@ -498,7 +497,7 @@ class TestDryRun(base.CommandTestCase):
     def dry_run(self, *argv, **plan):
         self.api.post(base.BULKS, **base.answer(self.plan(**plan)))
         return self.run_command(
-            bulk.CreateBulk, '--count', '3', '--dry-run', *argv, 'busybox'
+            create.CreateBulk, '--count', '3', '--dry-run', *argv, 'busybox'
         )
 
     def test_request(self):
@@ -564,7 +563,7 @@ class TestDryRun(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.CreateBulk,
+            create.CreateBulk,
             '--count',
             '3',
             '--dry-run',
@@ -574,248 +573,3 @@ class TestDryRun(base.CommandTestCase):
             'No answer. (HTTP 503) (Request-ID: req-1)', str(error)
         )
         self.assertEqual(5, post.call_count)
-
-
-class TestCreateWait(base.CommandTestCase):
-    def create(self, *answers, argv=(), count=3):
-        """Run the command.
-
-        :param answers: to each GET that follows the POST
-        """
-        self.api.post(
-            base.BULKS, **base.answer(base.bulk_view(queued=count), 202)
-        )
-        self.api.get(f'{base.BULKS}/{base.UUID}', list(answers))
-        return self.run_command(
-            bulk.CreateBulk, '--count', str(count), '--wait', *argv, 'busybox'
-        )
-
-    def failing(self, *answers, argv=()):
-        return str(
-            self.assertRaises(
-                exceptions.CommandError, self.create, *answers, argv=argv
-            )
-        )
-
-    def test_success(self):
-        output = self.create(
-            base.answer(base.bulk_view(queued=3)),
-            base.answer(base.bulk_view(starting=2, running=1)),
-            base.answer(base.bulk_view('ready', running=3)),
-            argv=('-f', 'json'),
-        )
-        view = json.loads(output)
-        self.assertEqual('ready', view['status'])
-        self.assertEqual(3, view['members']['running'])
-        self.assertEqual(
-            ['POST', 'GET', 'GET', 'GET'],
-            [request.method for request in self.api.request_history],
-        )
-        lines = self.progress.splitlines()
-        self.assertEqual(
-            f'Bulk load ({base.UUID}): 3 containers, building.', lines[0]
-        )
-        self.assertEqual('3 of 3 containers running after 1.0 s.', lines[-1])
-        self.assertNotIn('\r', self.progress)
-
-    def test_success_without_run(self):
-        view = {**base.bulk_view('ready', running=3), 'run': False}
-        self.create(base.answer(view), argv=('--no-run',))
-        self.assertIn('3 of 3 containers created after', self.progress)
-
-    def test_without_wait(self):
-        self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
-        view = json.loads(
-            self.run_command(
-                bulk.CreateBulk, '-f', 'json', '--count', '3', 'busybox'
-            )
-        )
-        self.assertEqual('building', view['status'])
-        self.assertEqual('', self.progress)
-        self.assertEqual(1, self.api.call_count)
-
-    def test_progress_is_not_on_stdout(self):
-        output = self.create(
-            base.answer(base.bulk_view('ready', running=3)),
-            argv=('-f', 'value', '-c', 'uuid'),
-        )
-        self.assertEqual(base.UUID, output.strip())
-
-    def test_plain_lines_are_few(self):
-        self.create(
-            *[
-                base.answer(base.bulk_view(queued=300 - n, running=n))
-                for n in range(200)
-            ],
-            base.answer(base.bulk_view('ready', running=300)),
-            count=300,
-        )
-        seconds = sum(self.clock.naps)
-        lines = self.progress.splitlines()
-        self.assertTrue(50 < seconds < 400, seconds)
-        self.assertTrue(10 < len(lines) <= 4 + seconds / 5, len(lines))
-
-    def test_no_line_without_a_change(self):
-        self.create(
-            *[base.answer(base.bulk_view(starting=3)) for _n in range(99)],
-            base.answer(base.bulk_view('ready', running=3)),
-        )
-        self.assertEqual(4, len(self.progress.splitlines()))
-
-    def test_bar_on_a_terminal(self):
-        self.app.stderr.terminal = True
-        self.create(
-            base.answer(base.bulk_view(queued=3)),
-            base.answer(base.bulk_view(queued=1, running=2)),
-            base.answer(base.bulk_view('ready', running=3)),
-        )
-        first, bar, last, end = self.progress.split('\n')
-        self.assertIn('3 containers, building', first)
-        drawn = bar.split('\r')
-        self.assertEqual(4, len(drawn))
-        self.assertIn('0/3', drawn[1])
-        self.assertIn('2/3  running 2, queued 1  4.0/s  1 s left', drawn[2])
-        self.assertIn('#' * 40 + '] 3/3', drawn[3])
-        self.assertTrue(all(len(text) < 80 for text in drawn))
-        self.assertIn('3 of 3 containers running', last)
-        self.assertEqual('', end)
-
-    def test_failures(self):
-        view = base.bulk_view('error', running=3, failed=6)
-        view['failures'] = [
-            {'class': 'image', 'reason': 'no such\nimage', 'count': 3},
-            {'class': None, 'reason': 'exited with 1', 'count': 1},
-        ]
-        view['status_reason'] = '6 of 9 members failed'
-        message = self.failing(base.answer(view), argv=('-f', 'json'))
-        self.assertEqual(
-            [
-                f'Bulk load ({base.UUID}) is error: 3 of 9 containers '
-                'running, 6 failed.',
-                '3 × image: no such image',
-                '1 × exited with 1',
-                '2 × other reasons: see "openstack appcontainer bulk member '
-                f'list --state failed {base.UUID}"',
-            ],
-            message.splitlines(),
-        )
-        # The bulk is shown all the same.
-        self.assertEqual(view, json.loads(self.output))
-
-    def test_error_without_failures(self):
-        view = base.bulk_view('error', queued=3)
-        view['status_reason'] = 'It was too much.'
-        message = self.failing(base.answer(view))
-        self.assertEqual('It was too much.', message.splitlines()[-1])
-
-    def test_failed_member_of_a_ready_bulk(self):
-        self.assertIn(
-            '1 failed',
-            self.failing(
-                base.answer(base.bulk_view('ready', running=2, failed=1))
-            ),
-        )
-
-    def test_status_of_a_later_api(self):
-        self.assertIn(
-            'is asleep',
-            self.failing(base.answer(base.bulk_view('asleep', queued=3))),
-        )
-
-    def test_paused(self):
-        view = base.bulk_view('paused', queued=2, failed=1)
-        view['status_reason'] = 'the others would fail alike: no such image'
-        view['failures'] = [
-            {'class': 'permanent', 'reason': 'no such image', 'count': 1}
-        ]
-        lines = self.failing(base.answer(view)).splitlines()
-        self.assertIn('is paused: 0 of 3 containers running', lines[0])
-        self.assertEqual(view['status_reason'], lines[1])
-        self.assertEqual('1 × permanent: no such image', lines[2])
-        self.assertIn('bulk resume', lines[3])
-
-    def test_timeout(self):
-        message = self.failing(
-            base.answer(base.bulk_view(starting=1, running=2)),
-            argv=('--wait-timeout', '7'),
-        )
-        self.assertEqual(
-            f'Stopped waiting for Bulk load ({base.UUID}): no end after 7 s. '
-            'It is building: 2 of 3 done: running 2, starting 1; 0.0/s',
-            message,
-        )
-        self.assertAlmostEqual(7, sum(self.clock.naps))
-        self.assertIn(base.UUID, self.output)
-
-    def test_transient_errors(self):
-        output = self.create(
-            base.error(503, 'The server is busy.'),
-            {'exc': requests.exceptions.ConnectTimeout},
-            {'exc': requests.exceptions.ConnectionError},
-            {'status_code': 502, 'text': 'Bad Gateway'},
-            base.answer(base.bulk_view(running=1, starting=2)),
-            base.error(500, 'Database is away.'),
-            base.answer(base.bulk_view('ready', running=3)),
-        )
-        self.assertIn('ready', output)
-        self.assertEqual(2, self.progress.count('trying again'))
-        self.assertIn(
-            'The server is busy. (HTTP 503) (Request-ID: req-1); trying again',
-            self.progress,
-        )
-        self.assertIn('Database is away.', self.progress)
-
-    def test_transient_errors_until_the_timeout(self):
-        message = self.failing(
-            base.error(503, 'The server is busy.'),
-            argv=('--wait-timeout', '9'),
-        )
-        self.assertIn('no end after 9 s. It is building', message)
-        self.assertAlmostEqual(9, sum(self.clock.naps))
-
-    def test_api_never_comes_back(self):
-        message = self.failing(base.error(503, 'The server is busy.'))
-        self.assertIn('The server is busy.', message)
-        self.assertAlmostEqual(waiter.PATIENCE, sum(self.clock.naps), delta=2)
-        self.assertIn(base.UUID, self.output)
-
-    def test_refused_while_waiting(self):
-        self.assertIn(
-            'Not yours. (HTTP 403)',
-            self.failing(base.error(403, 'Not yours.')),
-        )
-        self.assertEqual([], self.clock.naps)
-
-    def test_deleted_meanwhile(self):
-        self.assertEqual(
-            f'Bulk load ({base.UUID}) was deleted meanwhile.',
-            self.failing(
-                base.answer(base.bulk_view()), base.error(404, 'No such bulk.')
-            ),
-        )
-
-    def test_being_deleted(self):
-        self.assertIn(
-            'is being deleted',
-            self.failing(base.answer(base.bulk_view('deleting', deleting=3))),
-        )
-
-    def test_interrupt(self):
-        def interrupt(seconds):
-            raise KeyboardInterrupt
-
-        self.clock.sleep = interrupt
-        self.assertRaises(
-            KeyboardInterrupt, self.create, base.answer(base.bulk_view())
-        )
-        self.assertIn(
-            f'Stopped waiting. Bulk load ({base.UUID}) goes on; see '
-            f'"openstack appcontainer bulk show {base.UUID}".',
-            self.progress,
-        )
-
-    def test_reads_have_a_time_limit_and_the_post_has_none(self):
-        self.create(base.answer(base.bulk_view('ready', running=3)))
-        post, get = self.api.request_history
-        self.assertIsNone(post.timeout)
-        self.assertEqual(60, get.timeout)

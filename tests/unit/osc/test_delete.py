@@ -15,7 +15,7 @@ from osc_lib import exceptions
 import requests
 
 from tests.unit.osc import base
-from zun_bulk.osc import bulk
+from zun_bulk.osc import delete
 
 
 class TestDelete(base.CommandTestCase):
@@ -39,7 +39,7 @@ class TestDelete(base.CommandTestCase):
     def test_several(self):
         for name in ('a', 'b'):
             self.expect(name)
-        self.assertEqual('', self.run_command(bulk.DeleteBulk, 'a', 'b'))
+        self.assertEqual('', self.run_command(delete.DeleteBulk, 'a', 'b'))
         self.assertEqual(
             [(method, name) for name in 'ab' for method in ('GET', 'DELETE')],
             self.requests(),
@@ -51,7 +51,7 @@ class TestDelete(base.CommandTestCase):
 
     def test_keeping_their_containers(self):
         self.expect('a')
-        self.run_command(bulk.DeleteBulk, '--keep-containers', 'a')
+        self.run_command(delete.DeleteBulk, '--keep-containers', 'a')
         self.assertEqual(
             {'keep_containers': ['true']}, self.api.last_request.qs
         )
@@ -62,7 +62,7 @@ class TestDelete(base.CommandTestCase):
         self.api.delete(
             f'{base.BULKS}/a', status_code=202, headers=base.HEADERS
         )
-        self.run_command(bulk.DeleteBulk, 'a')
+        self.run_command(delete.DeleteBulk, 'a')
         self.assertEqual('', logs.output)
 
     def test_goes_on_past_failures(self):
@@ -72,7 +72,7 @@ class TestDelete(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.DeleteBulk,
+            delete.DeleteBulk,
             'a',
             'b',
             'c',
@@ -114,7 +114,7 @@ class TestDelete(base.CommandTestCase):
                 },
             )
             self._members('172.24.0.2', None)
-            self.run_command(bulk.DeleteBulk, 'a')
+            self.run_command(delete.DeleteBulk, 'a')
             self.assertEqual(
                 'Floating IPs of Bulk load (a) that stay, unbound: '
                 '172.24.0.2\n',
@@ -130,9 +130,9 @@ class TestDelete(base.CommandTestCase):
                 'on_delete': 'release',
             },
         )
-        self.run_command(bulk.DeleteBulk, 'a')
+        self.run_command(delete.DeleteBulk, 'a')
         self.assertEqual('', self.progress)
-        self.run_command(bulk.DeleteBulk, '--keep-containers', 'a')
+        self.run_command(delete.DeleteBulk, '--keep-containers', 'a')
         self.assertEqual('', self.progress)
 
     def _wait(self, *answers, argv=()):
@@ -142,7 +142,7 @@ class TestDelete(base.CommandTestCase):
         )
         self.api.delete(self.url, status_code=202)
         self.api.get(self.url, list(answers))
-        self.run_command(bulk.DeleteBulk, '--wait', *argv, 'load')
+        self.run_command(delete.DeleteBulk, '--wait', *argv, 'load')
 
     def test_wait(self):
         self._wait(
@@ -197,7 +197,7 @@ class TestDelete(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.DeleteBulk,
+            delete.DeleteBulk,
             '--wait',
             'gone',
             'load',

@@ -18,13 +18,13 @@ import tempfile
 from osc_lib import exceptions
 
 from tests.unit.osc import base
-from zun_bulk.osc import bulk
+from zun_bulk.osc import create
 
 
 class TestCreate(base.CommandTestCase):
     def create(self, *argv):
         self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
-        self.run_command(bulk.CreateBulk, '--count', '3', *argv, 'busybox')
+        self.run_command(create.CreateBulk, '--count', '3', *argv, 'busybox')
         return self.api.last_request.json().get('floating_ips')
 
     def pool(self, text):

@@ -55,4 +55,4 @@ class TestImports(base.BaseTestCase):
         )
         self.assertEqual('', process.stderr)
         self.assertEqual(0, process.returncode)
-        self.assertIn('zun_bulk.osc.bulk', process.stdout.split())
+        self.assertIn('zun_bulk.osc.create', process.stdout.split())

@@ -19,12 +19,11 @@ from oslotest import base as test_base
 import yaml
 
 from tests.unit.osc import base
-from tests.unit.osc import test_show_list
 from zun_bulk.osc import inventory
 
 
 def member(index, **values):
-    return test_show_list.member(index, **{'floating_ip': None, **values})
+    return base.member_view(index, **{'floating_ip': None, **values})
 
 
 def read_ini(text):

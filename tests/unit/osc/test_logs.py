@@ -10,417 +10,20 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import argparse
-import datetime
-import io
-import json
-import os
-import threading
-import time
-import tracemalloc
-from unittest import mock
+
 from urllib import parse
 
-import ddt
 import fixtures
 from osc_lib import exceptions
-from oslotest import base as test_base
 
 from tests.unit.osc import base
-from tests.unit.osc import test_show_list
-from zun_bulk.osc import client
+from tests.unit.osc import log_fixtures
+from zun_bulk.osc import log_lines
+from zun_bulk.osc import log_merger
 from zun_bulk.osc import logs
 
 
-#: 2026-01-02T03:04:05Z, in nanoseconds.
-NOW = 1767323045 * logs.SECOND
-MILLISECOND = 10**6
-
 JSON = {'Content-Type': 'application/json'}
-
-
-def stamp(moment):
-    """Docker's way to write a time."""
-    seconds, nanoseconds = divmod(moment, logs.SECOND)
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f'{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z'
-
-
-@ddt.ddt
-class TestTimes(test_base.BaseTestCase):
-    @ddt.data(
-        ('2026-01-02T03:04:05.123456789Z text', NOW + 123456789, 'text'),
-        ('2026-01-02T03:04:05.000000001Z  a b ', NOW + 1, ' a b '),
-        ('2026-01-02T03:04:05Z ', NOW, ''),
-        ('2026-01-02T03:04:05.5Z text', NOW + 500 * MILLISECOND, 'text'),
-        ('2026-01-02T05:04:05.7+02:00 x', NOW + 700 * MILLISECOND, 'x'),
-        ('2026-13-02T03:04:05Z text', None, '2026-13-02T03:04:05Z text'),
-        ('2026-01-02T03:04:05 text', None, '2026-01-02T03:04:05 text'),
-        ('no time', None, 'no time'),
-        ('', None, ''),
-    )
-    @ddt.unpack
-    def test_line(self, line, moment, text):
-        self.assertEqual((moment, text), logs.parse_line(line))
-
-    @ddt.data(
-        ('2026-01-02T03:04:05Z', NOW),
-        ('2026-01-02T03:04:05.123456789Z', NOW + 123456789),
-        ('2026-01-02T04:04:05.1+01:00', NOW + 100 * MILLISECOND),
-        ('1767323045', NOW),
-        ('1767323045.000000009', NOW + 9),
-        ('0', 0),
-    )
-    @ddt.unpack
-    def test_since(self, text, moment):
-        self.assertEqual(moment, logs.since_time(text))
-
-    @ddt.data(
-        ('10m', 600), ('1h30m', 5400), ('2d', 172800), ('1m5s', 65), ('0s', 0)
-    )
-    @ddt.unpack
-    def test_since_a_time_ago(self, text, ago):
-        with mock.patch.object(logs.time, 'time', return_value=1767323045.0):
-            self.assertEqual(NOW - ago * logs.SECOND, logs.since_time(text))
-
-    def test_since_a_time_of_here(self):
-        self.addCleanup(logs._unix_time.cache_clear)
-        self.addCleanup(time.tzset)
-        self.useFixture(fixtures.EnvironmentVariable('TZ', 'UTC-2'))
-        time.tzset()
-        logs._unix_time.cache_clear()
-        for text in ('2026-01-02T05:04:05', '2026-01-02 05:04:05'):
-            self.assertEqual(NOW, logs.since_time(text))
-        self.assertEqual(
-            NOW - (5 * 3600 + 245) * logs.SECOND, logs.since_time('2026-01-02')
-        )
-
-    @ddt.data(
-        '', 'yesterday', '-5', '10x', 'm', '2026-13-01', '9' * 12, '5m1h'
-    )
-    def test_no_since(self, text):
-        self.assertRaises(argparse.ArgumentTypeError, logs.since_time, text)
-
-    @ddt.data(('3', [(3, 3)]), ('1,5-7', [(1, 1), (5, 7)]), ('2-2', [(2, 2)]))
-    @ddt.unpack
-    def test_indexes(self, text, ranges):
-        self.assertEqual(ranges, logs.index_ranges(text))
-
-    @ddt.data('', 'a', '1,', '7-5', '-1', '1-', '1' * 10)
-    def test_no_indexes(self, text):
-        self.assertRaises(argparse.ArgumentTypeError, logs.index_ranges, text)
-
-
-@ddt.ddt
-class TestJsonText(test_base.BaseTestCase):
-    TEXT = 'a "q" \\ \\n\n\u00e9 \U0001f600 \x00 \ud83d\udc4d/'
-
-    @ddt.data(1, 2, 3, 7, 1000)
-    def test_in_chunks(self, size):
-        text = self.TEXT.encode('utf-16', 'surrogatepass').decode('utf-16')
-        for ascii_only in (True, False):
-            data = json.dumps(text, ensure_ascii=ascii_only).encode()
-            chunks = [
-                data[start : start + size]
-                for start in range(0, len(data), size)
-            ]
-            self.assertEqual(text, ''.join(client.json_text(chunks)))
-
-    @ddt.data(b'', b'"abc', b'"abc\\', b'"\\ud83d"', b'{"a": 1}', b'null')
-    def test_anything_else(self, data):
-        self.assertRaises(ValueError, list, client.json_text([data]))
-
-
-class TestLines(test_base.BaseTestCase):
-    def test_only_newlines_end_lines(self):
-        self.assertEqual(
-            ['a\rb\x0b\u2028c', '', 'de', 'f'],
-            list(logs.split_lines(['a\rb\x0b\u2028', 'c\n\nd', 'e\n', 'f'])),
-        )
-        self.assertEqual([], list(logs.split_lines([])))
-
-    def test_long_lines_are_cut_always_alike(self):
-        length = logs.LONGEST_LINE
-        text = f'{"a" * length}\n{"b" * (2 * length + 5)}\nc\n'
-        wanted = ['a' * length, 'b' * length, 'b' * length, 'bbbbb', 'c']
-        for size in (length // 3, length, length + 1, len(text)):
-            pieces = [
-                text[start : start + size]
-                for start in range(0, len(text), size)
-            ]
-            self.assertEqual(wanted, list(logs.split_lines(pieces)))
-
-
-class TestSpool(test_base.BaseTestCase):
-    def test_many_write_at_a_time(self):
-        self.useFixture(
-            fixtures.MonkeyPatch('zun_bulk.osc.logs.SPOOL_MEMORY', 4096)
-        )
-        spool = logs.Spool()
-        self.addCleanup(spool.close)
-        written = {
-            name: [(n, f'{name} {n} ' + 'ü' * (n % 50)) for n in range(3000)]
-            for name in 'abcd'
-        }
-        places = {}
-
-        def store(name):
-            places[name] = spool.store(iter(written[name]))
-
-        threads = [
-            threading.Thread(target=store, args=name) for name in written
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for name, lines in written.items():
-            self.assertEqual(lines, list(spool.read(places[name])))
-
-    def test_what_is_no_text(self):
-        spool = logs.Spool()
-        self.addCleanup(spool.close)
-        places = spool.store([(1, 'a\ud800'), (2, ''), (3, 'b\rc d')])
-        self.assertEqual(
-            [(1, 'a?'), (2, ''), (3, 'b\rc d')], list(spool.read(places))
-        )
-        self.assertEqual([], spool.store([]))
-
-
-class Container:
-    """What the container API knows of a log.
-
-    :ivar lines: pairs of a time and a text, as they were written
-    :ivar problem: (status, text) to answer instead
-    """
-
-    def __init__(self, *lines):
-        self.lines = list(lines)
-        self.problem = None
-        self.queries = []
-
-    def answer(self, query):
-        self.queries.append(query)
-        lines = self.lines
-        if query['tail'] != 'all':
-            lines = lines[max(0, len(lines) - int(query['tail'])) :]
-        since = int(query.get('since', 0)) * logs.SECOND
-        return [
-            f'{stamp(moment)} {text}'
-            for moment, text in lines
-            if moment >= since
-        ]
-
-
-class TestPosition(test_base.BaseTestCase):
-    def setUp(self):
-        super().setUp()
-        self.container = Container()
-        self.position = logs.Position()
-
-    def read(self):
-        query = self.position.query()
-        return [
-            text
-            for _moment, _line, text in self.position.new_lines(
-                self.container.answer(query)
-            )
-        ]
-
-    def write(self, milliseconds, *texts):
-        self.container.lines += [
-            (NOW + milliseconds * MILLISECOND, text) for text in texts
-        ]
-
-    def test_each_line_once(self):
-        self.assertEqual([], self.read())
-        self.write(0, 'a', 'b')
-        self.assertEqual(['a', 'b'], self.read())
-        self.assertEqual([], self.read())
-        # As alike as can be, and of the same nanosecond.
-        self.write(0, 'b', 'b')
-        self.assertEqual(['b', 'b'], self.read())
-        self.write(999, 'c')
-        self.assertEqual(['c'], self.read())
-        self.write(1000, 'd')
-        self.write(2500, 'e', 'f')
-        self.assertEqual(['d', 'e', 'f'], self.read())
-        self.assertEqual([], self.read())
-        self.assertEqual(
-            [None, None, *[NOW // logs.SECOND] * 4, NOW // logs.SECOND + 2],
-            [query.get('since') for query in self.container.queries],
-        )
-
-    def test_streams_that_are_out_of_order(self):
-        self.write(500, 'a')
-        self.assertEqual(['a'], self.read())
-        self.write(499, 'late')
-        self.assertEqual(['late'], self.read())
-        self.assertEqual([], self.read())
-
-    def test_order_within_a_member_stays(self):
-        self.write(5, 'a')
-        self.write(4, 'b')
-        self.container.lines.append((NOW + 6 * MILLISECOND, 'c'))
-        moments = [
-            moment
-            for moment, _line, _text in self.position.new_lines(
-                self.container.answer(self.position.query())
-            )
-        ]
-        self.assertEqual(sorted(moments), moments)
-
-    def test_lines_without_a_time(self):
-        answer = [f'{stamp(NOW)} a', 'continued', f'{stamp(NOW + 1)} b']
-        found = list(self.position.new_lines(iter(answer)))
-        self.assertEqual(
-            [
-                (NOW, answer[0], 'a'),
-                (NOW, 'continued', 'continued'),
-                (NOW + 1, answer[2], 'b'),
-            ],
-            found,
-        )
-        self.assertEqual([], list(self.position.new_lines(iter(answer))))
-
-    def test_a_log_begun_anew(self):
-        self.write(0, 'a', 'b', 'c')
-        self.assertEqual(['a', 'b', 'c'], self.read())
-        self.container.lines = []
-        self.write(300, 'new', 'newer')
-        self.assertEqual(['new', 'newer'], self.read())
-        self.assertEqual([], self.read())
-
-    def test_an_answer_that_breaks_off_counts_for_nothing(self):
-        self.write(0, 'a', 'b')
-        self.assertEqual(['a', 'b'], self.read())
-        self.write(1500, 'c', 'd')
-
-        def broken():
-            yield from self.container.answer(self.position.query())[:3]
-            raise client.ApiError('gone')
-
-        self.assertRaises(
-            client.ApiError, list, self.position.new_lines(broken())
-        )
-        self.assertEqual(['c', 'd'], self.read())
-
-    def test_since(self):
-        self.position = logs.Position(since=NOW + 5 * MILLISECOND)
-        self.write(4, 'too old')
-        self.write(5, 'a')
-        self.assertEqual(['a'], self.read())
-        self.write(5, 'b')
-        self.assertEqual(['b'], self.read())
-        self.assertEqual(
-            NOW // logs.SECOND, self.container.queries[0]['since']
-        )
-
-    def test_since_the_beginning(self):
-        # The engine's client does not take 0.
-        self.assertEqual(1, logs.Position(since=1).query()['since'])
-        self.assertNotIn('since', logs.Position(since=0).query())
-
-    def test_tail(self):
-        self.position = logs.Position(tail=2)
-        self.write(0, 'a', 'b', 'c', 'd')
-        self.assertEqual(['c', 'd'], self.read())
-        # There is more of that second than was asked for.
-        self.assertEqual([], self.read())
-        self.write(1, 'e')
-        self.assertEqual(['e'], self.read())
-        self.write(2000, 'f', 'g', 'h')
-        self.assertEqual(['f', 'g', 'h'], self.read())
-        self.assertEqual(
-            [2, *['all'] * 3],
-            [query['tail'] for query in self.container.queries],
-        )
-
-    def test_tail_of_a_short_log(self):
-        self.position = logs.Position(tail=5)
-        self.write(0, 'a')
-        self.assertEqual(['a'], self.read())
-        self.write(0, 'b')
-        self.assertEqual(['b'], self.read())
-
-    def test_no_tail(self):
-        self.position = logs.Position(tail=0)
-        self.write(0, 'a', 'b')
-        self.assertEqual([], self.read())
-        self.write(1, 'c')
-        self.assertEqual(['c'], self.read())
-        self.position = logs.Position(tail=0)
-        self.container.lines = []
-        self.assertEqual([], self.read())
-        self.write(1, 'd')
-        self.assertEqual(['d'], self.read())
-
-
-class Body(io.RawIOBase):
-    """An answer that is made while it is read."""
-
-    def __init__(self, size):
-        self.left = size
-        self.given = 0
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        if not self.left:
-            return 0
-        line = json.dumps(f'{stamp(NOW)} {"x" * 63}\n')[1:-1].encode()
-        data = b'"' if not self.given else line * (len(buffer) // len(line))
-        data = data or line
-        if len(data) >= self.left:
-            data, self.left = b'"', 0
-        else:
-            self.left -= len(data)
-        buffer[: len(data)] = data
-        self.given += len(data)
-        return len(data)
-
-
-class TestContainerClient(base.CommandTestCase):
-    def setUp(self):
-        super().setUp()
-        self.client = client.ContainerClient(self.app.client_manager.container)
-        self.url = f'{base.ENDPOINT}/containers/uuid-1/logs'
-
-    def test_answer_is_not_held(self):
-        body = Body(50 * 1024 * 1024)
-        self.api.get(self.url, headers=JSON, body=body)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        size = sum(map(len, self.client.logs('uuid-1', tail='all')))
-        peak = tracemalloc.get_traced_memory()[1]
-        self.assertGreater(size, 45 * 1024 * 1024)
-        self.assertLess(peak, 5 * 1024 * 1024)
-
-    def test_version_is_the_containers(self):
-        self.api.get(self.url, headers=JSON, text='""')
-        self.assertEqual('', ''.join(self.client.logs('uuid-1')))
-        self.assertEqual(
-            'container 1.40',
-            self.api.last_request.headers['OpenStack-API-Version'],
-        )
-
-    def test_what_is_no_log(self):
-        for text in ('"abc', '{}', '"\\q"'):
-            self.api.get(self.url, headers=JSON, text=text)
-            self.assertRaises(
-                client.ApiError, list, self.client.logs('uuid-1')
-            )
-
-    def test_refused(self):
-        self.api.get(self.url, **base.error(404, 'No such container.'))
-        error = self.assertRaises(
-            client.ApiError, list, self.client.logs('uuid-1')
-        )
-        self.assertEqual(404, error.status)
-        self.assertEqual(
-            'No such container. (HTTP 404) (Request-ID: req-1)', str(error)
-        )
 
 
 class Clock(base.Clock):
@@ -472,9 +75,9 @@ class TestLogs(base.CommandTestCase):
 
     def add(self, index, *lines, **values):
         """Add a member whose log has these lines, at these milliseconds."""
-        member = test_show_list.member(index, **values)
+        member = base.member_view(index, **values)
         self.members.append(member)
-        container = Container()
+        container = log_fixtures.Container()
         self.containers[index] = container
         self.write(index, *lines)
 
@@ -495,7 +98,7 @@ class TestLogs(base.CommandTestCase):
 
     def write(self, index, *lines):
         self.containers[index].lines += [
-            (NOW + milliseconds * MILLISECOND, text)
+            (log_fixtures.NOW + milliseconds * log_fixtures.MILLISECOND, text)
             for milliseconds, text in lines
         ]
 
@@ -511,7 +114,7 @@ class TestLogs(base.CommandTestCase):
         self.add(1, (0, 'a'), (20, 'd'), (20, 'e'))
         self.add(2, (10, 'c'), (21, 'f'))
         self.add(10, (0, 'b'))
-        self.containers[10].lines[0] = (NOW + 1, 'b')
+        self.containers[10].lines[0] = (log_fixtures.NOW + 1, 'b')
         self.assertEqual(
             [
                 'load-1  | a',
@@ -539,7 +142,9 @@ class TestLogs(base.CommandTestCase):
     def test_nanoseconds(self):
         for index, nanoseconds in ((1, 999), (2, 1001), (3, 1000)):
             self.add(index)
-            self.containers[index].lines = [(NOW + nanoseconds, 'x')]
+            self.containers[index].lines = [
+                (log_fixtures.NOW + nanoseconds, 'x')
+            ]
         self.assertEqual(
             [
                 '2026-01-02T03:04:05.000000999Z x',
@@ -569,10 +174,16 @@ class TestLogs(base.CommandTestCase):
         )
         self.assertEqual(
             ['load-1 | b', 'load-1 | c', 'load-2 | d'],
-            self.show('--since', stamp(NOW + MILLISECOND)),
+            self.show(
+                '--since',
+                log_fixtures.stamp(
+                    log_fixtures.NOW + log_fixtures.MILLISECOND
+                ),
+            ),
         )
         self.assertEqual(
-            str(NOW // logs.SECOND), self.containers[1].queries[-1]['since']
+            str(log_fixtures.NOW // log_lines.SECOND),
+            self.containers[1].queries[-1]['since'],
         )
         self.assertEqual([], self.show('--tail', '0'))
 
@@ -732,7 +343,7 @@ class TestLogs(base.CommandTestCase):
         self.add(3, state='failed')
         self.containers[2].problem = 500, 'No such container.'
         self.containers[3].problem = 400, 'Cannot operate an uncreated one.'
-        self.clock.steps = [lambda: None] * logs.LAST_TRIES
+        self.clock.steps = [lambda: None] * log_merger.LAST_TRIES
         self.assertEqual(
             'The logs of 1 of 3 containers could not be read.',
             self.fail('--follow'),
@@ -775,62 +386,3 @@ class TestLogs(base.CommandTestCase):
             ['--index', '3-1'],
         ):
             self.assertRaises(SystemExit, parser.parse_args, ['load', *argv])
-
-
-class Endless:
-    """Logs of so many lines for each container, made while they are read."""
-
-    def __init__(self, lines, text=''):
-        self._lines = lines
-        self._text = text
-
-    def logs(self, uuid, **_query):
-        number = int(uuid.partition('-')[2])
-        for line in range(self._lines):
-            yield f'{stamp(NOW + line * MILLISECOND + number)} {self._text}\n'
-
-
-class TestBounds(test_base.BaseTestCase):
-    def merge(self, containers, count, write):
-        members = [test_show_list.member(index) for index in range(count)]
-        merger = logs.Merger(
-            containers, {}, None, None, lambda line, text, name, width: line
-        )
-        with logs.pools.ThreadPool(4) as pool:
-            spool, places = merger.read(members, pool)
-        merger.write(spool, places, write, True)
-
-    def test_memory(self):
-        self.useFixture(
-            fixtures.MonkeyPatch('zun_bulk.osc.logs.SPOOL_MEMORY', 2**20)
-        )
-        size = 0
-
-        def write(text):
-            nonlocal size
-            size += len(text)
-
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        self.merge(Endless(2000, 'x' * 2000), 8, write)
-        peak = tracemalloc.get_traced_memory()[1]
-        self.assertGreater(size, 30 * 2**20)
-        self.assertLess(peak, 5 * 2**20)
-
-    def test_a_thousand_members(self):
-        self.useFixture(
-            fixtures.MonkeyPatch('zun_bulk.osc.logs.SPOOL_MEMORY', 2**10)
-        )
-        before = len(os.listdir('/proc/self/fd'))
-        lines, most = [], 0
-
-        def write(text):
-            nonlocal most
-            lines.append(text)
-            if len(lines) % 500 == 0:
-                most = max(most, len(os.listdir('/proc/self/fd')))
-
-        self.merge(Endless(3), 1000, write)
-        self.assertEqual(3000, len(lines))
-        self.assertEqual(sorted(lines), lines)
-        self.assertLess(most - before, 10)

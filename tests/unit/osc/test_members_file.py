@@ -26,8 +26,10 @@ from zun.api.controllers.v1.schemas import parameter_types
 from tests.unit.osc import base
 from zun_bulk import consts
 from zun_bulk.api.schemas import member as schema
-from zun_bulk.osc import bulk
+from zun_bulk.osc import create
 from zun_bulk.osc import members_file
+from zun_bulk.osc import members_file_checks as checks
+from zun_bulk.osc import members_file_entries as entries
 
 
 GUIDE = (
@@ -119,7 +121,7 @@ class FileTestCase(base.CommandTestCase):
         return lines
 
     def command(self, *argv):
-        return self.run_command(bulk.CreateBulk, *argv)
+        return self.run_command(create.CreateBulk, *argv)
 
 
 @ddt.ddt
@@ -209,12 +211,12 @@ class TestRead(FileTestCase):
         self.assertEqual(made[0], made[2])
 
     def test_checks_are_those_of_the_api(self):
-        self.assertEqual(set(schema.own), set(members_file.FIELDS))
-        self.assertEqual(consts.LABEL_PREFIX, members_file.LABEL_PREFIX)
-        self.assertEqual(consts.INDEX, members_file.INDEX)
+        self.assertEqual(set(schema.own), set(entries.FIELDS))
+        self.assertEqual(consts.LABEL_PREFIX, checks.LABEL_PREFIX)
+        self.assertEqual(consts.INDEX, checks.INDEX)
         for ours, theirs in (
-            (members_file.NAME, parameter_types.container_name),
-            (members_file.HOSTNAME, parameter_types.hostname),
+            (checks.NAME, parameter_types.container_name),
+            (checks.HOSTNAME, parameter_types.hostname),
         ):
             self.assertEqual(
                 theirs['pattern'].rstrip('+*$'), '^' + ours.rpartition('{')[0]
@@ -290,7 +292,7 @@ class TestWrong(FileTestCase):
                 'f.csv:1: addrs: unknown column; do you mean addresses?',
                 'f.csv:1: name: this column is there more than once',
                 'f.csv:1: name: this column is there more than once',
-                "f.csv:2: name: 'a b' does not match " + members_file.NAME,
+                "f.csv:2: name: 'a b' does not match " + checks.NAME,
                 "f.csv:4: environment: 'B' is not KEY=VALUE",
                 'f.csv:4: environment: A has two values',
                 'f.csv:4: addresses: there are 3, but a container has 2 '
@@ -313,7 +315,7 @@ class TestWrong(FileTestCase):
                 'f.yaml:7: hostname: this key is there twice',
                 'f.yaml:5: name: ab is also that of line 2',
                 'f.yaml:6: colour: unknown key; there are '
-                + ', '.join(members_file.FIELDS),
+                + ', '.join(entries.FIELDS),
                 'f.yaml:8: environment: it has to be a mapping of names to '
                 'values',
                 'f.yaml:9: its keys have to be strings',

@@ -10,40 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+
 import json
 
 from osc_lib import exceptions
 
 from tests.unit.osc import base
-from zun_bulk.osc import bulk
-
-
-def member(index, **values):
-    return {
-        'index': index,
-        'name': f'load-{index}',
-        'container_uuid': f'uuid-{index}',
-        'state': 'running',
-        'host': 'host-1',
-        'floating_ip': '172.24.0.2',
-        'floating_ip_state': 'bound',
-        'floating_ip_reason': None,
-        'attempt': 1,
-        'reason_class': None,
-        'reason': None,
-        'addresses': ['10.0.0.5', 'fd00::5'],
-        'created_at': 'c',
-        'updated_at': 'u',
-        'started_at': 's',
-        'finished_at': 'f',
-        **values,
-    }
+from zun_bulk.osc import bulks
 
 
 class TestShow(base.CommandTestCase):
     def show(self, view, *argv):
         self.api.get(f'{base.BULKS}/load', **base.answer(view))
-        return self.run_command(bulk.ShowBulk, 'load', *argv)
+        return self.run_command(bulks.ShowBulk, 'load', *argv)
 
     def test_json_is_the_view(self):
         view = base.bulk_view('error', running=3, failed=1)
@@ -123,7 +102,7 @@ class TestShow(base.CommandTestCase):
             **base.error(404, 'Bulk load could not be found.'),
         )
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.ShowBulk, 'load'
+            exceptions.CommandError, self.run_command, bulks.ShowBulk, 'load'
         )
         self.assertEqual(
             'Bulk load could not be found. (HTTP 404) (Request-ID: req-1)',
@@ -132,7 +111,7 @@ class TestShow(base.CommandTestCase):
 
     def test_name_is_quoted(self):
         self.api.get(f'{base.BULKS}/a%2Fb%3F', **base.answer(base.bulk_view()))
-        self.assertIn(base.UUID, self.run_command(bulk.ShowBulk, 'a/b?'))
+        self.assertIn(base.UUID, self.run_command(bulks.ShowBulk, 'a/b?'))
 
 
 class TestList(base.CommandTestCase):
@@ -144,7 +123,9 @@ class TestList(base.CommandTestCase):
             }
         ]
         self.api.get(base.BULKS, [base.answer(page) for page in pages])
-        return json.loads(self.run_command(bulk.ListBulk, '-f', 'json', *argv))
+        return json.loads(
+            self.run_command(bulks.ListBulk, '-f', 'json', *argv)
+        )
 
     def queries(self):
         return [request.query for request in self.api.request_history]
@@ -272,7 +253,7 @@ class TestList(base.CommandTestCase):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
-            bulk.ListBulk,
+            bulks.ListBulk,
             '--all-projects',
         )
         self.assertIn('Not for you. (HTTP 403)', str(error))
@@ -280,186 +261,6 @@ class TestList(base.CommandTestCase):
     def test_not_enabled(self):
         self.api.get(base.BULKS, status_code=404, text='Not Found')
         error = self.assertRaises(
-            exceptions.CommandError, self.run_command, bulk.ListBulk
+            exceptions.CommandError, self.run_command, bulks.ListBulk
         )
         self.assertIn('zun_bulk is not enabled', str(error))
-
-
-def event(number, **values):
-    return {
-        'id': number,
-        'created_at': 'c',
-        'event': 'starting',
-        'index': 1,
-        'container_uuid': 'uuid-1',
-        'host': 'host-1',
-        'attempt': 1,
-        'reason': None,
-        **values,
-    }
-
-
-class TestEventList(base.CommandTestCase):
-    def list(self, *argv, **values):
-        self.api.get(
-            f'{base.BULKS}/load/events',
-            **base.answer({'events': [event(1, **values)], 'next': None}),
-        )
-        return json.loads(
-            self.run_command(bulk.ListBulkEvent, 'load', '-f', 'json', *argv)
-        )
-
-    def test_columns(self):
-        self.assertEqual(
-            [
-                {
-                    'created_at': 'c',
-                    'index': None,
-                    'event': 'paused',
-                    'host': None,
-                    'attempt': None,
-                    'reason': 'why',
-                }
-            ],
-            self.list(
-                event='paused',
-                index=None,
-                host=None,
-                attempt=None,
-                reason='why',
-            ),
-        )
-
-    def test_long(self):
-        self.assertEqual([event(1)], self.list('--long'))
-
-    def test_filters(self):
-        self.list(
-            '--index',
-            '3',
-            '--event',
-            'failed',
-            '--marker',
-            '7',
-            '--limit',
-            '5',
-            '--sort-dir',
-            'desc',
-        )
-        self.assertEqual(
-            {
-                'index': ['3'],
-                'event': ['failed'],
-                'marker': ['7'],
-                'limit': ['5'],
-                'sort_dir': ['desc'],
-            },
-            self.api.last_request.qs,
-        )
-
-    def test_follows_next(self):
-        url = f'{base.BULKS}/load/events'
-        self.api.get(
-            url,
-            [
-                base.answer({'events': [event(1)], 'next': f'{url}?marker=1'}),
-                base.answer({'events': [event(2)], 'next': None}),
-            ],
-        )
-        rows = self.run_command(
-            bulk.ListBulkEvent, 'load', '--long', '-f', 'value', '-c', 'id'
-        ).split()
-        self.assertEqual(['1', '2'], rows)
-
-
-class TestMemberList(base.CommandTestCase):
-    def list(self, *argv, **values):
-        self.api.get(
-            f'{base.BULKS}/load/members',
-            **base.answer(
-                {'members': [member(1, **values), member(2)], 'next': None}
-            ),
-        )
-        return json.loads(
-            self.run_command(bulk.ListBulkMember, 'load', '-f', 'json', *argv)
-        )
-
-    def test_columns(self):
-        self.assertEqual(
-            {
-                'index': 1,
-                'name': 'load-1',
-                'container_uuid': 'uuid-1',
-                'state': 'failed',
-                'host': None,
-                'floating_ip': '172.24.0.2',
-                'attempt': 3,
-                'reason': 'no host',
-            },
-            self.list(state='failed', host=None, attempt=3, reason='no host')[
-                0
-            ],
-        )
-
-    def test_long(self):
-        row = self.list('--long')[1]
-        self.assertEqual(member(2), row)
-
-    def test_long_without_addresses(self):
-        self.assertIsNone(self.list('--long', addresses=None)[0]['addresses'])
-
-    def test_filters(self):
-        self.list(
-            '--state',
-            'failed',
-            '--host',
-            'host-1',
-            '--marker',
-            '7',
-            '--limit',
-            '5',
-            '--sort-dir',
-            'asc',
-        )
-        self.assertEqual(
-            {
-                'state': ['failed'],
-                'host': ['host-1'],
-                'marker': ['7'],
-                'limit': ['5'],
-                'sort_dir': ['asc'],
-            },
-            self.api.last_request.qs,
-        )
-
-    def test_name(self):
-        self.list('--name', 'd-1')
-        self.assertEqual({'name': ['d-1']}, self.api.last_request.qs)
-        self.assertEqual(
-            'container-bulk 1.1',
-            self.api.last_request.headers['OpenStack-API-Version'],
-        )
-
-    def test_follows_next(self):
-        url = f'{base.BULKS}/load/members'
-        self.api.get(
-            url,
-            [
-                base.answer(
-                    {'members': [member(1)], 'next': f'{url}?marker=1'}
-                ),
-                base.answer({'members': [member(2)], 'next': None}),
-            ],
-        )
-        rows = self.run_command(
-            bulk.ListBulkMember, 'load', '-f', 'value', '-c', 'index'
-        ).split()
-        self.assertEqual(
-            {'container-bulk 1.0'},
-            {
-                request.headers['OpenStack-API-Version']
-                for request in self.api.request_history
-            },
-        )
-        self.assertEqual(['1', '2'], rows)
-        self.assertEqual('marker=1', self.api.last_request.query)

@@ -1,0 +1,218 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The command ``openstack appcontainer bulk create``."""
+
+import contextlib
+import uuid
+
+from osc_lib import exceptions
+from zunclient.osc.v1 import containers as zun_commands
+
+from zun_bulk.osc import client
+from zun_bulk.osc import columns
+from zun_bulk.osc import floating_ips
+from zun_bulk.osc import members_file
+from zun_bulk.osc import nets
+from zun_bulk.osc import options
+from zun_bulk.osc import progress
+from zun_bulk.osc import template
+from zun_bulk.osc import waiter
+
+
+#: How hosts can be chosen.
+PLACEMENTS = (
+    'spread',
+    'pack',
+    'zone-spread',
+    'affinity',
+    'soft-affinity',
+    'anti-affinity',
+    'soft-anti-affinity',
+)
+
+
+class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
+    """Create many containers in one go.
+
+    Takes every option of "appcontainer create". As there, whatever follows
+    the image is the command to run in the containers, so options must come
+    before the image.
+    """
+
+    # So that our --name, --net and --wait take the place of Zun's.
+    conflict_handler = 'resolve'
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--count',
+            metavar='<number>',
+            type=options.positive_int,
+            help='Number of containers; with --members-from it need not be '
+            'said',
+        )
+        parser.add_argument(
+            '--members-from',
+            metavar='<file>',
+            help='CSV, JSON or YAML with what each container has of its own, '
+            'one a line or item: name, hostname, environment, labels, '
+            'addresses, floating_ip, mounts. The rest comes from the options',
+        )
+        parser.add_argument(
+            '--bulk-name',
+            metavar='<bulk-name>',
+            help='Name of the bulk (default: made of --name, else random)',
+        )
+        parser.add_argument(
+            '--name',
+            metavar='<name>',
+            help='Name of the containers. {index} stands for the number of '
+            'the container, from 1; it may also stand in --hostname and '
+            'in values of --environment (default: '
+            '<bulk-name>-{index})',
+        )
+        nets.add_option(parser)
+        parser.add_argument(
+            '--no-run',
+            action='store_true',
+            help='Only create the containers, do not start them',
+        )
+        parser.add_argument(
+            '--max-attempts',
+            metavar='<number>',
+            type=options.positive_int,
+            help='Times to try each container until it counts as failed',
+        )
+        parser.add_argument(
+            '--on-failure',
+            choices=('pause', 'continue'),
+            help='Pause when what fails shows that more will, or go on '
+            'whatever fails (default: pause)',
+        )
+        parser.add_argument(
+            '--placement',
+            choices=PLACEMENTS,
+            help='How to choose hosts (default: spread)',
+        )
+        parser.add_argument(
+            '--allow-partial',
+            action='store_true',
+            help='Create what there is room for if there is not room for all '
+            '(default: all or none)',
+        )
+        parser.add_argument(
+            '--dry-run',
+            action='store_true',
+            help='Create nothing; show how many there is room for and, to '
+            'administrators, on which hosts. Exit non-zero if not for all',
+        )
+        parser.add_argument(
+            '--client-token',
+            metavar='<token>',
+            help='Name of this request. Sent again with the same one, a '
+            'request makes no second bulk but gets the first (default: '
+            'random)',
+        )
+        floating_ips.add_options(parser)
+        waiter.add_wait_options(
+            parser,
+            'Wait until every container runs or has failed; exit non-zero if '
+            'any has failed.',
+        )
+        return parser
+
+    def take_action(self, parsed_args):
+        waiter.check_wait_options(parsed_args)
+        bulks = client.for_command(self)
+        body = self._body(parsed_args)
+        with self._put_members(body, parsed_args):
+            if parsed_args.dry_run:
+                plan = bulks.create(body, self._note)
+                if plan['missing']:
+                    self._problem = plan['explanation']
+                return columns.show_plan(plan)
+            bulk = self._create(bulks, body)
+        if parsed_args.wait:
+            bulk = self._wait(bulks, bulk, parsed_args.wait_timeout)
+        return columns.show(bulk)
+
+    @staticmethod
+    def _put_members(body, parsed_args):
+        """Put the members of a file into a body, if there is one.
+
+        :returns: a context in which errors name the lines of the file
+        """
+        path, count = parsed_args.members_from, parsed_args.count
+        if path is None:
+            if count is None:
+                raise exceptions.CommandError(
+                    '--count is needed, or --members-from.'
+                )
+            return contextlib.nullcontext()
+        # Without --net Zun takes one.
+        nets = len(body['template'].get('nets') or ['any'])
+        file = members_file.read(path, nets)
+        body['members'] = file.members
+        body['count'] = len(file.members)
+        if count not in (None, body['count']):
+            raise exceptions.CommandError(
+                f'--count is {count}, but {path} has {body["count"]} members.'
+            )
+        return file.lines_told()
+
+    def _note(self, text):
+        progress.Reporter(self.app.stderr).note(text)
+
+    def _create(self, bulks, body):
+        try:
+            return bulks.create(body, self._note)
+        except client.ApiError as e:
+            if not e.unanswered:
+                raise
+            raise exceptions.CommandError(
+                f'{e}\nThere may be a bulk nevertheless. The same command '
+                f'with --client-token {body["client_token"]} shows it, or '
+                'makes it if there is none.'
+            ) from e
+
+    @staticmethod
+    def _body(parsed_args):
+        body = {
+            'count': parsed_args.count,
+            'template': template.from_options(parsed_args),
+            'run': not parsed_args.no_run,
+        }
+        if parsed_args.client_token is not None:
+            body['client_token'] = parsed_args.client_token
+        elif not parsed_args.dry_run:
+            body['client_token'] = str(uuid.uuid4())
+        if parsed_args.dry_run:
+            body['dry_run'] = True
+        placement = {}
+        if parsed_args.placement is not None:
+            placement['policy'] = parsed_args.placement
+        if parsed_args.allow_partial:
+            placement['allow_partial'] = True
+        if placement:
+            body['placement'] = placement
+        if parsed_args.bulk_name is not None:
+            body['name'] = parsed_args.bulk_name
+        if parsed_args.max_attempts is not None:
+            body['max_attempts'] = parsed_args.max_attempts
+        if parsed_args.on_failure is not None:
+            body['on_failure'] = parsed_args.on_failure
+        wanted = floating_ips.body(parsed_args)
+        if wanted:
+            body['floating_ips'] = wanted
+        return body
