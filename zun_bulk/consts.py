@@ -14,10 +14,57 @@
 
 Nothing here imports Zun: the commands and the panels are installed without
 it.
+
+Where a user's change takes effect:
+
+* A pause changes the bulk alone. Its epoch rises, so the conductor that
+  builds it stops at its next write; an agent turns a member to ``starting``
+  by a statement that also requires the bulk to be ``building``. What is
+  ``starting`` goes on.
+* A cancel turns the bulk to ``cancelling`` in the same way. Its conductor
+  then cancels the members that are ``queued`` or ``placed``; those that an
+  attempt may have left in Docker are deleted by their host first. What is
+  ``starting`` goes on, and waits for the cancel if it fails.
+* A delete turns the bulk and all its members to ``deleting`` in one
+  transaction. The rise of the members' epochs stops an agent that is about to
+  start one.
+* Scaling down turns some members to ``deleting`` in the same way, and marks
+  them ``removed``.
 """
 
 
-class MemberState:
+class InvalidTransition(Exception):
+    """A change of state that TRANSITIONS does not have: a bug of ours."""
+
+
+class _StateMachine:
+    """States, and the changes that there are."""
+
+    #: {state: the states that may follow it}
+    TRANSITIONS = {}
+
+    @classmethod
+    def check(cls, before, after):
+        """Check that a change is one of TRANSITIONS, or none at all.
+
+        :raises: InvalidTransition
+        """
+        if after != before and after not in cls.TRANSITIONS.get(before, ()):
+            raise InvalidTransition(
+                '%s: %s to %s' % (cls.__name__, before, after)
+            )
+
+    @classmethod
+    def before(cls, after):
+        """:returns: the states that a state may follow."""
+        return tuple(
+            state
+            for state, following in cls.TRANSITIONS.items()
+            if after in following
+        )
+
+
+class MemberState(_StateMachine):
     """States of a member; see ``TRANSITIONS`` for how it changes."""
 
     #: Waits for a claim on a host, or for ports and volumes.
@@ -46,6 +93,25 @@ class MemberState:
         DELETING,
         DELETED,
     )
+    TRANSITIONS = {
+        QUEUED: (PLACED, FAILED, CANCELLED, DELETING),
+        # Back to queued without volumes, or if its host is down.
+        PLACED: (STARTING, QUEUED, FAILED, CANCELLED, DELETING),
+        # Back to placed for another attempt on its host, to queued if its
+        # claim was refused.
+        STARTING: (RUNNING, PLACED, QUEUED, FAILED, DELETING),
+        # Back to placed if it ended with its Docker Engine.
+        RUNNING: (STOPPED, FAILED, PLACED, DELETING),
+        STOPPED: (RUNNING, FAILED, DELETING),
+        # Back to queued or placed by a retry; the others if Docker shows that
+        # it runs again, or how it ended.
+        FAILED: (QUEUED, PLACED, RUNNING, STOPPED, DELETING),
+        CANCELLED: (DELETING,),
+        # Its row is removed afterwards, unless it is cancelled: then its host
+        # has just removed what an attempt had left.
+        DELETING: (DELETED,),
+        DELETED: (CANCELLED,),
+    }
     #: A bulk is finished once each of its members is in one of these.
     FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
     #: Those whose start has come to an end, with finished_at.
@@ -58,7 +124,7 @@ class MemberState:
     UNWANTED = (CANCELLED, DELETING, DELETED)
 
 
-class BulkStatus:
+class BulkStatus(_StateMachine):
     """Statuses of a bulk; see ``TRANSITIONS`` for how it changes."""
 
     BUILDING = 'building'
@@ -70,6 +136,17 @@ class BulkStatus:
     DELETING = 'deleting'
 
     ALL = (BUILDING, PAUSED, READY, ERROR, CANCELLING, CANCELLED, DELETING)
+    TRANSITIONS = {
+        BUILDING: (READY, ERROR, CANCELLED, PAUSED, CANCELLING, DELETING),
+        PAUSED: (BUILDING, CANCELLING, DELETING),
+        # Building again by a retry or a scale.
+        READY: (ERROR, BUILDING, DELETING),
+        ERROR: (READY, BUILDING, DELETING),
+        CANCELLING: (CANCELLED, DELETING),
+        CANCELLED: (BUILDING, DELETING),
+        # Its row is removed at the end.
+        DELETING: (),
+    }
     #: Those that a conductor works on.
     WORK = (BUILDING, CANCELLING, DELETING)
     #: Those in which nothing happens until the user asks for it.

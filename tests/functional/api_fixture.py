@@ -22,13 +22,13 @@ from zun import objects
 from zun.api import app as zun_app
 from zun.common import context as zun_context
 
+from tests import database
 from tests import openapi
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import members as db_members
-from zun_bulk.db import transitions as db_transitions
 from zun_bulk.pacing import pacer
 
 
@@ -124,14 +124,14 @@ class ProgressFixture(ApiFixture):
         first, second, third, *_rest = db_members.list_members(bulk.id)
         # So that they fall into the first step, however slow the tests are.
         now = bulk.created_at
-        db_transitions.move_members(
+        database.put(
             [first, second],
             'running',
             host='host-1',
             attempt=1,
             finished_at=now,
         )
-        db_transitions.move_members(
+        database.put(
             [third],
             'failed',
             host='host-2',

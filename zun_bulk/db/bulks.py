@@ -111,6 +111,7 @@ def set_bulk_status(
     bulk_id, epoch, before, after, reason=None, finished=False
 ):
     """Change a bulk's status as its conductor. Returns whether it did."""
+    BulkStatus.check(before, after)
     with base.writer() as session:
         changed = session.execute(
             base.update(Bulk)
@@ -160,6 +161,7 @@ def review_bulk(bulk_id):
 
 @base.retry
 def _review(bulk_id, before, after, reason, changed):
+    BulkStatus.check(before, after)
     with base.writer() as session:
         if session.execute(
             base.update(Bulk)
@@ -226,7 +228,7 @@ def pause_bulk(bulk_id, reason, epoch=None):
     """
     return _change_bulk(
         bulk_id,
-        [BulkStatus.BUILDING],
+        BulkStatus.before(BulkStatus.PAUSED),
         BulkStatus.PAUSED,
         reason,
         epoch,
@@ -257,7 +259,7 @@ def cancel_bulk(bulk_id):
     """
     return _change_bulk(
         bulk_id,
-        [BulkStatus.BUILDING, BulkStatus.PAUSED],
+        BulkStatus.before(BulkStatus.CANCELLING),
         BulkStatus.CANCELLING,
         status=BulkStatus.CANCELLING,
         status_reason=None,
@@ -361,6 +363,8 @@ def _change_bulk_in(session, bulk_id, before, seen=None, **values):
 
     :param seen: the epoch that it has to have, if any.
     """
+    for status in before:
+        BulkStatus.check(status, values['status'])
     return bool(
         session.execute(
             base.update(Bulk)

@@ -286,6 +286,7 @@ def _move(session, members, state, now, only_if=None, **values):
     table = Member.__table__
     seen = collections.defaultdict(list)
     for member in members:
+        MemberState.check(member.state, state)
         seen[member.state, member.epoch].append(member.id)
     return session.execute(
         sa.update(table)

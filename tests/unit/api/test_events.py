@@ -14,6 +14,7 @@
 
 import ddt
 
+from tests import database
 from tests.unit.api import base
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import members as db_members
@@ -29,9 +30,7 @@ class TestEvents(base.ApiTestCase):
         self.uuid = self.create(name='web', count=3)['uuid']
         bulk = db_bulks.get_bulk(self.uuid)
         self.members = db_members.list_members(bulk.id)
-        db_transitions.move_members(
-            self.members[:2], 'running', host='host-1', attempt=2
-        )
+        database.put(self.members[:2], 'running', host='host-1', attempt=2)
         db_transitions.move_members(
             self.members[2:], 'failed', reason='no room'
         )

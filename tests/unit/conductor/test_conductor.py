@@ -848,7 +848,7 @@ class TestBuild(ConductorTestCase):
             (MemberState.RUNNING, BulkStatus.READY),
             (MemberState.FAILED, BulkStatus.ERROR),
         ):
-            db_transitions.move_members(self.accept(2), state)
+            database.put(self.accept(2), state)
             bulk = self.turn()
             self.assertEqual(status, bulk.status)
             self.assertIsNotNone(bulk.finished_at)
@@ -856,7 +856,7 @@ class TestBuild(ConductorTestCase):
 
     def test_its_end_is_told(self):
         db_transitions.move_members(self.accept(3)[:1], MemberState.FAILED)
-        db_transitions.move_members(self.members()[1:], MemberState.RUNNING)
+        database.put(self.members()[1:], MemberState.RUNNING)
         with mock.patch('zun_bulk.notifications.send') as send:
             for _time in range(2):
                 self.turn()
@@ -1025,7 +1025,7 @@ class TestTrim(ConductorTestCase):
         self.conf.config(group='zun_bulk', max_events=100)
         self.accept(99)
         other = self.bulk
-        db_transitions.move_members(self.members(), MemberState.RUNNING)
+        database.put(self.members(), MemberState.RUNNING)
         self.turn()
         self.assertEqual(101, self.number(other))
         self.accept(2)
@@ -1439,7 +1439,7 @@ class TestScale(ConductorTestCase):
 
     def run_placed(self):
         """Play the hosts: what is placed runs, what is deleting is gone."""
-        db_transitions.move_members(
+        database.put(
             db_members.list_members_by_state('placed', bulk_id=self.bulk.id),
             'running',
         )
@@ -1663,7 +1663,7 @@ class TestFloatingIps(ConductorTestCase):
                 sa.update(models.Member).values(floating_ip_state='wanted')
             )
         self.bulk = self.turn()
-        db_transitions.move_members(self.members(), MemberState.RUNNING)
+        database.put(self.members(), MemberState.RUNNING)
 
     def set(self, state, *members):
         for member in members:

@@ -115,7 +115,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
         database.place(self.bulk.id, self.epoch, placements)
 
     def move(self, state, members=None, **values):
-        db_transitions.move_members(
+        database.put(
             self.members() if members is None else members, state, **values
         )
 

@@ -438,14 +438,12 @@ class TestRead(DatabaseTestCase):
         bulk, members = database.accept(12)
         _other, others = database.accept(1)
         for seconds, member in enumerate(members[:10]):
-            db_transitions.move_members(
+            database.put(
                 [member],
                 MemberState.FAILED if seconds == 7 else MemberState.RUNNING,
                 finished_at=after(seconds),
             )
-        db_transitions.move_members(
-            others, MemberState.RUNNING, finished_at=after(1)
-        )
+        database.put(others, MemberState.RUNNING, finished_at=after(1))
         # It ended later, which is not the end of its start.
         db_transitions.move_members(members[:1], MemberState.STOPPED)
         # This one is on its way again, and this one was cancelled.
@@ -1087,7 +1085,7 @@ class TestChanges(DatabaseTestCase):
         bulk, members = database.accept(3)
         epoch = self.owned(bulk)
         # One has been deleted since it was read.
-        db_transitions.move_members(
+        database.put(
             db_members.list_members(bulk.id)[1:2], MemberState.DELETED
         )
         networks = [{'network': 'net-1', 'port': 'port-1'}]
@@ -1197,9 +1195,7 @@ class TestChanges(DatabaseTestCase):
             'before_cursor_execute',
             lambda *args: statements.append(args[2]),
         )
-        self.assertEqual(
-            members, db_transitions.move_members(members, MemberState.DELETED)
-        )
+        self.assertEqual(members, database.put(members, MemberState.DELETED))
         self.assertLess(len(statements), 10)
 
     def test_a_change_and_what_is_told_of_it_are_two_statements(self):
@@ -1247,6 +1243,7 @@ class TestChanges(DatabaseTestCase):
 
     def test_start_counts_the_attempt(self):
         bulk, members = database.accept(2)
+        database.put(members[:1], MemberState.PLACED)
         db_transitions.move_members(members[1:], MemberState.FAILED)
         moved = db_transitions.start_members(
             db_members.list_members(bulk.id)[:1]
@@ -1342,7 +1339,7 @@ class TestHistory(DatabaseTestCase):
         db_bulks.retry_bulk(bulk.id)
         db_bulks.retry_bulk(bulk.id)
         members = db_members.list_members(bulk.id)
-        db_transitions.move_members(members, 'running', reason=None)
+        database.put(members, 'running', reason=None)
         self.end(bulk, 'ready')
         db_transitions.move_members(members[:1], 'failed', reason='died')
         db_bulks.review_bulk(bulk.id)
@@ -1393,8 +1390,8 @@ class TestHistory(DatabaseTestCase):
         bulk, members = database.accept(3)
         stale = db_members.list_members(bulk.id)
         db_transitions.move_members(members[1:2], 'failed', reason='no')
-        db_transitions.move_members(stale, 'running')
-        db_transitions.move_members(stale, 'running')
+        database.put(stale, 'running')
+        database.put(stale, 'running')
         self.assertEqual(
             [('failed', 2), ('running', 1), ('running', 3)],
             [row[:2] for row in self.told(bulk)[1:]],
@@ -1404,7 +1401,7 @@ class TestHistory(DatabaseTestCase):
         bulk, members = database.accept(2)
         db_transitions.move_members(members, 'cancelled')
         db_transitions.move_members(members, 'cancelled', host=None)
-        db_transitions.move_members(members, 'deleted')
+        database.put(members, 'deleted')
         self.assertEqual(3, len(self.told(bulk)))
 
     def test_what_is_told_otherwise(self):
@@ -1488,9 +1485,7 @@ class TestHistory(DatabaseTestCase):
         self.useFixture(fixtures.MockPatchObject(db_history, 'TRIM_BATCH', 10))
         bulks = [database.accept(99)[0] for _number in range(2)]
         for bulk in bulks:
-            db_transitions.move_members(
-                db_members.list_members(bulk.id), 'running'
-            )
+            database.put(db_members.list_members(bulk.id), 'running')
         kept = self.told(bulks[0])
         for keep, left in ((200, 100), (100, 100), (99, 99), (42, 42), (0, 0)):
             db_history.trim_events(bulks[0].id, keep)
@@ -1527,7 +1522,7 @@ class TestDelete(DatabaseTestCase):
     def test_marks_all_members(self):
         bulk, members = database.accept(len(MemberState.ALL))
         for member, state in zip(members, MemberState.ALL, strict=True):
-            db_transitions.move_members([member], state)
+            database.put([member], state)
         other, _members = database.accept(2)
 
         db_bulks.mark_bulk_deleting(bulk.id)
@@ -1581,11 +1576,11 @@ class TestDelete(DatabaseTestCase):
     def test_destroy_refuses_while_members_are_left(self):
         bulk, members = database.accept(3)
         epoch = self.owned(bulk)
-        db_transitions.move_members(members[:2], MemberState.DELETED)
+        database.put(members[:2], MemberState.DELETED)
         self.assertFalse(db_bulks.destroy_bulk(bulk.id, epoch))
         self.assertEqual(3, len(db_members.list_members(bulk.id)))
 
-        db_transitions.move_members(members[2:], MemberState.DELETED)
+        database.put(members[2:], MemberState.DELETED)
         self.assertTrue(db_bulks.destroy_bulk(bulk.id, epoch))
         self.assertRaises(
             exception.ResourceNotFound, db_bulks.get_bulk, bulk.uuid
@@ -1595,7 +1590,7 @@ class TestDelete(DatabaseTestCase):
     def test_destroy_leaves_other_bulks(self):
         bulk, members = database.accept(1)
         database.accept(2)
-        db_transitions.move_members(members, MemberState.DELETED)
+        database.put(members, MemberState.DELETED)
         self.assertTrue(db_bulks.destroy_bulk(bulk.id, self.owned(bulk)))
         self.assertEqual(2, len(self.dump()['zun_bulk_member']))
         self.assertEqual(1, len(self.dump()['zun_bulk_bulk']))
