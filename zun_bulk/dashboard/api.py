@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The bulk API as the pages see it, with the token of whoever looks."""
+"""The bulk API for the pages, called with the token of the user."""
 
 import functools
 
@@ -34,19 +34,19 @@ _Status = consts.BulkStatus
 
 #: Statuses in which the conductor works on a bulk.
 WORK = _Status.WORK
-#: States of members which soon change by themselves, whatever the bulk's.
+#: States of members that change soon, whatever the status of their bulk.
 MOVING = (_State.STARTING, _State.DELETING)
-#: States in which a member is through.
+#: States of members that need no more work.
 DONE = (*_State.FINAL, _State.DELETED)
 
-#: Seconds that the names of projects are kept.
-KEEP_NAMES = 60
+#: Seconds to cache the names of projects.
+NAMES_TTL = 60
 
 
 class Bulk(base.APIDictWrapper):
-    """A bulk as the API shows it, and what may be done with it."""
+    """A bulk as the API returns it, with the actions it allows."""
 
-    #: Known where the bulks of all projects are listed.
+    #: Set only in the list of the bulks of all projects.
     project_name = None
 
     @property
@@ -55,12 +55,12 @@ class Bulk(base.APIDictWrapper):
 
     @property
     def rates(self):
-        """As the API tells them; None if it was not asked."""
+        """The rates from the API; None if they were not requested."""
         return self._apidict.get('rates')
 
     @property
     def own_fields(self):
-        """What members have of their own; None if that is not known."""
+        """The names of per-container values; None if unknown."""
         return self._apidict.get('own_fields')
 
     @cached_property
@@ -69,22 +69,22 @@ class Bulk(base.APIDictWrapper):
 
     @property
     def percent(self):
-        """How much of it is done: a whole number, 100 only if all is."""
+        """The completed part, rounded down: 100 only if all is done."""
         return 100 * self.done // self.count if self.count else 100
 
     @property
     def at_work(self):
-        """Whether it changes without anybody's doing."""
+        """Whether the bulk changes without a user's action."""
         return self.status in WORK or any(
             self.members.get(state) for state in MOVING
         )
 
     @property
     def actions(self):
-        """The names of the actions that its status allows for."""
+        """The names of the actions that the status allows."""
         floating_ips = self._apidict.get('floating_ips') or {}
         failed = self.members.get(_State.FAILED) or floating_ips.get('failed')
-        offered = {
+        allowed = {
             'pause': self.status == _Status.BUILDING,
             'resume': self.status == _Status.PAUSED,
             'cancel': self.status in (_Status.BUILDING, _Status.PAUSED),
@@ -92,7 +92,7 @@ class Bulk(base.APIDictWrapper):
             'scale': self.status in _Status.SCALABLE,
             'delete': self.status != _Status.DELETING,
         }
-        return {name for name, holds in offered.items() if holds}
+        return {name for name, holds in allowed.items() if holds}
 
 
 class Member(base.APIDictWrapper):
@@ -106,7 +106,7 @@ class Event(base.APIDictWrapper):
 
 
 class Host(base.APIDictWrapper):
-    """A host; what it has never said is None."""
+    """A host; values that it has never reported are None."""
 
     @property
     def id(self):
@@ -138,7 +138,7 @@ class Host(base.APIDictWrapper):
 
 
 def zunclient(request):
-    """Zun's own client; it asks nothing of Keystone."""
+    """Return Zun's client; it makes no request to Keystone."""
     return zun_client.Client(
         auth_token=request.user.token.id,
         endpoint_override=base.url_for(request, 'container'),
@@ -147,15 +147,15 @@ def zunclient(request):
     )
 
 
-def _told(function):
-    """Have what the API refuses raised in classes that Horizon knows."""
+def _with_horizon_errors(function):
+    """Decorate a function to raise API errors in Horizon's classes."""
 
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
         try:
             return function(*args, **kwargs)
         except client.ApiError as e:
-            raise exceptions.of(e) from e
+            raise exceptions.classify(e) from e
 
     return wrapped
 
@@ -164,76 +164,76 @@ def _client(request):
     return host.HostClient(zunclient(request))
 
 
-@_told
+@_with_horizon_errors
 def bulk_list(request, limit, **filters):
-    """A page of bulks: one call of the API.
+    """Return a page of bulks, with one API request.
 
-    :param limit: how many, as many as the API gives in a page at the most
+    :param limit: number of bulks, up to the maximum page size of the API
     """
     found = _client(request).list(limit=limit, **filters)
     return [Bulk(item) for item in found]
 
 
-@_told
+@_with_horizon_errors
 def bulk_get(request, ident, rate_window=None):
-    """A bulk: one call of the API.
+    """Return a bulk, with one API request.
 
-    :param rate_window: how many seconds of its work to tell the rates of
+    :param rate_window: seconds of the bulk's work for which to get rates
     """
     return Bulk(_client(request).get(ident, rate_window))
 
 
-@_told
+@_with_horizon_errors
 def bulk_create(request, body):
-    """Ask for a bulk, or for what would become of it.
+    """Create a bulk, or do a dry run.
 
-    Once only: who waits for a page asks again himself, and the client_token
-    of the form lets no second bulk come of that.
+    This does not retry: users repeat the request themselves, and the form's
+    client_token ensures that this creates no second bulk.
     """
     return _client(request).create(body, note=None, delays=())
 
 
-@_told
+@_with_horizon_errors
 def bulk_act(request, ident, action, body=None):
     return Bulk(_client(request).act(ident, action, body))
 
 
-@_told
+@_with_horizon_errors
 def bulk_delete(request, ident):
     _client(request).delete(ident)
 
 
-@_told
+@_with_horizon_errors
 def member_list(request, ident, limit=None, **filters):
     found = _client(request).list_members(ident, limit=limit, **filters)
     return [Member(item) for item in found]
 
 
-@_told
+@_with_horizon_errors
 def event_list(request, ident, limit, **filters):
     found = _client(request).list_events(ident, limit=limit, **filters)
     return [Event(item) for item in found]
 
 
-@_told
+@_with_horizon_errors
 def host_list(request):
     return [Host(item) for item in _client(request).list_hosts()]
 
 
-@_told
+@_with_horizon_errors
 def host_get(request, name):
     return Host(_client(request).get_host(name))
 
 
-@_told
+@_with_horizon_errors
 def host_update(request, name, body):
     return Host(_client(request).update_host(name, body))
 
 
 def quotas(request):
-    """What the project may have of Zun, and has: {resource: {limit, in_use}}.
+    """Return the project's quotas in Zun: {resource: {limit, in_use}}.
 
-    A limit of -1 is none.
+    A limit of -1 means unlimited.
     """
     quota = zunclient(request).quotas.get(request.user.project_id, usages=True)
     return {
@@ -244,10 +244,10 @@ def quotas(request):
 
 
 def project_names(request):
-    """The names of all projects by their ids: one call of Keystone.
+    """Return the names of all projects by ID, with one request to Keystone.
 
-    They are kept a while, for a page that refreshes itself. Who may not know
-    them is told none.
+    The names are cached, because the page refreshes itself. Without the right
+    to list projects, there are no names.
     """
     key = f'zun_bulk.projects.{request.user.id}'
     names = cache.get(key)
@@ -258,7 +258,7 @@ def project_names(request):
         except Exception:
             names = {}
             horizon_exceptions.handle(request, ignore=True)
-        cache.set(key, names, KEEP_NAMES)
+        cache.set(key, names, NAMES_TTL)
     return names
 
 
@@ -267,5 +267,5 @@ def availability_zones(request):
     return sorted(zone.availability_zone for zone in zones)
 
 
-#: The order in which states are told.
+#: The order in which states are shown.
 STATES = progress.STATES

@@ -16,6 +16,6 @@ from django.utils.translation import gettext_lazy as _
 
 class DashboardConfig(apps.AppConfig):
     name = 'zun_bulk.dashboard'
-    # Others may well be called "dashboard" too.
+    # The default, "dashboard", may clash with other apps.
     label = 'zun_bulk_dashboard'
     verbose_name = _('Container bulks')

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The command that makes the same bulk."""
+"""The CLI command that creates the same bulk."""
 
 import shlex
 
@@ -23,10 +23,10 @@ _COMMAND = 'openstack appcontainer bulk create'
 _SPREAD = consts.PlacementPolicy.SPREAD
 _PAUSE = consts.OnFailure.PAUSE
 
-#: What stands for a file: the API knows no names, and content debounce.
+#: Placeholder of a file: the API does not know the names of files.
 FILE = 'FILE'
 
-#: Options that take the value of a template's field as it is.
+#: Options that take the value of a template field unchanged.
 _VALUES = {
     'name': '--name',
     'cpu': '--cpu',
@@ -41,7 +41,7 @@ _VALUES = {
     'availability_zone': '--availability-zone',
     'host': '--host',
 }
-#: Options that are given once for each of a field's pairs.
+#: Options that are repeated for each pair of a template field.
 _PAIRS = {
     'environment': '--environment',
     'labels': '--label',
@@ -56,10 +56,10 @@ _FLAGS = {
 
 
 def line(bulk, members_file=None):
-    """Say a bulk as one types it.
+    """Return the command line that creates a bulk.
 
-    :param bulk: the request, or the bulk as the API shows it
-    :param members_file: name of the file of members, if there is one
+    :param bulk: the request, or the bulk as the API returns it
+    :param members_file: name of the member file, if there is one
     """
     template = bulk.get('template') or {}
     words = []
@@ -69,14 +69,14 @@ def line(bulk, members_file=None):
         words += ['--count', bulk['count']]
     if bulk.get('name'):
         words += ['--bulk-name', bulk['name']]
-    words += _of_bulk(bulk)
-    words += _of_template(template)
+    words += _bulk_options(bulk)
+    words += _template_options(template)
     words.append(template.get('image', ''))
     words += template.get('command') or []
     return ' '.join([_COMMAND, *(shlex.quote(str(word)) for word in words)])
 
 
-def _of_bulk(bulk):
+def _bulk_options(bulk):
     words = []
     placement = bulk.get('placement') or {}
     if placement.get('policy', _SPREAD) != _SPREAD:
@@ -93,14 +93,14 @@ def _of_bulk(bulk):
     if floating_ips.get('network'):
         words += ['--floating-ip-network', floating_ips['network']]
     if floating_ips.get('pool'):
-        # Addresses, or as the API tells of a bulk only how many.
+        # A list of addresses or, from the API, only their number.
         words += ['--floating-ip-pool', FILE]
     if floating_ips.get('on_delete', 'release') != 'release':
         words += ['--floating-ip-on-delete', floating_ips['on_delete']]
     return words
 
 
-def _of_template(template):
+def _template_options(template):
     words = []
     for field, option in _VALUES.items():
         if template.get(field) not in (None, ''):
@@ -120,7 +120,7 @@ def _of_template(template):
         words += ['--net', _parts(net)]
     for mount in template.get('mounts') or []:
         if mount.get('type') == 'bind':
-            # What is in the file is all that the API knows.
+            # The API knows the content of the file, but not its name.
             mount = dict(mount, source=FILE)
         words += ['--mount', _parts(mount)]
     if template.get('healthcheck'):

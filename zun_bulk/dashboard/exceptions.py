@@ -10,17 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the API refuses, in classes by which Horizon knows what to do."""
+"""API errors in classes that Horizon handles by kind."""
 
 from zun_bulk.osc import client
 
 
 class NotFound(client.ApiError):
-    """There is no such bulk or host (404)."""
+    """The bulk or host does not exist (404)."""
 
 
 class Unauthorized(client.ApiError):
-    """The token does not hold any more (401): log in again."""
+    """The token is no longer valid (401): the user has to log in."""
 
 
 _CLASSES = {401: Unauthorized, 404: NotFound}
@@ -30,7 +30,7 @@ NOT_FOUND = (NotFound,)
 RECOVERABLE = (client.ApiError,)
 
 
-def of(error):
-    """The same client.ApiError, as one of the classes above if it is one."""
+def classify(error):
+    """Convert a client.ApiError to its class above, if it has one."""
     kind = _CLASSES.get(error.status, client.ApiError)
     return kind(str(error), error.status, error.unanswered)

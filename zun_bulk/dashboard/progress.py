@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How far a bulk is: counts, rates and what to draw of them.
+"""Progress of a bulk: counts, rates, and the data of bars and charts.
 
-The API tells how many members are in each state now, and of a single bulk how
-many came to run or failed, and when. The rate of now is that between looks at
-it: whoever looks leaves a sample in Django's cache, so that all who watch a
-bulk see the same, and see it after a reload too.
+The API returns the number of members in each state and, for a single bulk,
+how many started or failed over time. The current rate is measured between
+requests: each request stores a sample in Django's cache, so that all users
+see the same rate, also after they reload the page.
 """
 
 import datetime
@@ -34,20 +34,20 @@ from zun_bulk.dashboard import labels
 from zun_bulk.osc.progress import steps as _steps
 
 
-#: The rate is that of the last so many seconds.
+#: Seconds over which the current rate is measured.
 WINDOW = 30
-#: How many seconds of a bulk's work are drawn, up to now or its end.
+#: Seconds of a bulk's work in the chart, up to now or its end.
 RATE_WINDOW = 7200
-#: Seconds between two samples, at least.
+#: Minimum seconds between two samples.
 STEP = 1
 
-#: Seconds between two looks of a page.
+#: Seconds between two refreshes of a page.
 POLL = 3
-#: As many hosts are drawn, those with the most members.
+#: Maximum number of hosts in the chart, those with the most members.
 MAX_HOSTS = 100
 
-#: States in the order of their bars, with Bootstrap's names of colours.
-#: Those that are missing wait: they are what is left of the bar.
+#: States in the order of their bars, with Bootstrap's names of colours. The
+#: other states are the empty rest of the bar.
 _BARS = {
     consts.MemberState.RUNNING: 'success',
     consts.MemberState.STOPPED: 'info',
@@ -57,13 +57,13 @@ _BARS = {
     consts.MemberState.STARTING: 'primary',
 }
 
-#: The chart of rates, in its own units.
+#: Size of the rate chart, in SVG units.
 WIDTH, HEIGHT = 600, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 45, 5, 10, 20
 
 
 def bars(counts, total):
-    """The parts of a bar, as percentages that CSS takes in any language."""
+    """Return the parts of a bar, with widths in percent for CSS."""
     return [
         {
             'state': state,
@@ -76,7 +76,7 @@ def bars(counts, total):
 
 
 def counts_text(counts):
-    """How many are in which state, those that are none left out."""
+    """Format the counts of all states that are not zero."""
     return pgettext('Between the items of a list', ', ').join(
         _('%(state)s %(number)d')
         % {'state': labels.STATES[state], 'number': counts[state]}
@@ -86,7 +86,7 @@ def counts_text(counts):
 
 
 def duration_text(seconds):
-    """A time as people tell it."""
+    """Format a duration in seconds."""
     seconds = math.ceil(seconds)
     if seconds < 60:
         return _('%(seconds)d s') % {'seconds': seconds}
@@ -104,8 +104,8 @@ def duration_text(seconds):
 
 
 def done_text(bulk):
-    """How much of it is done."""
-    # In a template, Horizon's extraction of messages does not see its "%".
+    """Format the completed part of a bulk."""
+    # Not in a template: Horizon's message extraction misses its "%" there.
     return _('%(done)d of %(count)d done (%(percent)d%%)') % {
         'done': bulk.done,
         'count': bulk.count,
@@ -114,7 +114,7 @@ def done_text(bulk):
 
 
 def summary(bulk):
-    """A sentence for a screen reader that seldom changes."""
+    """Format a summary for screen readers that changes rarely."""
     return _('%(name)s: %(status)s, %(percent)d%% done') % {
         'name': bulk.name,
         'status': labels.STATUSES.get(bulk.status, bulk.status),
@@ -123,14 +123,14 @@ def summary(bulk):
 
 
 def age(bulk):
-    """Seconds since it was asked for."""
+    """Return the seconds since a bulk was created."""
     created = _time(bulk.created_at)
     now = datetime.datetime.now(datetime.UTC)
     return max(0, (now - created).total_seconds()) if created else None
 
 
 def duration(bulk):
-    """Seconds that it took, None if it is not finished."""
+    """Return the seconds a bulk took; None if it is not finished."""
     created, finished = _time(bulk.created_at), _time(bulk.finished_at)
     if not created or not finished:
         return None
@@ -142,10 +142,10 @@ def _time(text):
 
 
 def sample(bulk, now=None):
-    """Leave a sample of a bulk, and give those of late.
+    """Store a sample of a bulk's progress and return the recent samples.
 
-    :param now: unix seconds
-    :returns: [(unix seconds, members done)]
+    :param now: Unix time
+    :returns: [(Unix time, members done)]
     """
     now = time.time() if now is None else now
     key = f'zun_bulk.samples.{bulk.id}'
@@ -161,7 +161,7 @@ def sample(bulk, now=None):
 
 
 def rate(samples, now=None):
-    """Members a second that got done of late, None if that is not known."""
+    """Return the current rate in members per second; None if unknown."""
     now = time.time() if now is None else now
     recent = [pair for pair in samples if pair[0] >= now - WINDOW]
     if len(recent) < 2 or recent[-1][0] <= recent[0][0]:
@@ -171,7 +171,7 @@ def rate(samples, now=None):
 
 
 def rate_text(bulk, samples):
-    """The rate as people read it: that of now, or of all when it is over."""
+    """Format the current rate or, of a finished bulk, the average."""
     if bulk.at_work:
         current = _current(bulk, samples)
         return '' if current is None else _('%.1f/s') % current
@@ -182,7 +182,7 @@ def rate_text(bulk, samples):
 
 
 def _current(bulk, samples):
-    """The rate between looks or, at the first one, that the API tells of."""
+    """Return the rate between requests or, at the first, from the API."""
     current = rate(samples)
     if (
         current is None
@@ -207,10 +207,10 @@ def eta_text(bulk, samples):
 
 
 def chart(rates):
-    """The rates of a bulk as a line to draw.
+    """Convert rates to a line chart.
 
-    :param rates: as the API tells them, or None
-    :returns: None if there is nothing in them
+    :param rates: from the API, or None
+    :returns: None if no member is counted in them
     """
     steps = [
         (began, seconds, sum(counts.values()))
@@ -258,16 +258,17 @@ def chart(rates):
 
 def _ago(when):
     seconds = (datetime.datetime.now(datetime.UTC) - when).total_seconds()
-    # Clocks may differ by some.
+    # Clocks may differ a little.
     if seconds < POLL + 2:
         return _('now')
     return _('%s ago') % duration_text(seconds)
 
 
 def hosts(bulk):
-    """The hosts of a bulk with bars, those with the most members first.
+    """Return the hosts of a bulk with their bars, most members first.
 
-    :returns: None if the user may not know them, else ([host], how many more)
+    :returns: None if the user may not see hosts, else ([host], number of
+        other hosts)
     """
     if bulk.hosts is None:
         return None
@@ -275,7 +276,7 @@ def hosts(bulk):
         ((sum(counts.values()), name) for name, counts in bulk.hosts.items()),
         key=lambda pair: (-pair[0], pair[1]),
     )
-    # All bars have the same scale.
+    # All bars use the same scale.
     scale = max((number for number, _name in totals), default=0)
     shown = []
     for number, name in totals[:MAX_HOSTS]:
@@ -292,13 +293,13 @@ def hosts(bulk):
 
 
 def failures(bulk):
-    """The reasons of failed members, and how many have other ones."""
-    told = [
+    """Return the reasons of failures and a text on all other ones."""
+    reasons = [
         dict(item, label=labels.REASONS.get(item['class'], item['class']))
         for item in bulk.failures or []
     ]
     rest = bulk.members[consts.MemberState.FAILED] - sum(
-        item['count'] for item in told
+        item['count'] for item in reasons
     )
     more = ''
     if rest > 0:
@@ -307,9 +308,9 @@ def failures(bulk):
             '%d containers failed for other reasons',
             rest,
         ) % (rest)
-    return told, more
+    return reasons, more
 
 
 def poll(at_work):
-    """Seconds until a page is to look again, 0 for never."""
+    """Return the seconds until the next refresh; 0 means never."""
     return POLL if at_work else 0

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Answers to pages that refresh themselves (static/zun_bulk/refresh.js)."""
+"""Responses to pages that refresh themselves (refresh.js)."""
 
 from django import http
 
@@ -20,11 +20,11 @@ from zun_bulk.osc import client
 
 
 def answer(at_work, fragments, announcement=''):
-    """What a page is to show now.
+    """Return the current content of a page.
 
-    :param at_work: whether it is worth while to look again
-    :param fragments: {id of an element: the HTML to put in its place}
-    :param announcement: what a screen reader is to say once it has changed
+    :param at_work: whether the page should refresh itself again
+    :param fragments: {ID of an element: HTML that replaces it}
+    :param announcement: text for screen readers, read when it changes
     """
     return _response(
         {
@@ -36,10 +36,10 @@ def answer(at_work, fragments, announcement=''):
 
 
 def refusal(error):
-    """What the API said in place of the data.
+    """Return the response to an API error.
 
-    A page that is not of use any more (404, 401) loads anew, which tells the
-    user why; after any other error it looks again a little later.
+    If the object is gone (404) or the session expired (401), the page
+    reloads, which shows the user why. After other errors it tries again.
     """
     if isinstance(error, exceptions.NOT_FOUND + exceptions.UNAUTHORIZED):
         return _response({'reload': True})
@@ -47,7 +47,7 @@ def refusal(error):
 
 
 def refreshing(method):
-    """For a view's get(): answer with a refusal if the API does."""
+    """Decorate a view's get() to respond to API errors."""
 
     def wrapped(*args, **kwargs):
         try:

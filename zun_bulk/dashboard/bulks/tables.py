@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The table of bulks, and what may be done with a bulk."""
+"""The table of bulks and the actions on a bulk."""
 
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -31,12 +31,12 @@ from zun_bulk.dashboard import progress
 from zun_bulk.osc import client
 
 
-#: Classes of columns whose words may be longer than there is room for.
+#: CSS classes of columns with long words, which may have to break.
 LONG = ('bulk-long',)
 
 
-def telling(function):
-    """Have a batch action say why the API refused it."""
+def show_refusal(function):
+    """Decorate a batch action to show why the API refused it."""
     return actions.handle_exception_with_detail_message(
         'Failed for %(id)s: %(exc)s',
         client.ApiError,
@@ -47,7 +47,7 @@ def telling(function):
 
 
 class _Permitted(policy.PolicyTargetMixin):
-    """An action that the status of a bulk and the policy have to allow."""
+    """An action that needs a fitting status and a policy rule."""
 
     policy_target_attrs = (
         ('project_id', 'project_id'),
@@ -58,15 +58,15 @@ class _Permitted(policy.PolicyTargetMixin):
         return bulk is None or self.name in bulk.actions
 
 
-class _Act(_Permitted, tables.BatchAction):
-    """An action that has the API's name and takes nothing."""
+class _SimpleAction(_Permitted, tables.BatchAction):
+    """An action without input that has the same name in the API."""
 
-    @telling
+    @show_refusal
     def action(self, request, ident):
         api.bulk_act(request, ident, self.name)
 
 
-class PauseBulk(_Act):
+class PauseBulk(_SimpleAction):
     name = 'pause'
     icon = 'pause'
     policy_rules = ((policies.SERVICE, 'bulk:pause'),)
@@ -84,7 +84,7 @@ class PauseBulk(_Act):
         return ngettext_lazy('Paused Bulk', 'Paused Bulks', count)
 
 
-class ResumeBulk(_Act):
+class ResumeBulk(_SimpleAction):
     name = 'resume'
     icon = 'play'
     policy_rules = ((policies.SERVICE, 'bulk:resume'),)
@@ -99,7 +99,7 @@ class ResumeBulk(_Act):
         return ngettext_lazy('Resumed Bulk', 'Resumed Bulks', count)
 
 
-class RetryBulk(_Act):
+class RetryBulk(_SimpleAction):
     name = 'retry'
     icon = 'refresh'
     policy_rules = ((policies.SERVICE, 'bulk:retry'),)
@@ -121,7 +121,7 @@ class RetryBulk(_Act):
         )
 
 
-class CancelBulk(_Act):
+class CancelBulk(_SimpleAction):
     name = 'cancel'
     icon = 'ban'
     action_type = 'danger'
@@ -157,7 +157,7 @@ class DeleteBulk(_Permitted, tables.DeleteAction):
             'Scheduled deletion of Bulk', 'Scheduled deletion of Bulks', count
         )
 
-    @telling
+    @show_refusal
     def delete(self, request, ident):
         api.bulk_delete(request, ident)
 
@@ -181,7 +181,7 @@ class CreateBulk(_Permitted, tables.LinkAction):
     policy_rules = ((policies.SERVICE, 'bulk:create'),)
 
 
-#: As one types them.
+#: The statuses as users have to type them.
 _STATUSES = ', '.join(
     status
     for status in consts.BulkStatus.ALL
@@ -214,7 +214,7 @@ def progress_cell(bulk):
         'zun_bulk/bulks/_progress.html',
         {
             'bars': progress.bars(bulk.members, bulk.count),
-            'said': text % {'percent': bulk.percent, 'counts': counts},
+            'summary': text % {'percent': bulk.percent, 'counts': counts},
             'text': counts,
             'name': bulk.name,
         },
@@ -235,7 +235,7 @@ class BulksTable(tables.DataTable):
         (consts.BulkStatus.CANCELLING, None),
         (consts.BulkStatus.DELETING, None),
     )
-    #: Where the pages of a bulk are.
+    #: URL namespace of the pages of a bulk.
     namespace = 'horizon:project:bulks'
 
     name = _NameColumn('name', link=True, verbose_name=_('Name'), classes=LONG)
@@ -274,7 +274,7 @@ class BulksTable(tables.DataTable):
         for bulk in self.data:
             if bulk.id == lookup:
                 return bulk
-        # It is on another page by now.
+        # The bulk has moved to another page meanwhile.
         return api.bulk_get(self.request, lookup)
 
 

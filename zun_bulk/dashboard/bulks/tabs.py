@@ -32,12 +32,15 @@ from zun_bulk.dashboard.bulks.tables import LONG
 
 
 _NUMBER = re.compile(r'\d{1,9}\Z')
-#: What the API looks for in names.
+#: Text that the API can search for in names.
 _PART_OF_NAME = re.compile(r'[a-zA-Z0-9_.-]{1,255}\Z')
 
 
 def live(bulk):
-    """All of a bulk's page that changes by itself; asks the API nothing."""
+    """Return the data of the part of the page that refreshes itself.
+
+    This makes no API request.
+    """
     samples = progress.sample(bulk)
     known = progress.hosts(bulk)
     reasons, other_reasons = progress.failures(bulk)
@@ -64,7 +67,7 @@ def live(bulk):
 
 
 def _template(template):
-    """[(what a field is called, lines of what is in it)]"""
+    """Format a template: [(label of a field, lines with its value)]"""
     names = [
         *labels.TEMPLATE,
         *sorted(template.keys() - labels.TEMPLATE.keys()),
@@ -72,7 +75,7 @@ def _template(template):
     return [
         (
             labels.TEMPLATE.get(name, name),
-            _SAID.get(name, _lines)(template[name]),
+            _FORMATS.get(name, _lines)(template[name]),
         )
         for name in names
         if template.get(name) not in (None, '', [], {})
@@ -105,8 +108,8 @@ def _lines(value):
     return [str(value)]
 
 
-#: Fields of a template whose values have names.
-_SAID = {'restart_policy': _restart, 'image_pull_policy': _pull}
+#: Functions that format fields whose values have labels.
+_FORMATS = {'restart_policy': _restart, 'image_pull_policy': _pull}
 
 
 class OverviewTab(tabs.Tab):
@@ -190,18 +193,18 @@ class EventsTable(_PlainTable):
 
 
 class _PagedTab(tabs.Tab):
-    """A table of which a page is taken from the API at a time."""
+    """A table that gets one page at a time from the API."""
 
     preload = False
     table_class = None
-    #: In which order the first page is.
+    #: Sort direction, as on the first page.
     sort_dir = 'asc'
-    #: What of the request goes on to the following pages.
+    #: Query parameters that filter the table on all pages.
     fields = ()
 
     def get_context_data(self, request, **kwargs):
         bulk = self.tab_group.kwargs['bulk']
-        asked = {
+        conditions = {
             name: request.GET[name].strip()[:255]
             for name in self.fields
             if request.GET.get(name, '').strip()
@@ -219,7 +222,7 @@ class _PagedTab(tabs.Tab):
             items = self.get_page(
                 request,
                 bulk,
-                asked,
+                conditions,
                 limit=size + 1,
                 marker=marker,
                 sort_dir=sort_dir,
@@ -232,9 +235,9 @@ class _PagedTab(tabs.Tab):
             items.reverse()
         table = self.table_class(request, data=items)
         if bulk.hosts is None:
-            # Those who may not know hosts are told of none.
+            # The user may not see hosts.
             del table.columns['host']
-        base = {'tab': self.get_id(), **asked}
+        base = {'tab': self.get_id(), **conditions}
         url = self.tab_group.kwargs['url']
 
         def page(name, item):
@@ -248,7 +251,7 @@ class _PagedTab(tabs.Tab):
             'url': url,
             'tab_id': self.get_id(),
             'table': table,
-            'asked': asked,
+            'conditions': conditions,
             'previous': page('before', items[0]) if precedes else None,
             'next': page('marker', items[-1]) if follows else None,
         }
@@ -268,15 +271,17 @@ class MembersTab(_PagedTab):
         context['hosts'] = None if hosts is None else sorted(hosts)
         return context
 
-    def get_page(self, request, bulk, asked, limit, **page):
-        """A page of members, by one call of the API."""
+    def get_page(self, request, bulk, conditions, limit, **page):
+        """Return a page of members, with one API request."""
         query = {
-            name: asked[name] for name in ('state', 'host') if name in asked
+            name: conditions[name]
+            for name in ('state', 'host')
+            if name in conditions
         }
-        text = asked.get('q', '')
+        text = conditions.get('q', '')
         if _NUMBER.match(text):
             number = int(text)
-            # Without the page: there is but one.
+            # No pages: there is only one such container.
             found = api.member_list(
                 request, bulk.id, limit=1, marker=max(0, number - 1), **query
             )
@@ -293,13 +298,13 @@ class EventsTab(_PagedTab):
     slug = 'events'
     template_name = 'zun_bulk/bulks/_events.html'
     table_class = EventsTable
-    # What happened last is what one wants to know.
+    # The latest events matter most.
     sort_dir = 'desc'
     fields = ('index',)
 
-    def get_page(self, request, bulk, asked, limit, **page):
-        if _NUMBER.match(asked.get('index', '')):
-            page['index'] = int(asked['index'])
+    def get_page(self, request, bulk, conditions, limit, **page):
+        if _NUMBER.match(conditions.get('index', '')):
+            page['index'] = int(conditions['index'])
         return api.event_list(request, bulk.id, limit, **page)
 
 

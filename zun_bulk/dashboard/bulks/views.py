@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The pages of bulks, for projects and administrators alike.
+"""The pages of bulks, for projects and administrators.
 
-The panels of both dashboards say where they are, in ``namespace``.
+The panels of both dashboards set their URL namespace in ``namespace``.
 """
 
 from django import shortcuts
@@ -45,7 +45,7 @@ class IndexView(tables.PagedTableMixin, tables.DataTableView):
     table_class = bulk_tables.BulksTable
     template_name = 'zun_bulk/table.html'
     page_title = _('Bulks')
-    #: What to ask the API for besides.
+    #: Additional query parameters of the API request.
     query = {}
 
     def get_context_data(self, **kwargs):
@@ -66,7 +66,7 @@ class IndexView(tables.PagedTableMixin, tables.DataTableView):
             return []
 
     def load(self):
-        """A page of bulks, by one call of the API."""
+        """Return a page of bulks, with one API request."""
         marker, sort_dir = self._get_marker()
         size = utils.get_page_size(self.request)
         found = api.bulk_list(
@@ -88,7 +88,7 @@ class IndexView(tables.PagedTableMixin, tables.DataTableView):
 
 
 class ListRefreshView(IndexView):
-    """The rows of the page of bulks as they are now."""
+    """The current rows of the list of bulks."""
 
     http_method_names = ['get']
 
@@ -107,11 +107,11 @@ def _at_work(bulks):
     return any(bulk.at_work for bulk in bulks)
 
 
-class _OfBulk:
-    """A view of the bulk that its address names."""
+class _BulkView:
+    """A view of the bulk in its URL."""
 
     namespace = 'horizon:project:bulks'
-    #: How many seconds of its rates are shown.
+    #: Seconds of the bulk's work for which to get rates.
     rate_window = None
 
     @property
@@ -120,7 +120,7 @@ class _OfBulk:
 
     @cached_property
     def bulk(self):
-        """The bulk; to the list of them if there is none."""
+        """The bulk; redirects to the list if there is none."""
         try:
             return api.bulk_get(self.request, self.ident, self.rate_window)
         except Exception:
@@ -134,7 +134,7 @@ class _OfBulk:
         return reverse(f'{self.namespace}:{name}', args=[self.ident])
 
 
-class DetailView(_OfBulk, tabs.TabView):
+class DetailView(_BulkView, tabs.TabView):
     tab_group_class = bulk_tabs.BulkTabs
     template_name = 'zun_bulk/bulks/detail.html'
     page_title = '{{ bulk.name }}'
@@ -160,13 +160,13 @@ class DetailView(_OfBulk, tabs.TabView):
         return context
 
     def post(self, request, *args, **kwargs):
-        """One of the actions at the page's head."""
+        """Run one of the actions at the top of the page."""
         table = self.table_class(request, data=[self.bulk])
         return table.maybe_handle() or shortcuts.redirect(self.url('detail'))
 
 
-class DetailRefreshView(_OfBulk, generic.View):
-    """What changes on a bulk's page, by one call of the API."""
+class DetailRefreshView(_BulkView, generic.View):
+    """The changing parts of a bulk's page, with one API request."""
 
     table_class = bulk_tables.BulksTable
 
@@ -193,7 +193,7 @@ def _actions(table_class, request, bulk):
     return table_class(request).render_row_actions(bulk)
 
 
-class ScaleView(_OfBulk, forms.ModalFormView):
+class ScaleView(_BulkView, forms.ModalFormView):
     form_class = scale.ScaleForm
     template_name = 'zun_bulk/form_page.html'
     ajax_template_name = 'zun_bulk/bulks/scale.html'
@@ -223,7 +223,7 @@ class ScaleView(_OfBulk, forms.ModalFormView):
 
 
 class CreateView(forms.ModalFormView):
-    """The form in steps, on a page of its own."""
+    """The create form, in steps on its own page."""
 
     form_class = create.CreateForm
     template_name = 'zun_bulk/bulks/create.html'
@@ -259,7 +259,7 @@ class CreateView(forms.ModalFormView):
 
 
 class CheckView(generic.View):
-    """What would become of a bulk that is not created yet."""
+    """The dry run of the create form."""
 
     @staticmethod
     def post(request):

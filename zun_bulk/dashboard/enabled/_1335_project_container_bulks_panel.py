@@ -20,7 +20,7 @@ ADD_PANEL = 'zun_bulk.dashboard.project.bulks.panel.Bulks'
 
 ADD_INSTALLED_APPS = ['zun_bulk.dashboard']
 ADD_JS_FILES = [
-    # The others need it.
+    # The other scripts need this one.
     'zun_bulk/common.js',
     'zun_bulk/refresh.js',
     'zun_bulk/create.js',

@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The policies by which Horizon offers what users may do with bulks.
+"""Policies by which Horizon decides which actions to offer for bulks.
 
-Horizon runs this as a part of its settings.
+Horizon runs this file as a part of its settings.
 """
 
 import os
@@ -20,8 +20,8 @@ import os
 import zun_bulk
 
 
-# Rules of the cloud's own: what zun-api has in its policy file. The name is
-# relative to POLICY_FILES_PATH.
+# Rules that override the defaults, as in the policy file of zun-api. The path
+# is relative to POLICY_FILES_PATH.
 POLICY_FILES['container_bulk'] = 'zun_bulk_policy.yaml'  # noqa: F821
 DEFAULT_POLICY_FILES['container_bulk'] = os.path.join(  # noqa: F821
     os.path.dirname(zun_bulk.__file__),

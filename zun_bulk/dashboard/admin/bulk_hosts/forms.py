@@ -46,7 +46,7 @@ class HoldForm(_HostForm):
 
 
 class LimitsForm(_HostForm):
-    """What is left empty is what the host is configured to do."""
+    """Settings of a host; empty ones use its configuration."""
 
     mode = forms.ChoiceField(
         label=_('Mode'),

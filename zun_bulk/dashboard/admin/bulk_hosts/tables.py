@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The table of hosts, and what may be done with a host."""
+"""The table of hosts and the actions on a host."""
 
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -26,7 +26,7 @@ from zun_bulk.dashboard import progress
 from zun_bulk.dashboard.bulks import tables as bulk_tables
 
 
-_MAY_SET = ((policies.SERVICE, 'bulk_host:update'),)
+_UPDATE_RULES = ((policies.SERVICE, 'bulk_host:update'),)
 
 
 class HoldHost(tables.LinkAction):
@@ -35,7 +35,7 @@ class HoldHost(tables.LinkAction):
     url = 'horizon:admin:bulk_hosts:hold'
     classes = ('ajax-modal',)
     icon = 'pause'
-    policy_rules = _MAY_SET
+    policy_rules = _UPDATE_RULES
 
     def allowed(self, request, host=None):
         return host is None or not host.held
@@ -44,7 +44,7 @@ class HoldHost(tables.LinkAction):
 class ReleaseHost(tables.BatchAction):
     name = 'release'
     icon = 'play'
-    policy_rules = _MAY_SET
+    policy_rules = _UPDATE_RULES
     help_text = _(
         'The host starts containers again, unless one of its gates holds it.'
     )
@@ -60,7 +60,7 @@ class ReleaseHost(tables.BatchAction):
     def allowed(self, request, host=None):
         return host is None or host.held
 
-    @bulk_tables.telling
+    @bulk_tables.show_refusal
     def action(self, request, name):
         api.host_update(request, name, {'held': False})
 
@@ -71,7 +71,7 @@ class SetLimits(tables.LinkAction):
     url = 'horizon:admin:bulk_hosts:limits'
     classes = ('ajax-modal',)
     icon = 'sliders'
-    policy_rules = _MAY_SET
+    policy_rules = _UPDATE_RULES
 
 
 class HostsFilter(tables.FilterAction):
@@ -105,7 +105,7 @@ def _queued(host):
 
 
 def _holds(host):
-    """Who or what holds it and why, a line each."""
+    """List what holds the host and why, one line each."""
     if not host.held_by:
         return '-'
     return _listed(
@@ -122,7 +122,7 @@ def _listed(lines):
     return format_html_join('', '<div>{}</div>', ((line,) for line in lines))
 
 
-def _cut(host):
+def _last_reduced(host):
     cut = host.starts.get('last_cut')
     if not cut:
         return '-'
@@ -133,21 +133,21 @@ def _cut(host):
 
 
 def _settings(host):
-    """What has been set of it, in place of its configuration."""
-    wished = []
+    """List the settings that override the host's configuration."""
+    lines = []
     if host.mode is not None:
-        wished.append(labels.MODES.get(host.mode, host.mode))
+        lines.append(labels.MODES.get(host.mode, host.mode))
     if host.max_in_flight is not None:
-        wished.append(
+        lines.append(
             gettext('Maximum parallel starts: %(number)d')
             % {'number': host.max_in_flight}
         )
     if host.start_interval is not None:
-        wished.append(
+        lines.append(
             gettext('Start interval: %(seconds)s s')
             % {'seconds': host.start_interval}
         )
-    return _listed(wished) or '-'
+    return _listed(lines) or '-'
 
 
 def _age(host):
@@ -189,7 +189,7 @@ class HostsTable(tables.DataTable):
         verbose_name=_('Latency, 95%'),
         help_text=_('95th percentile of the time of the last starts.'),
     )
-    cut = tables.Column(_cut, verbose_name=_('Last reduced'))
+    cut = tables.Column(_last_reduced, verbose_name=_('Last reduced'))
     settings = tables.Column(_settings, verbose_name=_('Settings'))
     age = tables.Column(_age, verbose_name=_('Last report'))
 
@@ -203,5 +203,5 @@ class HostsTable(tables.DataTable):
         multi_select = False
 
     def get_absolute_url(self):
-        # Also of a row that another view renders.
+        # Rows that the refresh view renders need this URL too.
         return reverse('horizon:admin:bulk_hosts:index')

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hosts: how fast they start containers, and what holds them."""
+"""Hosts: their pace, and what holds them."""
 
 from django.urls import reverse
 from django.urls import reverse_lazy
@@ -53,7 +53,7 @@ class IndexView(tables.DataTableView):
 
 
 class RefreshView(IndexView):
-    """The rows of the page of hosts as they are now."""
+    """The current rows of the list of hosts."""
 
     http_method_names = ['get']
 
@@ -75,7 +75,7 @@ class _HostView(forms.ModalFormView):
     template_name = 'zun_bulk/form_page.html'
     ajax_template_name = 'zun_bulk/hosts/form.html'
     success_url = cancel_url = INDEX
-    #: What the form is for.
+    #: Explanation beside the form.
     description = ''
 
     @property

@@ -20,12 +20,12 @@ from zun_bulk.dashboard.bulks import views
 _NAMESPACE = 'horizon:admin:bulks'
 
 
-class _OfAllProjects:
+class _AllProjects:
     table_class = tables.AdminBulksTable
     query = {'all_projects': 'true'}
 
     def load(self):
-        """A page of bulks, with their projects' names."""
+        """Return a page of bulks with the names of their projects."""
         found = super().load()
         names = api.project_names(self.request) if found else {}
         for bulk in found:
@@ -33,11 +33,11 @@ class _OfAllProjects:
         return found
 
 
-class IndexView(_OfAllProjects, views.IndexView):
+class IndexView(_AllProjects, views.IndexView):
     pass
 
 
-class ListRefreshView(_OfAllProjects, views.ListRefreshView):
+class ListRefreshView(_AllProjects, views.ListRefreshView):
     pass
 
 

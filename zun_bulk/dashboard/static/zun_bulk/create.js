@@ -13,9 +13,9 @@
  */
 
 /*
- * The form by which a bulk is created: its steps, what of the quotas it would
- * take, and the dry run before the last click. Without this file the form is
- * all on one page and does its work nevertheless.
+ * The form that creates a bulk: its steps, its share of the quotas, and the
+ * dry run before the last click. Without this script, the form works too, but
+ * shows all fields on one page.
  */
 (function () {
   'use strict';
@@ -30,7 +30,7 @@
     this.back = document.getElementById('bulk-back');
     this.next = document.getElementById('bulk-next');
     this.create = document.getElementById('bulk-create');
-    this.asked = 0;
+    this.checks = 0;
     this.listen();
     this.showQuotas();
     var wrong = this.panels.findIndex(function (panel) {
@@ -62,7 +62,7 @@
       });
     });
     this.form.addEventListener('keydown', function (event) {
-      // Or it would create a bulk that nobody has looked at.
+      // Do not submit the form: the user has not reviewed the bulk yet.
       if (event.key === 'Enter' && event.target.tagName === 'INPUT') {
         event.preventDefault();
         that.go(Math.min(that.current + 1, that.panels.length - 1));
@@ -72,12 +72,12 @@
       that.showQuotas();
     });
     this.form.addEventListener('submit', function () {
-      // After the browser has taken the values.
+      // Only after the browser has collected the values.
       window.setTimeout(function () {
         that.create.disabled = true;
       }, 0);
     });
-    // Who comes back finds a form that can be sent.
+    // After "back", the form can be submitted again.
     window.addEventListener('pageshow', function (event) {
       if (event.persisted) {
         that.show(that.current);
@@ -85,7 +85,7 @@
     });
   };
 
-  /* To another step, if what is passed on the way to it is filled in. */
+  /* Goes to a step if the fields of all steps before it are valid. */
   Form.prototype.go = function (target, focus) {
     for (var index = this.current; index < target; index += 1) {
       var fields = Array.from(this.panels[index].querySelectorAll(
@@ -130,16 +130,16 @@
     }
   };
 
-  /* The dry run. */
+  /* Does a dry run. */
   Form.prototype.ask = function () {
     var that = this;
     var review = document.getElementById('bulk-review');
     var checking = document.getElementById('bulk-checking');
     var failed = document.getElementById('bulk-check-failed');
-    // In a word: the table is not to be read out.
+    // Short: screen readers should not read the whole table.
     var announcement = document.getElementById('bulk-announce');
-    this.asked += 1;
-    var number = this.asked;
+    this.checks += 1;
+    var number = this.checks;
     review.textContent = '';
     checking.hidden = false;
     failed.hidden = true;
@@ -150,24 +150,24 @@
       // The form contains the CSRF token.
       body: new FormData(this.form)
     }).then(function (answer) {
-      if (answer === null || number !== that.asked) {
+      if (answer === null || number !== that.checks) {
         return;
       }
       checking.hidden = true;
       if (Object.keys(answer.errors).length) {
         that.showErrors(answer.errors);
       } else {
-        // HTML of our own server, with what is not ours escaped.
+        // HTML from the dashboard, which escapes all user input.
         review.innerHTML = answer.html;
         announcement.textContent = answer.announce;
         that.create.disabled = false;
       }
     }).catch(function () {
-      if (number === that.asked) {
+      if (number === that.checks) {
         checking.hidden = true;
         failed.hidden = false;
         announcement.textContent = failed.textContent;
-        // It may be the dry run alone that does not work.
+        // Perhaps only the dry run fails: do not block the creation.
         that.create.disabled = false;
       }
     });
@@ -228,7 +228,7 @@
     return (field && Number(field.value)) || 0;
   };
 
-  /* How much of the quotas the bulk would take besides. */
+  /* Shows what the bulk would add to the usage of the quotas. */
   Form.prototype.showQuotas = function () {
     var that = this;
     this.form.querySelectorAll('[data-bulk-quota]').forEach(function (bar) {

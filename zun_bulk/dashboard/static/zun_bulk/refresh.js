@@ -13,9 +13,9 @@
  */
 
 /*
- * Pages that refresh themselves while work is under way. What is at
- * data-bulk-refresh says, in one answer for the whole page, what stands in
- * which elements now, and after how many seconds to look again: 0 is never.
+ * Pages that refresh themselves while work is under way. The URL in
+ * data-bulk-refresh returns, for the whole page, the new HTML of elements and
+ * the seconds until the next refresh; 0 means never.
  */
 (function () {
   'use strict';
@@ -41,7 +41,7 @@
     }
   }
 
-  /* Horizon sorts and filters the rows that it has taken down. */
+  /* Horizon caches rows for its sorting and filters: update its cache. */
   function renewRows(table) {
     var datatables = window.horizon && window.horizon.datatables;
     if (!datatables) {
@@ -63,18 +63,18 @@
 
   Watch.prototype.schedule = function (seconds) {
     if (seconds > 0) {
-      window.setTimeout(this.look.bind(this), seconds * 1000);
+      window.setTimeout(this.refresh.bind(this), seconds * 1000);
     } else {
       this.element.setAttribute('data-bulk-poll', '0');
     }
   };
 
-  Watch.prototype.look = function () {
+  Watch.prototype.refresh = function () {
     var watch = this;
     if (document.hidden) {
-      // Nobody looks: go on when somebody does.
+      // The page is hidden: continue when it is visible.
       document.addEventListener('visibilitychange', function () {
-        watch.look();
+        watch.refresh();
       }, {once: true});
       return;
     }
@@ -85,7 +85,7 @@
         return;
       }
       watch.wait = answer.poll;
-      // What could not be put in its place now is to be put there later.
+      // Elements in use are replaced at the next refresh.
       if (!watch.show(answer) && !answer.poll) {
         watch.wait = 3;
       }
@@ -96,7 +96,7 @@
     });
   };
 
-  /* Returns whether all is shown. */
+  /* Returns whether all elements are up to date. */
   Watch.prototype.show = function (answer) {
     var watch = this;
     var all = true;
@@ -127,7 +127,7 @@
     return all;
   };
 
-  /* Returns whether there were any. */
+  /* Removes rows that are gone. Returns whether there were any. */
   Watch.prototype.removeGone = function (fragments) {
     var selector = 'tbody > tr[data-object-id]';
     if (!this.element.hasAttribute('data-bulk-rows')) {
