@@ -18,6 +18,7 @@ and nothing else. ``get_pace`` alone has an answer, which nothing depends on.
 """
 
 from concurrent import futures
+import contextlib
 import threading
 
 import eventlet.patcher
@@ -104,6 +105,37 @@ class HostEndpoint(WakeEndpoint):
             {'user': context.user_id, 'what': what, 'values': values},
         )
         self._wake()
+
+
+@contextlib.contextmanager
+def best_effort():
+    """Log a failure to send messages and continue.
+
+    For messages that only save time: what they announce is in the database,
+    and their receivers read that at their next poll. The first failure ends
+    the block, since further messages would wait for the same broker.
+    """
+    try:
+        yield
+    except Exception as error:
+        LOG.warning(
+            'Failed to send a wake-up message; the receiver will read the '
+            'database at its next poll: %s',
+            error,
+        )
+
+
+def wake(context, hosts=(), conductors=True):
+    """Wake the conductors, and hosts' agents, if the broker is available.
+
+    :param hosts: names of the hosts whose agents have work.
+    :param conductors: whether to wake the conductors.
+    """
+    with best_effort():
+        if conductors:
+            wake_conductors(context)
+        for host in hosts:
+            wake_host(context, host)
 
 
 @profiler.trace('rpc')

@@ -117,6 +117,56 @@ class TestInterfaces(base.BaseTestCase):
         self.assertEqual(['1.1'] * 4, [target.version for target in targets])
 
 
+class TestWake(base.BaseTestCase):
+    """Messages that cannot be sent are logged, once for all of them."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.sent = []
+
+    def patch(self, error=None):
+        for name in ('wake_conductors', 'wake_host'):
+            self.useFixture(
+                fixtures.MockPatchObject(
+                    rpc,
+                    name,
+                    side_effect=lambda context, *args, name=name: self.send(
+                        error, name, *args
+                    ),
+                )
+            )
+
+    def send(self, error, *message):
+        self.sent.append(message)
+        if error:
+            raise error
+
+    def test_wake(self):
+        self.patch()
+        rpc.wake(mock.sentinel.context, ['host-1', 'host-2'])
+        self.assertEqual(
+            [
+                ('wake_conductors',),
+                ('wake_host', 'host-1'),
+                ('wake_host', 'host-2'),
+            ],
+            self.sent,
+        )
+
+    def test_hosts_only(self):
+        self.patch()
+        rpc.wake(mock.sentinel.context, ['host-1'], conductors=False)
+        self.assertEqual([('wake_host', 'host-1')], self.sent)
+
+    def test_no_broker(self):
+        self.patch(RuntimeError('no broker'))
+        rpc.wake(mock.sentinel.context, ['host-1', 'host-2'])
+        self.assertEqual([('wake_conductors',)], self.sent)
+        self.assertIn('Failed to send a wake-up message', self.log.output)
+        self.assertIn('no broker', self.log.output)
+
+
 class Endpoint10:
     """What agents and conductors listened with in version 1.0."""
 

@@ -15,7 +15,6 @@
 import threading
 import time
 
-from oslo_log import log as logging
 from zun import objects
 from zun.api import servicegroup
 from zun.common import context as zun_context
@@ -25,8 +24,6 @@ from zun_bulk.network import ports
 from zun_bulk.scheduler import placement
 from zun_bulk.volume import volumes
 
-
-LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks at which hosts are down.
 DOWN_INTERVAL = 10.0
@@ -96,12 +93,4 @@ class Services:
         return sorted(self._down)
 
     def wake_hosts(self, names):
-        for name in names:
-            try:
-                rpc.wake_host(self.context, name)
-            except Exception as error:
-                LOG.warning(
-                    'Could not wake host %(host)s, which will look '
-                    'by itself: %(error)s',
-                    {'host': name, 'error': error},
-                )
+        rpc.wake(self.context, names, conductors=False)

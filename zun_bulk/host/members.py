@@ -149,13 +149,7 @@ class Members:
         return self._wake_ups.wait(now)
 
     def wake_conductor(self):
-        try:
-            rpc.wake_conductors(self._context)
-        except Exception as error:
-            LOG.warning(
-                'Could not wake a conductor, which will look by itself: %s',
-                error,
-            )
+        rpc.wake(self._context)
 
 
 def current_bulk(member):

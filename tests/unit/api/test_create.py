@@ -377,7 +377,7 @@ class TestWritten(base.ApiTestCase):
         zun_rpc.init(CONF)
         with mock.patch('zun_bulk.rpc.wake_conductors', WAKE_CONDUCTORS):
             self.create()
-        self.assertIn('No wake-up was sent', self.log.output)
+        self.assertIn('Failed to send a wake-up message', self.log.output)
 
     def test_lost_message_loses_nothing(self):
         with mock.patch(

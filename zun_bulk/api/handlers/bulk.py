@@ -10,7 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from oslo_log import log as logging
 from oslo_utils import strutils
 from oslo_utils import timeutils
 import webob
@@ -35,8 +34,6 @@ from zun_bulk.db import members as db_members
 from zun_bulk.volume import trusts
 
 
-LOG = logging.getLogger(__name__)
-
 #: How often a bulk is tried to be scaled that another one came before.
 ATTEMPTS = 5
 
@@ -57,7 +54,7 @@ def create_bulk(req):
             plan_view.plan(plan, util.may_see_hosts(req.context))
         )
     uuid = accept.accept(req.context, body)
-    _wake(req.context)
+    rpc.wake(req.context)
     bulk = db_bulks.get_bulk(uuid)
     response = util.json_response(_detail(req, bulk), status=202)
     response.location = view.url(req, bulk)
@@ -156,7 +153,7 @@ def delete_bulk(req, ident):
         notifications.send(
             'delete', bulk, status=BulkStatus.DELETING, status_reason=None
         )
-    _wake(context, db_counts.count_by_host(bulk.id))
+    rpc.wake(context, db_counts.count_by_host(bulk.id))
     return webob.Response(status=202, content_type='application/json')
 
 
@@ -224,7 +221,7 @@ def _change_status(req, ident, action, change, idle, otherwise):
     bulk = db_bulks.get_bulk(bulk.uuid)
     if changed:
         notifications.send(action, bulk)
-        _wake(req.context, db_counts.count_by_host(bulk.id))
+        rpc.wake(req.context, db_counts.count_by_host(bulk.id))
     elif bulk.status not in idle:
         raise exception.Conflict(
             'Bulk %s is %s: %s.' % (bulk.uuid, bulk.status, otherwise)
@@ -263,7 +260,7 @@ def scale_bulk(req, ident):
         bulk = db_bulks.get_bulk(bulk.uuid)
         if changed:
             notifications.send('scale', bulk)
-            _wake(context, {m.host for m in leaving if m.host})
+            rpc.wake(context, {m.host for m in leaving if m.host})
             break
     else:
         raise exception.Conflict(
@@ -305,21 +302,3 @@ def _detail(req, bulk):
         db_counts.list_failures(bulk.id, view.MAX_FAILURES_READ),
         db_floating_ips.count_floating_ips(bulk.id),
     )
-
-
-def _wake(context, hosts=()):
-    """Send messages that only save time: what they say is committed.
-
-    The first that fails is the last: the others would wait for the same
-    broker.
-    """
-    try:
-        rpc.wake_conductors(context)
-        for host in hosts:
-            rpc.wake_host(context, host)
-    except Exception:
-        LOG.warning(
-            'No wake-up was sent; the database will be looked into '
-            'at the next poll.',
-            exc_info=True,
-        )

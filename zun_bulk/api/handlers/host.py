@@ -140,14 +140,9 @@ def _tell(context, host, body):
     pace = {name: body[name] for name in _PACE if name in body}
     if pace:
         messages.append(('set_pace', pace))
-    try:
+    with rpc.best_effort():
         for what, values in messages:
             rpc.tell_host(context, host, what, **values)
-    except Exception as error:
-        LOG.warning(
-            'Host %(host)s was not told and will look by itself: %(error)s',
-            {'host': host, 'error': error},
-        )
 
 
 def _hosts_up(context):
