@@ -14,6 +14,7 @@
 
 from osc_lib.command import command
 
+from zun_bulk.consts import BulkStatus
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import options
@@ -28,7 +29,7 @@ class _ActOnBulk(waiter.WaitForBulk, command.ShowOne):
     """
 
     action = None
-    end = 'ready'
+    end = BulkStatus.READY
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
@@ -72,7 +73,7 @@ class CancelBulk(_ActOnBulk):
     """Cancel what of a bulk is not started yet, and keep what runs"""
 
     action = 'cancel'
-    end = 'cancelled'
+    end = BulkStatus.CANCELLED
 
 
 class RetryBulk(_ActOnBulk):

@@ -15,6 +15,7 @@
 
 from osc_lib.command import command
 
+from zun_bulk.consts import BulkStatus
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import lister
@@ -51,8 +52,7 @@ class ListBulk(lister.Lister):
         parser.add_argument(
             '--status',
             metavar='<status>',
-            help='Only bulks of this status (building, paused, ready, error, '
-            'cancelling, cancelled, deleting)',
+            help=f'Only bulks with this status ({", ".join(BulkStatus.ALL)})',
         )
         parser.add_argument(
             '--name', metavar='<name>', help='Only bulks of this name'

@@ -19,6 +19,8 @@ import uuid
 from osc_lib import exceptions
 from zunclient.osc.v1 import containers as zun_commands
 
+from zun_bulk.consts import OnFailure
+from zun_bulk.consts import PlacementPolicy
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import floating_ips
@@ -28,18 +30,6 @@ from zun_bulk.osc import options
 from zun_bulk.osc import progress
 from zun_bulk.osc import template
 from zun_bulk.osc import waiter
-
-
-#: How hosts can be chosen.
-PLACEMENTS = (
-    'spread',
-    'pack',
-    'zone-spread',
-    'affinity',
-    'soft-affinity',
-    'anti-affinity',
-    'soft-anti-affinity',
-)
 
 
 class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
@@ -96,13 +86,13 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
         )
         parser.add_argument(
             '--on-failure',
-            choices=('pause', 'continue'),
+            choices=OnFailure.ALL,
             help='Pause when what fails shows that more will, or go on '
             'whatever fails (default: pause)',
         )
         parser.add_argument(
             '--placement',
-            choices=PLACEMENTS,
+            choices=PlacementPolicy.ALL,
             help='How to choose hosts (default: spread)',
         )
         parser.add_argument(

@@ -18,6 +18,7 @@ import time
 from osc_lib import exceptions
 from osc_lib.command import command
 
+from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import floating_ips
@@ -90,7 +91,9 @@ class DeleteBulk(command.Command):
             title = columns.title(bulk)
             now = time.monotonic()
             left = None if timeout is None else max(0, started + timeout - now)
-            tracker = progress.Progress(bulk['count'], ('deleted',), now)
+            tracker = progress.Progress(
+                bulk['count'], (MemberState.DELETED,), now
+            )
             try:
                 for _seen in waiter.poll(
                     lambda uuid=bulk['uuid']: bulks.get(uuid),

@@ -21,6 +21,7 @@ import shlex
 from osc_lib.command import command
 import yaml
 
+from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import options
 
@@ -167,7 +168,8 @@ class ShowBulkInventory(command.Command):
         bulk = bulks.get(parsed_args.bulk)
         members = list(
             bulks.list_members(
-                bulk['uuid'], state=None if parsed_args.all else 'running'
+                bulk['uuid'],
+                state=None if parsed_args.all else MemberState.RUNNING,
             )
         )
         if not parsed_args.all:

@@ -17,6 +17,7 @@ import heapq
 import math
 import operator
 
+from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import log_lines
 from zun_bulk.osc import log_position
@@ -27,9 +28,19 @@ from zun_bulk.osc import spool as spools
 LAST_TRIES = 3
 
 #: In these a member may have a log.
-READABLE = ('starting', 'running', 'stopped', 'failed')
+READABLE = (
+    MemberState.STARTING,
+    MemberState.RUNNING,
+    MemberState.STOPPED,
+    MemberState.FAILED,
+)
 #: In these nothing more comes from a member.
-ENDED = ('stopped', 'failed', 'cancelled', 'deleted')
+ENDED = (
+    MemberState.STOPPED,
+    MemberState.FAILED,
+    MemberState.CANCELLED,
+    MemberState.DELETED,
+)
 
 
 class Merger:
@@ -185,6 +196,9 @@ def _has_no_log(member, error):
     Zun answers 409 for one that is being created, and 400 for one whose
     creation has failed; nothing else is wrong with what it is asked.
     """
-    return (member['state'] == 'starting' and error.status == 409) or (
-        member['state'] in ('starting', 'failed') and error.status == 400
+    if error.status == 409:
+        return member['state'] == MemberState.STARTING
+    return error.status == 400 and member['state'] in (
+        MemberState.STARTING,
+        MemberState.FAILED,
     )

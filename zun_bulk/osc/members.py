@@ -13,6 +13,7 @@
 
 """The command ``openstack appcontainer bulk member list``."""
 
+from zun_bulk.consts import MemberState
 from zun_bulk.osc import lister
 from zun_bulk.osc import options
 
@@ -48,8 +49,7 @@ class ListBulkMember(lister.Lister):
         parser.add_argument(
             '--state',
             metavar='<state>',
-            help='Only members in this state (queued, placed, starting, '
-            'running, stopped, failed, cancelled, deleting, deleted)',
+            help=f'Only members in this state ({", ".join(MemberState.ALL)})',
         )
         parser.add_argument(
             '--host', metavar='<host>', help='Only members on this host'

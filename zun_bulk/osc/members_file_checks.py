@@ -19,15 +19,14 @@ import re
 from zunclient import exceptions as zun_exceptions
 from zunclient.common import utils as zun_utils
 
+from zun_bulk import consts
 from zun_bulk.osc import members_file_entries as entries
 
 
-INDEX = '{index}'
 #: As the API has them.
 NAME = '[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}'
 HOSTNAME = '[a-zA-Z0-9-._]{1,255}'
-LABEL_PREFIX = 'org.openstack.zun_bulk.'
-_RESERVED = f'labels that begin with {LABEL_PREFIX} are reserved'
+_RESERVED = f'labels that begin with {consts.LABEL_PREFIX} are reserved'
 
 
 class _Wrong(ValueError):
@@ -100,7 +99,7 @@ class Checker:
     def _labels(self, value, index, entry):
         self._environment(value, index, entry)
         for name in value:
-            if name.startswith(LABEL_PREFIX):
+            if name.startswith(consts.LABEL_PREFIX):
                 raise _Wrong(_RESERVED, f'.{name}')
         return value
 
@@ -179,7 +178,7 @@ def _matching(value, index, pattern):
     """:returns: a string with the index in its place"""
     if not isinstance(value, str):
         raise _Wrong(f'{value!r} is not a string')
-    text = value.replace(INDEX, str(index))
+    text = value.replace(consts.INDEX, str(index))
     if not re.fullmatch(pattern, text):
         raise _Wrong(f'{text[:80]!r} does not match {pattern}')
     return text

@@ -14,8 +14,7 @@
 
 from osc_lib import exceptions
 
-
-RANGE = 'v4-range'
+from zun_bulk.consts import NetKey
 
 
 def add_option(parser):
@@ -44,10 +43,15 @@ def split(values):
     left, ranges = [], []
     for value in values:
         parts = value.split(',')
-        found = [part for part in parts if part.split('=')[0].strip() == RANGE]
+        found = [
+            part
+            for part in parts
+            if part.split('=')[0].strip() == NetKey.V4_RANGE
+        ]
         if len(found) > 1:
             raise exceptions.CommandError(
-                f"Invalid nets argument '{value}': {RANGE} is there twice."
+                f"Invalid --net value '{value}': {NetKey.V4_RANGE} is given "
+                'more than once.'
             )
         left.append(','.join(part for part in parts if part not in found))
         ranges.append(found[0].partition('=')[2].strip() if found else None)

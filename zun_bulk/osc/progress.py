@@ -17,18 +17,20 @@ import datetime
 import math
 import os
 
+from zun_bulk.consts import MemberState
+
 
 #: The order in which states are told.
 STATES = (
-    'running',
-    'stopped',
-    'failed',
-    'cancelled',
-    'starting',
-    'placed',
-    'queued',
-    'deleting',
-    'deleted',
+    MemberState.RUNNING,
+    MemberState.STOPPED,
+    MemberState.FAILED,
+    MemberState.CANCELLED,
+    MemberState.STARTING,
+    MemberState.PLACED,
+    MemberState.QUEUED,
+    MemberState.DELETING,
+    MemberState.DELETED,
 )
 
 #: The rate is that of the last so many seconds.

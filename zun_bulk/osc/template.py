@@ -20,6 +20,7 @@ from zunclient import api_versions
 from zunclient.osc.v1 import containers as zun_commands
 from zunclient.v1 import containers as zun_containers
 
+from zun_bulk.consts import NetKey
 from zun_bulk.osc import nets
 
 
@@ -65,5 +66,5 @@ def from_options(parsed_args):
         manager.body.get('nets', []), ranges, strict=False
     ):
         if addresses is not None:
-            net[nets.RANGE] = addresses
+            net[NetKey.V4_RANGE] = addresses
     return manager.body

@@ -17,6 +17,8 @@ import time
 
 from osc_lib import exceptions
 
+from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import floating_ips
@@ -28,10 +30,8 @@ from zun_bulk.osc import progress
 #: the restart of an API takes.
 PATIENCE = 600
 
-#: A member in one of these needs nothing more.
-FINAL_STATES = ('running', 'stopped', 'failed', 'cancelled')
-#: Statuses in which somebody works on a bulk.
-UNFINISHED = ('building', 'cancelling')
+#: In these statuses a conductor works on a bulk that is not deleted.
+UNFINISHED = (BulkStatus.BUILDING, BulkStatus.CANCELLING)
 
 
 class WaitTimeout(exceptions.CommandError):
@@ -122,7 +122,7 @@ class WaitForBulk:
             raise exceptions.CommandError(self._problem)
         return 0
 
-    def _wait(self, bulks, bulk, timeout, wanted='ready'):
+    def _wait(self, bulks, bulk, timeout, wanted=BulkStatus.READY):
         """Wait for a bulk; leave what went wrong in self._problem.
 
         :param wanted: the status that it is to end in
@@ -131,7 +131,7 @@ class WaitForBulk:
         title = columns.title(bulk)
         reporter = progress.Reporter(self.app.stderr)
         tracker = progress.Progress(
-            bulk['count'], FINAL_STATES, time.monotonic()
+            bulk['count'], MemberState.FINAL, time.monotonic()
         )
         reporter.note(
             f'{title}: {bulk["count"]} containers, {bulk["status"]}.'
@@ -175,9 +175,9 @@ class WaitForBulk:
         :returns: None if it is as it was asked for
         """
         members = bulk['members']
-        if bulk['status'] == 'deleting':
+        if bulk['status'] == BulkStatus.DELETING:
             return f'{columns.title(bulk)} is being deleted.'
-        if bulk['status'] == wanted == 'cancelled':
+        if bulk['status'] == wanted == BulkStatus.CANCELLED:
             return None
         if bulk['status'] == wanted and not members['failed']:
             return None
@@ -187,7 +187,7 @@ class WaitForBulk:
         ]
         failures = bulk['failures']
         if bulk['status_reason'] and (
-            bulk['status'] == 'paused' or not failures
+            bulk['status'] == BulkStatus.PAUSED or not failures
         ):
             lines.append(bulk['status_reason'])
         lines += columns.failure_lines(failures)
@@ -198,7 +198,7 @@ class WaitForBulk:
                 f'{rest} × other reasons: see "openstack appcontainer bulk '
                 f'member list --state failed {bulk["uuid"]}"'
             )
-        if bulk['status'] == 'paused':
+        if bulk['status'] == BulkStatus.PAUSED:
             lines.append(
                 'Go on with "openstack appcontainer bulk resume", also try '
                 'the failed ones again with "… retry", or end it with "… '

@@ -92,8 +92,12 @@ class TestCreateRequest(base.CommandTestCase):
             body = self.create('--count', '3', *argv, 'busybox')
             self.assertEqual(placement, body['placement'])
 
-    def test_placements_are_those_of_the_planner(self):
-        self.assertEqual(PlacementPolicy.ALL, create.PLACEMENTS)
+    def test_each_placement_policy_of_the_planner(self):
+        for policy in PlacementPolicy.ALL:
+            body = self.create(
+                '--count', '3', '--placement', policy, 'busybox'
+            )
+            self.assertEqual({'policy': policy}, body['placement'])
 
     def test_command_is_all_after_the_image(self):
         body = self.create(
@@ -261,7 +265,7 @@ class TestCreateRequest(base.CommandTestCase):
             'network=a,v4-range=10.0.0.1-10.0.0.2,v4-range=10.0.0.5-10.0.0.6',
             'busybox',
         )
-        self.assertIn('v4-range is there twice', str(error))
+        self.assertIn('v4-range is given more than once', str(error))
         self.assertFalse(self.api.called)
 
     def _assert_usage_error(self, message, *argv):

@@ -12,8 +12,10 @@
 
 
 import json
+import re
 
 from tests.unit.osc import base
+from zun_bulk.consts import EventName
 from zun_bulk.osc import events
 
 
@@ -32,6 +34,11 @@ def event(number, **values):
 
 
 class TestEventList(base.CommandTestCase):
+    def test_help_names_each_event(self):
+        parser = events.ListBulkEvent(self.app, None).get_parser('bulk')
+        words = re.findall(r'[a-z]+', parser.format_help())
+        self.assertEqual(set(), set(EventName.ALL) - set(words))
+
     def list(self, *argv, **values):
         self.api.get(
             f'{base.BULKS}/load/events',

@@ -24,7 +24,6 @@ import yaml
 from zun.api.controllers.v1.schemas import parameter_types
 
 from tests.unit.osc import base
-from zun_bulk import consts
 from zun_bulk.api.schemas import member as schema
 from zun_bulk.osc import create
 from zun_bulk.osc import members_file
@@ -212,8 +211,6 @@ class TestRead(FileTestCase):
 
     def test_checks_are_those_of_the_api(self):
         self.assertEqual(set(schema.own), set(entries.FIELDS))
-        self.assertEqual(consts.LABEL_PREFIX, checks.LABEL_PREFIX)
-        self.assertEqual(consts.INDEX, checks.INDEX)
         for ours, theirs in (
             (checks.NAME, parameter_types.container_name),
             (checks.HOSTNAME, parameter_types.hostname),
