@@ -42,7 +42,7 @@ from zun_bulk.consts import EventName
 from zun_bulk.consts import FloatingIpState
 from zun_bulk.consts import MemberState
 from zun_bulk.host import metrics
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.outcome import Outcome
 
 
 FILE = (
@@ -261,7 +261,7 @@ def _pace():
         'median': _SECONDS,
         'p95': _SECONDS,
         'seconds': _NUMBER,
-        'ended': _object({o.value: _COUNT for o in pacer.Outcome}),
+        'ended': _object({o.value: _COUNT for o in Outcome}),
         'breaker': {'enum': list(metrics.BREAKER_STATES)},
         'last_cut': _or_null(_object({'ago': _NUMBER, 'why': _STRING})),
     }

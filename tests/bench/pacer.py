@@ -23,7 +23,9 @@ import statistics
 import time
 
 from tests.emulators import host_model
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import AdaptiveLimit
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.pacer import Pacer
 
 
 HIGHEST = 32
@@ -46,11 +48,11 @@ def add_arguments(parser):
 
 
 def adaptive(rng):
-    return pacer.Pacer(pacer.AdaptiveLimit(HIGHEST), rng)
+    return Pacer(AdaptiveLimit(HIGHEST), rng)
 
 
 def fixed(limit, rng):
-    return pacer.Pacer(pacer.FixedLimit(limit), rng)
+    return Pacer(FixedLimit(limit), rng)
 
 
 def measure(model, make, count, seeds):

@@ -32,7 +32,8 @@ from tests.bench import exceptions
 from tests.bench import lab
 from tests.bench import sweep
 from tests.lab.real import labapi
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import AdaptiveLimit
+from zun_bulk.pacing.pacer import Pacer
 
 
 CGROUPS = pathlib.Path('/sys/fs/cgroup')
@@ -182,14 +183,14 @@ def add_arguments(parser):
 def measure(args, address, image, pids):
     """:returns: what the line of JSON says."""
     engine = sweep.Engine(address, image)
-    limit = pacer.AdaptiveLimit(sweep.HIGHEST)
+    limit = AdaptiveLimit(sweep.HIGHEST)
 
     def turn_over(number):
         engine.start(number)
         if number >= STEADY:
             engine.remove(number - STEADY)
 
-    load = sweep.Paced(pacer.Pacer(limit, random.Random(0)), turn_over)
+    load = sweep.Paced(Pacer(limit, random.Random(0)), turn_over)
     worker = threading.Thread(target=load.run, args=(COUNT,))
     with Quota(pids) as quota:
         watch = Watch(load)

@@ -34,7 +34,10 @@ from tests.bench import lab
 from tests.bench import loads
 from tests.lab.real import labapi
 from zun_bulk.pacing import failures
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import AdaptiveLimit
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.pacing.pacer import Pacer
 
 
 #: The adaptive limit's own limit; also the number of threads.
@@ -161,7 +164,7 @@ class Paced:
             self._changed.notify()
 
     def _ended(self, number, reason):
-        outcome, again = pacer.Outcome.DONE, False
+        outcome, again = Outcome.DONE, False
         if reason is None:
             self.started += 1
         else:
@@ -256,13 +259,9 @@ def measure(limit, address, image, count):
     :returns: Run.
     """
     kind = 'adaptive' if limit is None else 'fixed'
-    chosen = (
-        pacer.AdaptiveLimit(HIGHEST)
-        if limit is None
-        else pacer.FixedLimit(limit)
-    )
+    chosen = AdaptiveLimit(HIGHEST) if limit is None else FixedLimit(limit)
     engine = Engine(address, image)
-    load = Paced(pacer.Pacer(chosen, random.Random(0)), engine.start)
+    load = Paced(Pacer(chosen, random.Random(0)), engine.start)
     try:
         seconds = load.run(count)
     finally:

@@ -20,7 +20,7 @@ time. The clock is the host's own, so that a million starts take seconds.
 import heapq
 import math
 
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.outcome import Outcome
 
 
 def plateau(one, knee):
@@ -69,7 +69,7 @@ class HostModel:
         power,
         phases=((math.inf, 1.0),),
         flaky=0.0,
-        outcome=pacer.Outcome.SOFT,
+        outcome=Outcome.SOFT,
         spread=0.4,
         bears=math.inf,
     ):
@@ -91,15 +91,15 @@ MODELS = {
     'uneven': HostModel(measured, spread=1.0),
     'flaky': HostModel(measured, flaky=0.05),
     'overloaded at times': HostModel(
-        measured, flaky=0.02, outcome=pacer.Outcome.HARD
+        measured, flaky=0.02, outcome=Outcome.HARD
     ),
     'overloaded beyond 6': HostModel(
-        plateau(1.5, 12), outcome=pacer.Outcome.HARD, bears=6
+        plateau(1.5, 12), outcome=Outcome.HARD, bears=6
     ),
     'stalls': HostModel(measured, phases=((40.0, 1.0), (10.0, 0.02))),
     'recovers': HostModel(measured, phases=((30.0, 1.0), (60.0, 0.25))),
     'permanent errors': HostModel(
-        measured, flaky=0.3, outcome=pacer.Outcome.NEUTRAL
+        measured, flaky=0.3, outcome=Outcome.NEUTRAL
     ),
 }
 
@@ -134,7 +134,7 @@ class EmulatedHost:
         ended = 0
         waiting = count
         model = self._model
-        permanent = model.outcome is pacer.Outcome.NEUTRAL
+        permanent = model.outcome is Outcome.NEUTRAL
         while ended < count and self.now < until:
             while waiting:
                 room = self._pacer.available(self.now)
@@ -146,7 +146,7 @@ class EmulatedHost:
             if not self._advance(waiting):
                 continue
             _work, key = heapq.heappop(self._flying)
-            outcome = pacer.Outcome.DONE
+            outcome = Outcome.DONE
             # The one that has ended was in flight too.
             flaky = model.flaky
             if len(self._flying) >= model.bears:
@@ -154,7 +154,7 @@ class EmulatedHost:
             if flaky and self._rng.random() < flaky:
                 outcome = model.outcome
             self._pacer.finished(key, self.now, outcome)
-            if outcome is pacer.Outcome.DONE or permanent:
+            if outcome is Outcome.DONE or permanent:
                 ended += 1
             else:
                 waiting += 1

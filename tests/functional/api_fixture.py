@@ -29,7 +29,8 @@ from zun_bulk.api import middleware
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import members as db_members
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.pacer import Pacer
 
 
 _app = None
@@ -167,7 +168,7 @@ class HostsFixture(ApiFixture):
         )
         service.create()
         service.report_state_up()
-        starts = pacer.Pacer(pacer.FixedLimit(4), random.Random(0)).show(0)
+        starts = Pacer(FixedLimit(4), random.Random(0)).show(0)
         db_hosts.report_host(
             'host-1',
             {

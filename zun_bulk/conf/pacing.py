@@ -17,7 +17,7 @@ GROUP = cfg.OptGroup(
     'zun_bulk_pacing', title='How fast a host starts containers'
 )
 
-#: How many it starts at a time: see zun_bulk.pacing.pacer.
+#: How many it starts at a time: see zun_bulk.pacing.adaptive.
 PACER = [
     cfg.StrOpt(
         'mode',

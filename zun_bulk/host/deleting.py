@@ -19,7 +19,7 @@ from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.host import in_flight
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.outcome import Outcome
 
 
 LOG = logging.getLogger(__name__)
@@ -90,9 +90,7 @@ class Deleting:
         ]
         for member in gone:
             del self.in_flight[member.container_uuid]
-            self._throttle.finished(
-                member.container_uuid, now, pacer.Outcome.DONE
-            )
+            self._throttle.finished(member.container_uuid, now, Outcome.DONE)
         if gone:
             db_transitions.move_members(gone, MemberState.DELETED)
             self.more = True
@@ -109,5 +107,5 @@ class Deleting:
                     },
                 )
                 del self.in_flight[uuid]
-                self._throttle.finished(uuid, now, pacer.Outcome.NEUTRAL)
+                self._throttle.finished(uuid, now, Outcome.NEUTRAL)
                 self.more = True

@@ -33,6 +33,7 @@ from zun_bulk.host import in_flight
 from zun_bulk.host import verification
 from zun_bulk.pacing import failures
 from zun_bulk.pacing import pacer
+from zun_bulk.pacing.outcome import Outcome
 from zun_bulk.volume import mappings
 from zun_bulk.volume import mounts
 
@@ -324,7 +325,7 @@ class Starting:
             uuid = self._started.popleft()
             cast = self.in_flight.pop(uuid, None)
             if cast is not None:
-                self._throttle.finished(uuid, now, pacer.Outcome.DONE)
+                self._throttle.finished(uuid, now, Outcome.DONE)
                 self._has_started(cast.member, now)
 
     def settle_now(self, uuids, now):
@@ -434,7 +435,7 @@ class Starting:
                 cast.looked = now
                 self._look_into(uuid, cast, status, task_state, now)
 
-    def _ended(self, uuid, now, outcome=pacer.Outcome.NEUTRAL):
+    def _ended(self, uuid, now, outcome=Outcome.NEUTRAL):
         self.in_flight.pop(uuid, None)
         self._throttle.finished(uuid, now, outcome)
 
@@ -442,7 +443,7 @@ class Starting:
         row = failures.find(reason)
         reason = disclosure.mark_host(
             self._members.host,
-            failures.in_its_words(reason or 'no reason given'),
+            failures.strip_wrapping(reason or 'no reason given'),
         )
         if row.hint:
             reason = '%s (%s)' % (reason, row.hint)

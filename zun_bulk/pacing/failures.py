@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the failure of a start says, and what is done about it: pure.
+"""Classes of failed starts, found by the text of the failure: pure.
 
-Docker answers 500 to most of what goes wrong while it starts a container, and
-Zun keeps the text alone, so the text is what is looked at.
+Docker answers 500 to most failed starts, and Zun keeps only the text, so the
+text is what is matched.
 """
 
 import collections
@@ -23,56 +23,62 @@ import re
 from zun_bulk.consts import MemberState
 from zun_bulk.consts import OnFailure
 from zun_bulk.consts import ReasonClass
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.outcome import Outcome
 
 
 class FailureClass(enum.Enum):
-    """Kinds of failures.
+    """Classes of failures.
 
-    :ivar retried: whether another try may succeed.
-    :ivar outcome: what the host's pacer is told.
+    :ivar retried: whether another attempt may succeed.
+    :ivar outcome: the Outcome that is reported to the host's pacer.
     """
 
-    #: No repetition cures it: it is in what was asked for.
-    PERMANENT = 'permanent', False, pacer.Outcome.NEUTRAL
-    #: The engine is down or out of reach.
-    HOST_DOWN = 'host down', True, pacer.Outcome.HARD
-    #: The engine gave up because too much was going on.
-    OVERLOAD = 'overload', True, pacer.Outcome.HARD
-    #: Nobody knows whether it took effect.
-    UNKNOWN = 'unknown', True, pacer.Outcome.HARD
-    #: Something was busy for a moment. The container may be broken by it, so
-    #: that it is made anew.
-    BUSY = 'busy', True, pacer.Outcome.SOFT
-    #: Neutron, Placement or a registry is the one who is busy.
-    DEPENDENCY = 'dependency', True, pacer.Outcome.NEUTRAL
-    #: The host has no more of something.
-    HOST_CAPACITY = 'host capacity', True, pacer.Outcome.SOFT
-    #: zun-compute has refused the claim, as others were faster; it is claimed
-    #: elsewhere.
-    CLAIM = 'claim', True, pacer.Outcome.NEUTRAL
+    #: Another attempt fails the same way: the request itself is wrong.
+    PERMANENT = 'permanent', False, Outcome.NEUTRAL
+    #: The engine is down or unreachable.
+    HOST_DOWN = 'host down', True, Outcome.HARD
+    #: The engine was too busy to start it.
+    OVERLOAD = 'overload', True, Outcome.HARD
+    #: It is unknown whether the start took effect.
+    UNKNOWN = 'unknown', True, Outcome.HARD
+    #: Something was busy for a moment. The container may be broken, so it is
+    #: created anew.
+    BUSY = 'busy', True, Outcome.SOFT
+    #: Neutron, Placement or a registry was too busy.
+    DEPENDENCY = 'dependency', True, Outcome.NEUTRAL
+    #: The host ran out of a resource.
+    HOST_CAPACITY = 'host capacity', True, Outcome.SOFT
+    #: zun-compute refused the claim, because the host has filled up meanwhile.
+    #: The member is claimed on another host.
+    CLAIM = 'claim', True, Outcome.NEUTRAL
     #: None of the above.
-    OTHER = 'other', True, pacer.Outcome.NEUTRAL
+    OTHER = 'other', True, Outcome.NEUTRAL
 
-    def __init__(self, word, retried, outcome):
-        self.word = word
-        self.retried = retried
-        self.outcome = outcome
+    def __new__(cls, value, retried, outcome):
+        # The value is what tells classes apart that are treated alike.
+        member = object.__new__(cls)
+        member._value_ = value
+        member.retried = retried
+        member.outcome = outcome
+        return member
 
 
 class Row(collections.namedtuple('Row', 'text failure hint', defaults=[''])):
-    """A text, in lower case, and what it tells; the first row counts.
+    """A row of TABLE.
 
-    :ivar hint: what lifts the limit that was met, for people.
+    :ivar text: part of a failure's text, in lower case.
+    :ivar failure: the FailureClass of failures with this text.
+    :ivar hint: how to lift the limit of the host, for operators.
     """
 
 
+#: The first row whose text matches decides.
 TABLE = (
-    # Before "permission denied", which it may say of its socket.
+    # Before "permission denied", which may follow for Docker's socket.
     Row('cannot connect to the docker daemon', FailureClass.HOST_DOWN),
     Row('connection refused', FailureClass.HOST_DOWN),
     Row('is too old. minimum supported api', FailureClass.HOST_DOWN),
-    # What was asked for cannot be.
+    # The request is wrong.
     Row('no such image', FailureClass.PERMANENT),
     Row('image not found', FailureClass.PERMANENT),
     Row('not present with pull policy of never', FailureClass.PERMANENT),
@@ -88,21 +94,21 @@ TABLE = (
     Row(
         'exchange full',
         FailureClass.HOST_CAPACITY,
-        'a Linux bridge takes 1023 ports',
+        'a Linux bridge has at most 1023 ports',
     ),
     Row(
         'disk quota exceeded',
         FailureClass.HOST_CAPACITY,
-        'see sysctl kernel.keys.root_maxkeys and root_maxbytes',
+        'check sysctl kernel.keys.root_maxkeys and root_maxbytes',
     ),
     Row(
         'no space left on device',
         FailureClass.HOST_CAPACITY,
-        'see the disk of Docker, /dev/shm, and sysctl '
+        'check the disk of Docker, /dev/shm, and sysctl '
         'fs.inotify.max_user_instances',
     ),
     Row('insufficient compute resources', FailureClass.CLAIM),
-    # The engine has more to do than it can.
+    # The engine is overloaded.
     Row('context deadline exceeded', FailureClass.OVERLOAD),
     Row('did not start before', FailureClass.OVERLOAD),
     Row('connection timed out: dbus', FailureClass.OVERLOAD),
@@ -110,27 +116,27 @@ TABLE = (
     Row('resource temporarily unavailable', FailureClass.OVERLOAD),
     Row('cannot allocate memory', FailureClass.OVERLOAD),
     Row('too many open files', FailureClass.OVERLOAD),
-    # Others have.
+    # Another service is overloaded.
     Row('toomanyrequests', FailureClass.DEPENDENCY),
     Row('too many requests', FailureClass.DEPENDENCY),
     Row('service unavailable', FailureClass.DEPENDENCY),
     Row('bad gateway', FailureClass.DEPENDENCY),
     Row('gateway timeout', FailureClass.DEPENDENCY),
-    # It was busy.
+    # Something was busy for a moment.
     Row('xtables lock', FailureClass.BUSY),
     Row('device or resource busy', FailureClass.BUSY),
     Row('ttrpc: closed', FailureClass.BUSY),
     Row('cannot start a stopped process', FailureClass.BUSY),
-    # A task that an engine which has died had begun; for its container it
-    # stays so.
+    # A task that was begun before the engine died. It stays in the way of
+    # this container.
     Row(': already exists', FailureClass.BUSY),
-    # It has not answered.
+    # The engine did not answer.
     Row('read timed out', FailureClass.UNKNOWN),
     Row('connection reset', FailureClass.UNKNOWN),
     Row('connection aborted', FailureClass.UNKNOWN),
     Row('remote end closed connection', FailureClass.UNKNOWN),
     Row('unexpected eof', FailureClass.UNKNOWN),
-    # Said of what a container was to run or to mount.
+    # The command or a mount of the container is wrong.
     Row('no such file or directory', FailureClass.PERMANENT),
     Row('permission denied', FailureClass.PERMANENT),
     Row('not a directory', FailureClass.PERMANENT),
@@ -140,15 +146,16 @@ _OTHER = Row('', FailureClass.OTHER)
 
 
 def why_pause(bulk, outcomes, reason, limits):
-    """Why no more of a bulk is to be started; None if it may go on.
+    """Decide whether failures should pause a bulk.
 
-    What cannot be started for what was asked for fails alike for all, so one
-    is enough as long as none runs. Of other failures a bulk bears some.
+    A permanent failure hits all members alike, so one is enough as long as no
+    member runs. Other failures pause the bulk once there are too many.
 
     :param bulk: the Bulk.
     :param outcomes: {(state, reason class): number} of its members.
     :param reason: why a member has failed just now.
-    :param limits: what has ``max_failed_percent`` and ``max_failed``.
+    :param limits: object with ``max_failed_percent`` and ``max_failed``.
+    :returns: why to pause it; None if it should not be paused.
     """
     states = collections.Counter()
     for (state, _kind), number in outcomes.items():
@@ -165,46 +172,47 @@ def why_pause(bulk, outcomes, reason, limits):
         and failed > bulk.tolerated
         and not states[MemberState.RUNNING]
     ):
-        return 'the others would fail alike: %s' % reason
-    borne = max(
+        return 'the others would fail the same way: %s' % reason
+    allowed = max(
         bulk.count * limits.max_failed_percent // 100, limits.max_failed
     )
-    if failed - bulk.tolerated > borne:
+    if failed - bulk.tolerated > allowed:
         return '%d of %d containers failed, more than %d; the last: %s' % (
             failed - bulk.tolerated,
             bulk.count,
-            borne,
+            allowed,
             reason,
         )
     return None
 
 
-#: How the Docker client puts an answer of the engine.
+#: How the Docker client words an answer of the engine.
 _ANSWER = re.compile(
     r'(?:Docker internal error: )?\d{3} (?:Client|Server) Error for '
-    r'\S+: [^("]*\("(?P<said>.*)"\)\.?',
+    r'\S+: [^("]*\("(?P<text>.*)"\)\.?',
     re.DOTALL,
 )
 
 
-def in_its_words(reason):
-    """A reason as Docker gave it, without what names one container.
+def strip_wrapping(reason):
+    """Return the engine's own text of a reason, without the URL around it.
 
-    So that one cause is one reason, however many containers have it.
+    The URL names one container. Without it, one cause has one reason, however
+    many containers fail with it.
     """
-    return _ANSWER.sub(r'Docker: \g<said>', reason)
+    return _ANSWER.sub(r'Docker: \g<text>', reason)
 
 
 def find(reason):
-    """The row of TABLE that a failure is of, or one of OTHER.
+    """Return the row of TABLE for a failure, or a row with OTHER.
 
     :param reason: the status_reason that Zun gave a failed container, or the
-        text of what Zun's driver raised; None if there is none.
+        text of the error that Zun's driver raised; None if there is none.
     """
     reason = (reason or '').lower()
     return next((row for row in TABLE if row.text in reason), _OTHER)
 
 
 def classify(reason):
-    """:returns: the FailureClass of a failure; see ``find``."""
+    """Return the FailureClass of a failure; see ``find``."""
     return find(reason).failure

@@ -10,11 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A pacer that threads wait for: the thin shell around a Pacer.
+"""A thin layer around a Pacer that lets threads wait for a slot.
 
-Whoever has work for the engine of his own waits in ``slot``. The agent, which
-has a bulk's, asks how much room is left beside those who wait: somebody's
-single container is not to wait for a bulk of a thousand.
+Threads with work of their own, such as the start of a single container, wait
+in ``slot``. The agent, which works on bulks, asks for the room that is left
+beside the waiting threads, so that a single container does not wait for a bulk
+of a thousand.
 """
 
 import collections
@@ -28,31 +29,38 @@ from oslo_log import log as logging
 
 from zun_bulk.conf import CONF
 from zun_bulk.pacing import failures
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import AdaptiveLimit
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.pacing.pacer import Pacer
 
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after which a wait is looked at again without any news.
-LOOK_AGAIN = 1.0
-#: Seconds after which a wait is told of.
-LONG = 60.0
-#: In flight where a fixed number of them is asked for but not said.
+#: Seconds after which a waiting thread checks for a slot without being woken.
+CHECK_INTERVAL = 1.0
+#: Seconds after which a wait is logged.
+LONG_WAIT = 60.0
+#: The limit in fixed mode if ``max_in_flight`` is not set.
 FIXED_LIMIT = 2
 
 
 class Settings(
     collections.namedtuple('Settings', 'mode max_in_flight start_interval')
 ):
-    """A pace, by the options of ``[zun_bulk_pacing]`` that set it."""
+    """How a host is paced: options of ``[zun_bulk_pacing]``."""
 
     @classmethod
     def configured(cls):
+        """Return the settings of the configuration file."""
         conf = CONF.zun_bulk_pacing
         return cls(conf.mode, conf.max_in_flight, conf.start_interval)
 
     def overridden(self, **values):
-        """The same but for what an operator has set: None is not set."""
+        """Return a copy with the values that an operator has set.
+
+        :param values: new values; None keeps the old one.
+        """
         return self._replace(
             **{
                 name: value
@@ -62,58 +70,69 @@ class Settings(
         )
 
 
-def _teller(kind, host):
-    def tell(text):
+def _pace_logger(kind, host):
+    def log(text):
         LOG.warning(
             'Pace of %(kind)s on %(host)s: %(text)s',
             {'kind': kind, 'host': host, 'text': text},
         )
 
-    return tell
+    return log
 
 
 def new_limit(kind, host, settings):
-    """A limit as the Settings want it, which logs its cuts.
+    """Create a limit that logs its cuts.
 
-    :param kind: what is paced, for people.
-    :param host: on which host, for people.
+    :param kind: what is paced, for the log.
+    :param host: where, for the log.
+    :param settings: Settings.
     """
     if settings.mode == 'fixed':
-        return pacer.FixedLimit(settings.max_in_flight or FIXED_LIMIT)
+        return FixedLimit(settings.max_in_flight or FIXED_LIMIT)
     cores = processutils.get_worker_count()
-    return pacer.AdaptiveLimit(
-        settings.max_in_flight or min(32, 4 * cores), _teller(kind, host)
+    return AdaptiveLimit(
+        settings.max_in_flight or min(32, 4 * cores), _pace_logger(kind, host)
     )
 
 
 def new_pacer(kind, host, settings, interval=0.0):
-    """A Pacer as the Settings want it, which logs its changes.
+    """Create a Pacer that logs its cuts and its breaker.
 
-    :param interval: seconds between two at least.
+    :param kind: what is paced, for the log.
+    :param host: where, for the log.
+    :param settings: Settings.
+    :param interval: minimum seconds between two starts.
     """
-    return pacer.Pacer(
-        new_limit(kind, host, settings), random, interval, _teller(kind, host)
+    return Pacer(
+        new_limit(kind, host, settings),
+        random,
+        interval,
+        _pace_logger(kind, host),
     )
 
 
 class Throttle:
-    def __init__(self, name, paced, freed=lambda: None, elsewhere=False):
-        """:param name: what is throttled, for people.
+    """Gives slots of a Pacer to threads, in the order in which they ask."""
 
-        :param paced: a Pacer.
-        :param freed: function to call when there is room again.
-        :param elsewhere: the work is Neutron's or a registry's, so that it is
-            overloaded when such a one says so.
+    def __init__(self, name, pacer, on_freed=lambda: None, remote=False):
+        """Create it.
+
+        :param name: what is throttled, for the log.
+        :param pacer: the Pacer.
+        :param on_freed: function to call when a slot is free again.
+        :param remote: whether the work is done by another service, such as
+            Neutron or a registry, so that an overload of that service is one
+            for the pacer.
         """
         self._name = name
-        self._pacer = paced
-        self._freed = freed
-        self._elsewhere = elsewhere
+        self._pacer = pacer
+        self._on_freed = on_freed
+        self._remote = remote
         self._condition = threading.Condition()
         self._waiting = collections.deque()
 
     def room(self, now):
-        """How many may start beside those who wait already."""
+        """Return how many more may start beside the waiting threads."""
         with self._condition:
             return max(0, self._pacer.available(now) - len(self._waiting))
 
@@ -138,16 +157,16 @@ class Throttle:
             self._condition.notify_all()
 
     def hold(self, holds):
-        """Let nothing start as long as there is a reason.
+        """Let nothing start while anything holds the host.
 
-        :param holds: {who: why}; empty to let go.
+        :param holds: {what holds it: why}; empty to release it.
         """
         with self._condition:
             self._pacer.holds = dict(holds)
             self._condition.notify_all()
 
     def adjust(self, limit=None, interval=None):
-        """Go by another limit or interval, or both; None leaves it."""
+        """Change the limit, the interval or both; None keeps the old one."""
         with self._condition:
             if limit is not None:
                 self._pacer.replace_limit(limit)
@@ -156,7 +175,7 @@ class Throttle:
             self._condition.notify_all()
 
     def show(self, now):
-        """See Pacer; ``waiting`` is how many wait in ``slot``."""
+        """See Pacer; ``waiting`` is the number of threads in ``slot``."""
         with self._condition:
             return dict(self._pacer.show(now), waiting=len(self._waiting))
 
@@ -167,12 +186,14 @@ class Throttle:
 
     @contextlib.contextmanager
     def slot(self, key):
-        """Wait for one's turn, and hold a place until it is done.
+        """Wait for a slot, and occupy it until the block ends.
 
-        What is raised within is told to the pacer by what it says.
+        An error in the block is reported to the pacer by its text.
+
+        :param key: identifies the work, also for the log; hashable.
         """
         self._acquire(key)
-        outcome = pacer.Outcome.DONE
+        outcome = Outcome.DONE
         try:
             yield
         except Exception as error:
@@ -180,15 +201,15 @@ class Throttle:
             raise
         finally:
             self.finished(key, time.monotonic(), outcome)
-            self._freed()
+            self._on_freed()
 
     def _outcome(self, failure):
-        if self._elsewhere and failure is failures.FailureClass.DEPENDENCY:
-            return pacer.Outcome.HARD
+        if self._remote and failure is failures.FailureClass.DEPENDENCY:
+            return Outcome.HARD
         return failure.outcome
 
     def _acquire(self, key):
-        began = told = time.monotonic()
+        began = logged = time.monotonic()
         with self._condition:
             self._waiting.append(key)
             try:
@@ -200,21 +221,24 @@ class Throttle:
                             self._pacer.started(key, now)
                             return
                         wait = self._pacer.wait(now)
-                    if now - told > LONG:
-                        told = now
+                    if now - logged > LONG_WAIT:
+                        logged = now
                         LOG.info(
-                            '%(key)s has waited for %(seconds)d s among the '
-                            '%(name)s',
+                            '%(key)s has been waiting for a slot of the '
+                            '%(name)s for %(seconds)d s',
                             {
                                 'key': key,
-                                'seconds': now - began,
                                 'name': self._name,
+                                'seconds': now - began,
                             },
                         )
-                    # Never for 0 s, which lets no other greenthread run: who
-                    # is not the first is told by the one before.
+                    # Never wait for 0 s, which lets no other greenthread run.
+                    # A thread that is not the first is woken by the one
+                    # before it.
                     self._condition.wait(
-                        LOOK_AGAIN if wait is None else min(wait, LOOK_AGAIN)
+                        CHECK_INTERVAL
+                        if wait is None
+                        else min(wait, CHECK_INTERVAL)
                     )
             finally:
                 self._waiting.remove(key)
@@ -222,11 +246,12 @@ class Throttle:
 
 
 def for_api_calls(kind, where, number):
-    """A Throttle of calls to who says himself when he is overloaded.
+    """Create a Throttle of calls to a service that reports its own overload.
 
-    :param kind: what is called, for people.
-    :param where: who is called, Neutron say, or where the calls come from.
-    :param number: how many calls may be under way.
+    :param kind: what is called, for the log.
+    :param where: the service, such as Neutron, or the host of the caller, for
+        the log.
+    :param number: the most calls at the same time.
     """
     settings = Settings('fixed', number, 0.0)
-    return Throttle(kind, new_pacer(kind, where, settings), elsewhere=True)
+    return Throttle(kind, new_pacer(kind, where, settings), remote=True)

@@ -21,7 +21,8 @@ from oslotest import base
 from tests.bench import exceptions
 from tests.bench import loads
 from tests.bench import sweep
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.pacer import Pacer
 
 
 def fixed(limit, seconds, started=100, failed=0):
@@ -81,9 +82,7 @@ class TestSummary(base.BaseTestCase):
 class TestPaced(base.BaseTestCase):
     def paced(self, work, limit=3, threads=8):
         return sweep.Paced(
-            pacer.Pacer(pacer.FixedLimit(limit), random.Random(0)),
-            work,
-            threads,
+            Pacer(FixedLimit(limit), random.Random(0)), work, threads
         )
 
     def test_all_are_done_within_the_limit(self):

@@ -1003,8 +1003,9 @@ class TestFailures(AgentTestCase):
         self.assertEqual('paused', bulk.status)
         self.assertEqual(
             (
-                'the others would fail alike: host-1: No such image: x:1',
-                'the others would fail alike: No such image: x:1',
+                'the others would fail the same way: host-1: No such '
+                'image: x:1',
+                'the others would fail the same way: No such image: x:1',
             ),
             tuple(
                 disclosure.render(bulk.status_reason, hosts)

@@ -20,21 +20,23 @@ from prometheus_client import parser
 
 from zun_bulk.host import gates
 from zun_bulk.host import metrics
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.pacing.pacer import Pacer
 
 
 def show():
     """What the agent shows of a host that has started two containers."""
-    paced = pacer.Pacer(pacer.FixedLimit(4), random.Random(0))
+    paced = Pacer(FixedLimit(4), random.Random(0))
     for key, seconds, outcome in (
-        ('a', 1.0, pacer.Outcome.DONE),
-        ('b', 3.0, pacer.Outcome.DONE),
-        ('c', 9.0, pacer.Outcome.HARD),
+        ('a', 1.0, Outcome.DONE),
+        ('b', 3.0, Outcome.DONE),
+        ('c', 9.0, Outcome.HARD),
     ):
         paced.started(key, 0)
         paced.finished(key, seconds, outcome)
     paced.started('d', 10)
-    idle = pacer.Pacer(pacer.FixedLimit(2), random.Random(0))
+    idle = Pacer(FixedLimit(2), random.Random(0))
     return {
         'starts': dict(paced.show(10), waiting=5),
         'deletes': dict(idle.show(10), waiting=0),

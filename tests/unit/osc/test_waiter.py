@@ -174,7 +174,9 @@ class TestWait(base.CommandTestCase):
 
     def test_paused(self):
         view = base.bulk_view('paused', queued=2, failed=1)
-        view['status_reason'] = 'the others would fail alike: no such image'
+        view['status_reason'] = (
+            'the others would fail the same way: no such image'
+        )
         view['failures'] = [
             {'class': 'permanent', 'reason': 'no such image', 'count': 1}
         ]

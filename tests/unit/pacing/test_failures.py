@@ -17,7 +17,7 @@ from oslotest import base
 
 from zun_bulk.db import models
 from zun_bulk.pacing import failures
-from zun_bulk.pacing import pacer
+from zun_bulk.pacing.outcome import Outcome
 
 
 Kind = failures.FailureClass
@@ -167,7 +167,7 @@ class TestFailures(base.BaseTestCase):
 
     def test_what_is_not_the_hosts_fault_does_not_slow_it(self):
         for kind in (Kind.PERMANENT, Kind.DEPENDENCY, Kind.OTHER):
-            self.assertIs(pacer.Outcome.NEUTRAL, kind.outcome)
+            self.assertIs(Outcome.NEUTRAL, kind.outcome)
 
     def test_a_full_host_is_told_what_lifts_its_limit(self):
         for row in failures.TABLE:
@@ -176,12 +176,12 @@ class TestFailures(base.BaseTestCase):
             )
 
 
-class TestInItsWords(base.BaseTestCase):
+class TestStripWrapping(base.BaseTestCase):
     def test_docker(self):
         self.assertEqual(
             'Docker: failed to create shim task: exec: "/no": stat (no): '
             'no such file or directory: unknown',
-            failures.in_its_words(
+            failures.strip_wrapping(
                 'Docker internal error: 400 Client Error for http+docker://'
                 'localhost/v1.40/containers/41e93fe6/start: Bad Request '
                 '("failed to create shim task: exec: "/no": stat (no): no '
@@ -191,7 +191,7 @@ class TestInItsWords(base.BaseTestCase):
 
     def test_others(self):
         for reason in ('Image x not present', 'host-1: a ("b").'):
-            self.assertEqual(reason, failures.in_its_words(reason))
+            self.assertEqual(reason, failures.strip_wrapping(reason))
 
 
 @ddt.ddt

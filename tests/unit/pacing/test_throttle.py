@@ -17,15 +17,17 @@ from unittest import mock
 
 from oslotest import base
 
-from zun_bulk.pacing import pacer
 from zun_bulk.pacing import throttle
+from zun_bulk.pacing.adaptive import FixedLimit
+from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.pacing.pacer import Pacer
 
 
 class TestThrottle(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.freed = mock.Mock()
-        self.pacer = pacer.Pacer(pacer.FixedLimit(2), random.Random(0))
+        self.pacer = Pacer(FixedLimit(2), random.Random(0))
         self.throttle = throttle.Throttle('start', self.pacer, self.freed)
 
     def in_thread(self, key, done):
@@ -116,10 +118,10 @@ class TestThrottle(base.BaseTestCase):
         self.assertEqual(1, self.throttle.room(time.monotonic()))
 
     def test_a_failure_is_told_to_the_pacer(self):
-        told = self.pacer._limit.ended = mock.Mock()
+        told = self.pacer._limit.record_end = mock.Mock()
         for error, outcome in (
-            (RuntimeError('context deadline exceeded'), pacer.Outcome.HARD),
-            (RuntimeError('No such image: x'), pacer.Outcome.NEUTRAL),
+            (RuntimeError('context deadline exceeded'), Outcome.HARD),
+            (RuntimeError('No such image: x'), Outcome.NEUTRAL),
         ):
             with self.assertRaisesRegex(RuntimeError, str(error)):
                 with self.throttle.slot('key'):
@@ -129,14 +131,12 @@ class TestThrottle(base.BaseTestCase):
         self.assertEqual(2, self.freed.call_count)
 
     def test_a_registry_that_is_overloaded(self):
-        for elsewhere, outcome in (
-            (False, pacer.Outcome.NEUTRAL),
-            (True, pacer.Outcome.HARD),
+        for remote, outcome in (
+            (False, Outcome.NEUTRAL),
+            (True, Outcome.HARD),
         ):
-            throttled = throttle.Throttle(
-                'pulls', self.pacer, elsewhere=elsewhere
-            )
-            told = self.pacer._limit.ended = mock.Mock()
+            throttled = throttle.Throttle('pulls', self.pacer, remote=remote)
+            told = self.pacer._limit.record_end = mock.Mock()
             with self.assertRaisesRegex(RuntimeError, 'toomanyrequests'):
                 with throttled.slot('busybox:latest'):
                     raise RuntimeError('toomanyrequests: rate limit')
@@ -151,7 +151,7 @@ class TestThrottle(base.BaseTestCase):
         self.wait_for(lambda: self.waiting() == 1)
         shown = self.throttle.show(now)
         self.assertEqual((2, 1), (shown['in_flight'], shown['waiting']))
-        self.throttle.finished('a', now, pacer.Outcome.DONE)
+        self.throttle.finished('a', now, Outcome.DONE)
 
     def test_who_waits_goes_on_at_a_higher_limit(self):
         for key in 'ab':
@@ -159,7 +159,7 @@ class TestThrottle(base.BaseTestCase):
         done = threading.Event()
         self.in_thread('single', done)
         self.wait_for(lambda: self.waiting() == 1)
-        self.throttle.adjust(limit=pacer.FixedLimit(3))
+        self.throttle.adjust(limit=FixedLimit(3))
         self.wait_for(lambda: self.pacer.in_flight == 3)
 
     def test_another_interval(self):

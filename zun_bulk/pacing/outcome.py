@@ -1,0 +1,28 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a finished start shows about the load of its host: pure."""
+
+import enum
+
+
+class Outcome(enum.Enum):
+    """How a start ended, as far as the pacer needs to know."""
+
+    #: It succeeded.
+    DONE = 'done'
+    #: It failed in a way that happens now and then on a busy host.
+    SOFT = 'soft'
+    #: The host is overloaded, or did not answer.
+    HARD = 'hard'
+    #: It failed for a reason unrelated to load, such as a missing image.
+    NEUTRAL = 'neutral'
