@@ -39,11 +39,12 @@ def plan(context, body):
         Placement or Keystone does not answer.
     """
     try:
-        bulk, row = accept.check(context, body)
+        prepared = accept.check(context, body)
+        bulk = prepared.bulk
         survey = hosts.survey(
             # As conductors do.
             zun_context.get_admin_context(all_projects=True),
-            _container(context, row),
+            _container(context, prepared.containers[0]),
             bulk['spec'],
             placement.Placement(),
         )

@@ -112,6 +112,56 @@ def resolve(context, wishes):
         ) from error
 
 
+def wishes(spec, count, added=None):
+    """List the mounts that all members of a bulk need.
+
+    :param spec: the template, or a bulk's spec.
+    :param count: number of members in total.
+    :param added: number of new members, if not all are new.
+    :returns: [Wish].
+    """
+    return [
+        Wish(
+            'template.mounts[%d]' % number,
+            mount,
+            added if added and 'size' in mount else count,
+        )
+        for number, mount in enumerate(spec.get('mounts') or ())
+    ]
+
+
+def wishes_of_members(own):
+    """List the mounts that single members need.
+
+    :param own: the per-member values of each member.
+    :returns: [Wish].
+    """
+    return [
+        Wish('members[%d].mounts[%d]' % (position, number), mount, 1)
+        for position, member in enumerate(own)
+        for number, mount in enumerate(member.get('mounts') or ())
+    ]
+
+
+def resolve_all(context, wanted, own, count):
+    """Replace the volumes that mounts name by those that Cinder has.
+
+    :param wanted: the template, whose mounts are replaced.
+    :param own: the per-member values of each member, or None.
+    :param count: number of members.
+    :returns: own with its mounts replaced.
+    :raises: as ``resolve``.
+    """
+    shared = wishes(wanted, count)
+    resolved = resolve(context, shared + wishes_of_members(own or ()))
+    wanted['mounts'] = resolved[: len(shared)]
+    rest = iter(resolved[len(shared) :])
+    return own and [
+        dict(member, mounts=[next(rest) for _ in member.get('mounts') or ()])
+        for member in own
+    ]
+
+
 def is_volume(mount):
     return mount.get('type', 'volume') == 'volume'
 

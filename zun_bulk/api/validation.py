@@ -12,9 +12,11 @@
 
 """Requests against schemas, with messages that name the field."""
 
+import contextlib
 import json
 
 import jsonschema
+from neutronclient.common import exceptions as neutron_exceptions
 import webob.exc
 from zun.api.validation import validators
 from zun.common import exception
@@ -123,6 +125,30 @@ def refuse(field, text):
     :raises: ValidationError (400)
     """
     raise exception.ValidationError(detail='%s: %s' % (field, text)) from None
+
+
+@contextlib.contextmanager
+def blame_field(field):
+    """Name the template's field in errors of Zun's and Neutron's checks.
+
+    Not found and ambiguous (404, 409) become 400: the value is wrong, not the
+    URL.
+
+    :param field: a field of the template, ``nets`` say.
+    :raises: ValidationError (400)
+    """
+    try:
+        yield
+    except exception.ZunException as exc:
+        if exc.code not in (400, 404, 409):
+            raise
+        refuse('template.' + field, exc)
+    except neutron_exceptions.NeutronClientNoUniqueMatch as exc:
+        refuse('template.' + field, exc)
+    except neutron_exceptions.NeutronClientException as exc:
+        if not 400 <= exc.status_code < 500:
+            raise
+        refuse('template.' + field, exc)
 
 
 def _refuse_constant(name):

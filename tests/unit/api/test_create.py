@@ -29,7 +29,7 @@ from tests import threads
 from tests import zun_fixtures
 from tests.unit.api import base
 from zun_bulk import rpc
-from zun_bulk.api import accept
+from zun_bulk.api import container_rows
 from zun_bulk.api import middleware
 from zun_bulk.api import validation
 from zun_bulk.conf import CONF
@@ -856,7 +856,7 @@ class TestRefused(base.ApiTestCase):
 
     def test_database_fails_midway(self):
         with (
-            mock.patch.object(accept.templates, 'LABEL_PREFIX', 'x'),
+            mock.patch.object(container_rows.templates, 'LABEL_PREFIX', 'x'),
             mock.patch(
                 'oslo_utils.uuidutils.generate_uuid', return_value='same'
             ),
@@ -975,7 +975,7 @@ class TestClientToken(base.ApiTestCase):
         error = self.post(409, **body).json['errors'][0]
         self.assertIn('client_token', error['detail'])
         self.assertIn(uuid, error['detail'])
-        self.assertIn('another body', error['detail'])
+        self.assertIn('different request body', error['detail'])
         self.assert_one_bulk()
 
     def test_tokens_tell_requests_apart(self):
@@ -1056,14 +1056,14 @@ class TestClientToken(base.ApiTestCase):
 
     def test_the_same_at_once_has_taken_the_names(self):
         self.config(group='compute', unique_container_name_scope='project')
-        check, later = accept._check_names, []
+        check, later = container_rows.check_names, []
 
         def overtaken(*args):
             patch.stop()
             later.append(self.post().json)
             check(*args)
 
-        patch = mock.patch.object(accept, '_check_names', overtaken)
+        patch = mock.patch.object(container_rows, 'check_names', overtaken)
         patch.start()
         self.addCleanup(patch.stop)
         self.assertEqual(self.post().json['uuid'], later[0]['uuid'])

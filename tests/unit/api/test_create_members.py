@@ -21,6 +21,7 @@ from zun.db.sqlalchemy import models as zun_models
 from tests import zun_fixtures
 from tests.unit.api import base
 from zun_bulk.api import accept
+from zun_bulk.api import container_rows
 from zun_bulk.api import validation
 from zun_bulk.db import models
 
@@ -355,10 +356,10 @@ class TestRefused(OwnTestCase):
 
     def test_too_much_together(self):
         member = {'environment': {'A': 1000 * 'x'}}
-        with mock.patch.object(accept, 'MAX_ROWS_SIZE', 5000):
+        with mock.patch.object(container_rows, 'MAX_ROWS_SIZE', 5000):
             (line,) = self.wrong([{}, member, member, member, member])
         self.assertIn('5 containers', line)
-        with mock.patch.object(accept, 'MAX_ROWS_SIZE', 7000):
+        with mock.patch.object(container_rows, 'MAX_ROWS_SIZE', 7000):
             self.create([{}, member, member, member, member])
 
     def test_too_large_a_body(self):

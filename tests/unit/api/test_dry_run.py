@@ -302,7 +302,7 @@ class TestClientToken(DryRunTestCase):
         uuid = self.create(**body)['uuid']
         self.woken.clear()
         self.notified.reset_mock()
-        for other, text in (({}, 'already'), ({'count': 8}, 'another body')):
+        for other, text in (({}, 'already'), ({'count': 8}, 'different')):
             error = self.dry_run(409, **body | other)['errors'][0]
             self.assertIn('client_token', error['detail'])
             self.assertIn(uuid, error['detail'])
