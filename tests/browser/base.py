@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the tests in a browser share.
+"""Base class of the tests in a browser.
 
-They want a lab with Horizon, ``LAB_HORIZON_URL``, and the environment of its
-command line: ``OS_*``, ``LAB_IMAGE`` and ``LAB_NETWORK``. Pictures of the
-pages go to ``LAB_ROOT/screenshots``.
+The tests need a lab with Horizon (``LAB_HORIZON_URL``) and the environment of
+its command line: ``OS_*``, ``LAB_IMAGE`` and ``LAB_NETWORK``. Screenshots of
+the pages go to ``LAB_ROOT/screenshots``.
 """
 
 import atexit
@@ -32,16 +32,16 @@ from tests.lab.real import labapi
 
 
 CHROMIUM = os.environ.get('CHROMIUM') or shutil.which('chromium')
-#: Milliseconds that an element of a page is waited for.
+#: Milliseconds to wait for an element of a page.
 PATIENCE = 30_000
-#: Milliseconds that a bulk is waited for.
+#: Milliseconds to wait for a bulk.
 BUILD_PATIENCE = 180_000
-#: What axe-core says of a violation that keeps people out.
+#: Impacts of axe-core violations that make a test fail.
 SERIOUS = ('serious', 'critical')
-#: What of a page is ours: the rest is Horizon's frame around all its pages.
+#: The part of a page that is ours; the rest is Horizon's frame.
 CONTENT = '#content_body'
-#: And what Horizon's own script draws there, without a name: the arrows beside
-#: a number, and a dialog's cross.
+#: Elements there that Horizon's script adds without a label: the arrows beside
+#: a number, and the cross of a dialog.
 WIDGETS = ('.themable-spinner-btn', '.modal .close')
 _LIGHT = {
     'a:not(.btn)': 3.3,
@@ -49,12 +49,12 @@ _LIGHT = {
     '.btn-danger': 3.9,
     '.btn-danger.disabled': 2.4,
 }
-#: What the themes colour with too little contrast in all of Horizon, and the
-#: least that it has: {theme: {selector: ratio}}. Axe-core wants 4.5.
+#: Minimum contrast of elements that have too little in all of Horizon because
+#: of the theme: {theme: {selector: ratio}}. Axe-core requires 4.5.
 THEME_CONTRASTS = {
     'default': _LIGHT,
     'material': _LIGHT,
-    # That of Bootswatch, "darkly".
+    # Bootswatch's "darkly".
     'dark': {
         '.breadcrumb > .active': 3.3,
         '.btn-danger': 3.4,
@@ -64,8 +64,8 @@ THEME_CONTRASTS = {
     },
 }
 
-#: Whether nothing of a page is on its way to another colour or place, but for
-#: what never ends, as a spinner.
+#: Whether all animations of a page have ended, except endless ones such as
+#: spinners.
 STILL = """
 () => document.getAnimations().every(
     (animation) =>
@@ -80,9 +80,9 @@ expect.set_options(timeout=PATIENCE)
 
 @functools.cache
 def _chromium():
-    """The browser of all tests of a process, for it takes a second to start.
+    """Start the browser that all tests of a process share.
 
-    :raises: RuntimeError where there is none.
+    :raises: RuntimeError if there is no browser.
     """
     if not CHROMIUM:
         raise RuntimeError('there is no chromium: apt install chromium')
@@ -90,29 +90,28 @@ def _chromium():
     atexit.register(playwright.stop)
     browser = playwright.chromium.launch(
         executable_path=CHROMIUM,
-        # Chromium's sandbox does not work for root.
+        # Chromium's sandbox does not work as root.
         args=['--no-sandbox'] if os.geteuid() == 0 else [],
     )
     atexit.register(browser.close)
     return browser
 
 
-#: {user: the cookies of whom has logged in}, of all tests of a process.
+#: {user: cookies of the session}, shared by all tests of a process.
 _cookies = {}
 
 
 class BrowserTestCase(testtools.TestCase):
-    """Pages as a user sees them.
+    """A browser with a page of Horizon.
 
-    A test fails when the browser's console has an error, when a script
-    throws, when a request is answered with an error or does not arrive, and
-    when axe-core finds a serious fault in a page that it looks at.
+    A test fails if the browser's console has an error, a script throws, a
+    request fails or returns an error, or axe-core finds a serious violation
+    in a page that it checks.
 
-    :cvar USER: who looks, one of ``labapi.MEMBERS``; None is the
-        administrator.
+    :cvar USER: one of ``labapi.MEMBERS``; None is the administrator.
     :cvar theme: Horizon's theme, one of THEME_CONTRASTS.
-    :ivar page: the page that is looked at, of nobody until ``log_in``.
-    :ivar zun: the API as USER.
+    :ivar page: the current page, without a session until ``log_in``.
+    :ivar zun: the API, as USER.
     """
 
     USER = None
@@ -141,14 +140,14 @@ class BrowserTestCase(testtools.TestCase):
         self.zun = labapi.Zun(labapi.login(self.USER, self.USER, self.USER))
         self.page = None
         self._contexts = []
-        # Cleanups run in reverse: the last picture first.
+        # Cleanups run in reverse order.
         self.addCleanup(self._close_browsers)
         self.addCleanup(self._check_errors)
         self.addOnException(self._picture_of_failure)
         self.open_browser()
 
     def open_browser(self):
-        """Look at a page of a browser where nobody has logged in."""
+        """Open a page in a new browser without a session."""
         context = self.browser.new_context(
             base_url=os.environ['LAB_HORIZON_URL'],
             viewport={'width': 1280, 'height': 900},
@@ -174,7 +173,7 @@ class BrowserTestCase(testtools.TestCase):
             self._note(response.url, response.status)
 
     def _request_failed(self, request):
-        # Who leaves a page does not wait for what it was still loading.
+        # Leaving a page aborts the requests that it still has.
         if request.failure != 'net::ERR_ABORTED':
             self._note(request.url, request.failure)
 
@@ -194,7 +193,7 @@ class BrowserTestCase(testtools.TestCase):
     # ------------------------------------------------------------- the user
 
     def log_in(self, user=None):
-        """Have the page be a user's, by default the administrator's.
+        """Log in as a user, by default as the administrator.
 
         :param user: one of ``labapi.MEMBERS``.
         """
@@ -206,7 +205,7 @@ class BrowserTestCase(testtools.TestCase):
         self.page.context.add_cookies(_cookies[user])
 
     def fill_in_login(self, user=None, password=None):
-        """Log in on the page for it."""
+        """Log in on the login page."""
         self.page.fill('#id_username', user or os.environ['OS_USERNAME'])
         self.page.fill(
             '#id_password', password or user or os.environ['OS_PASSWORD']
@@ -214,21 +213,21 @@ class BrowserTestCase(testtools.TestCase):
         self.page.click('#loginBtn')
 
     def log_in_elsewhere(self, user=None):
-        """Look at a page of another browser, as a user."""
+        """Log in as a user in another browser."""
         self.open_browser()
         self.log_in(user)
 
     def refuse(self, path, status):
-        """Ask for a page that has to be answered with an error."""
+        """Request a page that must return an error."""
         url = os.environ['LAB_HORIZON_URL'] + path
         self.refused.add(url)
         self.assertEqual(status, self.page.goto(path).status, path)
 
     def look(self, name, within=CONTENT):
-        """Keep a picture of the page, and have axe-core check it.
+        """Take a screenshot of the page and check it with axe-core.
 
-        :param name: the picture's file name, without its ending.
-        :param within: CSS selector of the part that is checked.
+        :param name: file name of the screenshot, without extension.
+        :param within: CSS selector of the part to check.
         """
         self.page.wait_for_function(STILL, timeout=PATIENCE)
         self.page.screenshot(
@@ -239,7 +238,7 @@ class BrowserTestCase(testtools.TestCase):
             'exclude': [[widget] for widget in WIDGETS],
         }
         found = axe.Axe().run(self.page, context).response['violations']
-        # For the end, so that one fault does not hide the rest of the story.
+        # Reported at the end, so that the test goes on.
         self.errors += [
             f'axe-core, {name}: {violation["help"]}: {node["html"]} '
             f'{node["failureSummary"]}'
@@ -250,7 +249,7 @@ class BrowserTestCase(testtools.TestCase):
         ]
 
     def _themed(self, node):
-        """Whether a contrast is too little because of the theme alone."""
+        """Return whether the theme causes a violation of contrast."""
         contrasts = THEME_CONTRASTS[self.theme]
         selectors = self.page.locator(node['target'][0]).evaluate(
             '(e, selectors) => selectors.filter(s => e.matches(s))',
@@ -259,10 +258,10 @@ class BrowserTestCase(testtools.TestCase):
         ratio = node['any'][0]['data']['contrastRatio']
         return any(ratio >= contrasts[selector] for selector in selectors)
 
-    # ----------------------------------------------------- what the API says
+    # -------------------------------------------------------------- the API
 
     def status_of(self, bulk):
-        """:returns: the HTTP status that the API has for a bulk's name."""
+        """Return the HTTP status of a request for a bulk."""
         return self.zun.request('GET', f'/bulks/{bulk}')[0]
 
     def delete_afterwards(self, name):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the tests of the pages of bulks share."""
+"""Base class of the tests of the pages of bulks."""
 
 import collections
 
@@ -22,7 +22,7 @@ STEPS = ('what', 'where', 'network', 'members', 'review')
 
 
 class BulkTestCase(base.BrowserTestCase):
-    """The clicks that a bulk takes."""
+    """Actions on the pages of bulks."""
 
     def setUp(self):
         super().setUp()
@@ -33,8 +33,8 @@ class BulkTestCase(base.BrowserTestCase):
     def fill(self, name, **fields):
         """Fill in the form, step by step, up to the review.
 
-        :param fields: {field: value} instead of those that would run; what
-            is None is left as it is.
+        :param fields: {field: value} that replace the default values; None
+            leaves a field unchanged.
         """
         self.page.goto('project/bulks/')
         self.page.click('#bulks__action_create')
@@ -54,7 +54,7 @@ class BulkTestCase(base.BrowserTestCase):
         base.expect(self.page.locator('#step-review')).to_be_visible()
 
     def fill_steps(self, **fields):
-        """Go on from the step that is seen to the review, filling in."""
+        """Fill in all steps from the visible one up to the review."""
         for step in STEPS[:-1]:
             if not self.page.locator(f'#step-{step}').is_visible():
                 continue
@@ -71,7 +71,7 @@ class BulkTestCase(base.BrowserTestCase):
             self.page.click('#bulk-next')
 
     def create(self, name, **fields):
-        """Create a bulk by the form, which opens its page."""
+        """Create a bulk with the form, which opens its page."""
         self.delete_afterwards(name)
         self.fill(name, **fields)
         self.click_create(name)
@@ -81,7 +81,7 @@ class BulkTestCase(base.BrowserTestCase):
         base.expect(self.page.locator('h1')).to_have_text(name)
         base.expect(self.page.locator('#bulk-live')).to_be_visible()
 
-    # ----------------------------------------------------- the page of one
+    # -------------------------------------------------------- a bulk's page
 
     def open(self, name):
         """Open a bulk's page, from the list."""
@@ -100,7 +100,7 @@ class BulkTestCase(base.BrowserTestCase):
         button.click()
 
     def confirm(self, name):
-        """Say yes to what asks whether it is meant for a bulk."""
+        """Confirm an action in the dialog that names the bulk."""
         dialog = self.page.locator('.modal.in')
         base.expect(dialog).to_contain_text(name)
         dialog.locator('.btn-danger').click()
@@ -112,7 +112,7 @@ class BulkTestCase(base.BrowserTestCase):
         self.expect_message(f'to {count} container')
 
     def submit_dialog(self, **fields):
-        """Fill in the form of a dialog and send it.
+        """Fill in the form of a dialog and submit it.
 
         :returns: the dialog.
         """
@@ -128,7 +128,7 @@ class BulkTestCase(base.BrowserTestCase):
         return dialog
 
     def expect_message(self, text):
-        """An action's outcome is told on top of the page that follows."""
+        """Expect a message on top of the page."""
         base.expect(self.page.locator('.messages')).to_contain_text(text)
 
     def expect_status(self, status):
@@ -137,7 +137,7 @@ class BulkTestCase(base.BrowserTestCase):
         )
 
     def expect_done(self, done, count):
-        """So much of it gets done, with nobody reloading the page."""
+        """Expect progress without a reload of the page."""
         self.page.evaluate('window.notReloaded = true')
         base.expect(self.page.locator('#bulk-live')).to_contain_text(
             f'{done} of {count} done ({100 * done // count}%)',
@@ -146,7 +146,7 @@ class BulkTestCase(base.BrowserTestCase):
         self.assertTrue(self.page.evaluate('window.notReloaded'))
 
     def bar(self):
-        """:returns: how much of the bar says Running, from 0 to 1."""
+        """Return the Running part of the bar, from 0 to 1."""
         return self.page.locator('#bulk-live > .bulk-progress').evaluate(
             """bar => bar.querySelector('.bulk-running').offsetWidth
                / bar.clientWidth"""
@@ -164,10 +164,10 @@ class BulkTestCase(base.BrowserTestCase):
             has=self.page.get_by_role('link', name=name, exact=True)
         )
 
-    # ---------------------------------------------------- behind the pages
+    # --------------------------------------------------------- without pages
 
     def hold_hosts(self):
-        """Have no container start until ``release_hosts``."""
+        """Hold all hosts until ``release_hosts``."""
         self.addCleanup(self.release_hosts)
         self.set_hosts(held=True, hold_reason='a test in a browser')
 
@@ -184,7 +184,7 @@ class BulkTestCase(base.BrowserTestCase):
             self.assertEqual(200, status, answer)
 
     def post(self, name):
-        """Create a bulk by the API, where the form is not the point."""
+        """Create a bulk with the API, without the form."""
         self.delete_afterwards(name)
         template = labapi.container_body(f'{name}-{{index}}', self.network)
         status, answer = self.zun.request(
@@ -193,7 +193,7 @@ class BulkTestCase(base.BrowserTestCase):
         self.assertEqual(202, status, answer)
 
     def states(self, name):
-        """:returns: how many members are in which state, by the API."""
+        """Return the number of members in each state, from the API."""
         return collections.Counter(
             member['state'] for member in self.zun.members(name)
         )

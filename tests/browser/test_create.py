@@ -84,7 +84,7 @@ class TestCreate(bulks.BulkTestCase):
         self.expect_members(there[:20])
 
     def filter_members(self, q=None, **choices):
-        """Use the form above the containers; what is not named stays."""
+        """Use the filter above the containers; others stay unchanged."""
         form = self.page.locator('#bulk-members-filter')
         if q is not None:
             form.locator('[name=q]').fill(q)
@@ -100,7 +100,7 @@ class TestCreate(bulks.BulkTestCase):
         )
 
     def check_events(self):
-        """See what has happened, of all containers and of one."""
+        """Check the events of all containers and of one."""
         self.tab('events')
         rows = self.page.locator('#events tbody tr')
         base.expect(rows.first).to_contain_text('Ready')
@@ -121,14 +121,14 @@ class TestCreate(bulks.BulkTestCase):
         self.page.goto('project/bulks/')
         base.expect(self.row(name)).to_contain_text('Ready')
         self.look('bulks')
-        # Horizon keeps the last one in the session, which others use.
+        # The last one is empty: Horizon keeps it in the shared session.
         for text, number in (('no-such-bulk', 0), (name, 1), ('', 1)):
             self.page.fill('[name=bulks__filter__q]', text)
             with self.page.expect_navigation():
                 self.page.click('#bulks__action_filter')
             base.expect(self.row(name)).to_have_count(number)
 
-    def test_what_is_wrong_is_said_beside_its_field(self):
+    def test_errors_appear_at_their_fields(self):
         self.fill(
             'wrong',
             command='echo "',
@@ -142,10 +142,10 @@ class TestCreate(bulks.BulkTestCase):
             restart_retries='Only valid with the restart policy',
             address_ranges='elsewhere is not one of the selected networks',
         )
-        # There is the first of them.
+        # The first field with an error has the focus.
         base.expect(self.page.locator('#id_command')).to_be_focused()
         self.look('create-wrong')
-        # What only the API can tell is said at the fields too.
+        # Errors of the API appear at the fields too.
         self.fill_steps(
             container_name='no spaces-{index}',
             command='sleep 100000',
@@ -161,7 +161,7 @@ class TestCreate(bulks.BulkTestCase):
         base.expect(self.page.locator('#bulk-plan')).to_be_visible()
         self.expect_wrong()
 
-    def test_a_number_out_of_its_bounds_is_not_left(self):
+    def test_a_number_out_of_range_blocks_the_next_step(self):
         self.page.goto('project/bulks/create/')
         self.page.fill('#id_image', self.image)
         self.page.click('#step-where-tab')
@@ -174,9 +174,9 @@ class TestCreate(bulks.BulkTestCase):
         base.expect(self.page.locator('#step-network')).to_be_visible()
 
     def expect_wrong(self, **errors):
-        """These fields have errors and no other has.
+        """Expect errors at these fields and at no others.
 
-        :param errors: {field: a part of what is said of it}
+        :param errors: {field: part of the error text}
         """
         wrong = self.page.locator('.form-group.has-error')
         base.expect(wrong).to_have_count(len(errors))
@@ -190,7 +190,7 @@ class TestCreate(bulks.BulkTestCase):
             enabled=not errors
         )
 
-    def test_a_file_of_containers_and_a_range_of_addresses(self):
+    def test_member_file_and_address_range(self):
         name = 'of-file'
         self.delete_afterwards(name)
         self.fill(

@@ -24,7 +24,7 @@ class TestLogin(base.BrowserTestCase):
         ).to_be_visible()
         self.page.screenshot(path=self.pictures / 'login.png')
 
-    def test_leads_to_where_one_wanted_to_go_and_out_again(self):
+    def test_login_leads_to_the_requested_page(self):
         self.page.goto('admin/bulk_hosts/')
         base.expect(self.page).to_have_url(re.compile('/auth/login/'))
         self.fill_in_login()

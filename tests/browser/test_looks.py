@@ -10,18 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The pages in other themes, in narrow windows and by keyboard alone."""
+"""Tests of the pages in other themes and by keyboard only."""
 
 import re
 
 from tests.browser import base
 
 
-#: Times that the tab key is pressed in search of something.
+#: Maximum presses of the tab key to reach an element.
 TABS = 150
 
-#: Whether what has the focus shows it: in its own looks or in those of the
-#: label that Horizon's themes draw in place of a checkbox.
+#: Whether the focused element shows the focus: in its own style or in that of
+#: the label that Horizon's themes draw in place of a checkbox.
 SHOWS_FOCUS = """() => {
   const element = document.activeElement;
   const parts = [[element, null]];
@@ -45,7 +45,7 @@ SHOWS_FOCUS = """() => {
   return focused !== plain;
 }"""
 
-#: What of the content one could click at.
+#: All elements of the content that can be clicked.
 CLICKABLE = """() => Array.from(document.querySelectorAll(
     '#content_body :is(a[href], button, input, select, textarea)'
 )).filter(element =>
@@ -60,7 +60,7 @@ CLICKABLE = """() => Array.from(document.querySelectorAll(
 
 
 class TestKeyboard(base.BrowserTestCase):
-    """The story of a bulk, told by keys."""
+    """The life of a bulk, by keyboard only."""
 
     def setUp(self):
         super().setUp()
@@ -77,7 +77,7 @@ class TestKeyboard(base.BrowserTestCase):
         )
 
     def tab_to(self, selector, key='Tab'):
-        """Press a key until something has the focus, and is seen to."""
+        """Press a key until an element has, and shows, the focus."""
         for _number in range(TABS):
             if self.page.evaluate(
                 's => document.activeElement.matches(s)', selector
@@ -88,7 +88,7 @@ class TestKeyboard(base.BrowserTestCase):
         self.fail(f'{key} does not lead to {selector}')
 
     def check_reachable(self):
-        """Whether all that can be clicked at can be come to by tab."""
+        """Check that the tab key reaches all clickable elements."""
         wanted = set(self.page.evaluate(CLICKABLE))
         self.assertTrue(wanted)
         unseen = set()
@@ -123,7 +123,7 @@ class TestKeyboard(base.BrowserTestCase):
         self.tab_to('#id_count')
         self.press('ControlOrMeta+a')
         self.page.keyboard.type('3')
-        # By the pills.
+        # With the pills of the steps.
         self.tab_to('#step-where-tab', 'Shift+Tab')
         self.press('ArrowRight')
         base.expect(self.page.locator('#step-network')).to_be_visible()
@@ -138,7 +138,7 @@ class TestKeyboard(base.BrowserTestCase):
         self.tab_to('#step-network-tab', 'Shift+Tab')
         self.press('ArrowRight', 'ArrowRight')
         base.expect(self.page.locator('#bulk-create')).to_be_enabled()
-        # The outcome, not the table.
+        # Screen readers read the outcome, not the table.
         self.assertNotIn('\n', self.page.inner_text('#bulk-announce').strip())
         self.assertTrue(self.page.inner_text('#bulk-announce').strip())
 
@@ -162,7 +162,7 @@ class TestKeyboard(base.BrowserTestCase):
             '3 of 3 done (100%)', timeout=base.BUILD_PATIENCE
         )
         self.check_reachable()
-        # A screen reader says each once, and not each refresh.
+        # Each announcement occurs once, not at each refresh.
         said = self.page.evaluate('window.said')
         self.assertEqual(len(set(said)), len(said), said)
         self.assertLessEqual(len(said), 4)
@@ -186,7 +186,7 @@ class TestKeyboard(base.BrowserTestCase):
             self.tab_to(f'.modal.in .modal-footer {button}')
             self.press('Enter')
             base.expect(dialog).to_have_count(0)
-        # The page of what is gone leads to the list.
+        # The page of a deleted bulk redirects to the list.
         base.expect(self.page.locator('#bulks')).to_be_visible(
             timeout=base.BUILD_PATIENCE
         )
@@ -194,7 +194,7 @@ class TestKeyboard(base.BrowserTestCase):
 
 
 class _Theme:
-    """The pages in another theme, as they are with it as the default."""
+    """The pages in another theme, as if it were the default."""
 
     def setUp(self):
         super().setUp()
@@ -210,7 +210,7 @@ class _Theme:
             ]
         )
         sheet = context.request.get(f'static/lab/{self.theme}.css')
-        # Horizon 25 does that by itself.
+        # Horizon 25 needs no replacement.
         if sheet.ok:
             context.route(
                 re.compile(r'/dashboard/css/output\.\w+\.css'),
@@ -261,7 +261,7 @@ class _Theme:
         self.page.goto('admin/bulk_hosts/')
         self.look(f'{self.theme}-hosts')
         self.page.goto(f'project/bulks/{bulk}/')
-        # What is emulated fails at nothing.
+        # Emulated containers do not fail.
         base.expect(self.page.locator('#bulk-status')).to_have_text(
             re.compile('Ready|Error'), timeout=base.BUILD_PATIENCE
         )
@@ -278,6 +278,6 @@ class TestMaterial(_Theme, base.BrowserTestCase):
 
 
 class TestDark(_Theme, base.BrowserTestCase):
-    """A dark theme of one's own: Horizon has none that is dark."""
+    """A custom dark theme, as Horizon has none."""
 
     theme = 'dark'

@@ -27,7 +27,7 @@ class TestMember(bulks.BulkTestCase):
         self.fill(name)
         base.expect(self.page.locator('#id_count')).to_have_count(1)
         base.expect(self.page.locator('#id_host')).to_have_count(0)
-        # Whether they fit, but not where.
+        # The plan shows whether they fit, but not where.
         plan = self.page.locator('#bulk-plan')
         base.expect(plan).to_contain_text('Fit')
         base.expect(plan).not_to_contain_text('Host')
@@ -50,7 +50,7 @@ class TestMember(bulks.BulkTestCase):
             0, timeout=base.BUILD_PATIENCE
         )
 
-    def test_another_project_sees_nothing_of_it(self):
+    def test_another_project_cannot_see_it(self):
         name = 'secret'
         self.hold_hosts()
         self.create(name)

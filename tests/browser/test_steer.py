@@ -18,7 +18,7 @@ from tests.lab.real import labapi
 
 
 class TestSteer(bulks.BulkTestCase):
-    """What one does with a bulk that is there."""
+    """Actions on existing bulks."""
 
     def test_pause_and_resume(self):
         self.hold_hosts()
@@ -44,7 +44,7 @@ class TestSteer(bulks.BulkTestCase):
         self.expect_status('Cancelled')
         self.look('bulk-cancelled')
         self.assertEqual({'cancelled': 2}, self.states('cancelled'))
-        # There is nothing left to steer.
+        # No other action is possible.
         base.expect(
             self.page.locator('.detail-actions [id*="__action_"]')
         ).to_have_text('Delete Bulk')
@@ -77,7 +77,7 @@ class TestSteer(bulks.BulkTestCase):
             0, timeout=base.BUILD_PATIENCE
         )
 
-    def test_retry_fails_until_its_cause_is_mended(self):
+    def test_retry_fails_until_the_cause_is_fixed(self):
         if 'LAB_DOCKER_1' not in os.environ:
             self.skipTest('it wants real Docker Engines')
         image = self.image.partition(':')[0]
@@ -91,9 +91,9 @@ class TestSteer(bulks.BulkTestCase):
         self.expect_status('Error')
         base.expect(reason).to_contain_text(f'Image {image} not present')
         self.tab('events')
-        told = self.page.locator('#events tbody td:nth-child(2)')
-        # What happened last comes first.
-        events = told.all_inner_texts()
+        names = self.page.locator('#events tbody td:nth-child(2)')
+        # The latest event comes first.
+        events = names.all_inner_texts()
         self.assertIn('Failed', events[: events.index('Retried')], events)
         self.look('bulk-retried')
 
@@ -110,7 +110,7 @@ class TestSteer(bulks.BulkTestCase):
         self.expect_status('Ready')
         base.expect(reason).to_have_count(0)
 
-    def test_what_cannot_run_says_why(self):
+    def test_failures_show_their_reason(self):
         if 'LAB_DOCKER_1' not in os.environ:
             self.skipTest('the emulated Docker Engine starts any command')
         self.create('failing', command='no-such-command')
@@ -125,7 +125,7 @@ class TestSteer(bulks.BulkTestCase):
         for name in names:
             self.post(name)
         self.page.goto('project/bulks/')
-        # What the list has refreshed is sorted as it is now.
+        # Sorting uses the refreshed rows.
         title = self.page.locator('#bulks th', has_text='Name')
         links = self.page.locator('#bulks tbody td:nth-child(2)')
         title.click()

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""An emulated bulk API, and Horizon's test case in front of it."""
+"""An emulated bulk API, and Horizon's test case with it."""
 
 import copy
 import datetime
@@ -36,7 +36,7 @@ STATES = (
     'deleting',
     'deleted',
 )
-#: What GET /v1/bulks leaves out of each.
+#: Fields of a bulk that GET /v1/bulks leaves out.
 DETAILS = (
     'template',
     'hosts',
@@ -45,14 +45,14 @@ DETAILS = (
     'own_fields',
     'rates',
 )
-#: What is asked for in the versions of the API after the first.
+#: Query parameters that are new in version 1.1 of the API.
 NEW = ('rate_window', 'name')
 
 
 def make_bulk(
     project_id='mine', count=60, hosts=2, status='building', **changes
 ):
-    """A bulk as GET /v1/bulks/{id} shows it, half of it done."""
+    """Return a half-done bulk as GET /v1/bulks/{id} does."""
     members = dict.fromkeys(STATES, 0)
     running = count // 2
     members.update(running=running, placed=count - running)
@@ -88,7 +88,7 @@ def make_bulk(
 
 
 def make_rates(running, step):
-    """Rates as GET /v1/bulks/{id}?rate_window= has them, up to now."""
+    """Return rates up to now, as GET /v1/bulks/{id}?rate_window= does."""
     end = datetime.datetime.now(datetime.UTC)
     start = end - datetime.timedelta(seconds=step * len(running))
     return {
@@ -165,7 +165,7 @@ def make_host(name, **changes):
 
 
 class EmulatedApi:
-    """What the pages ask of zun-api, and what they have asked.
+    """The requests of the pages to zun-api, and its responses.
 
     :ivar calls: [(method, path with its query, body)]
     """
@@ -177,7 +177,7 @@ class EmulatedApi:
         self.events = []
         self.hosts = []
         self.plan = None
-        #: (status, text): how to answer to requests of these methods.
+        #: (status, text) of the error response to requests of these methods.
         self.refusal = None
         self.refuses = ('GET', 'POST', 'PATCH', 'DELETE')
         mocker.register_uri(
@@ -196,7 +196,7 @@ class EmulatedApi:
         context.headers['Content-Type'] = 'application/json'
         if self.refusal and request.method in self.refuses:
             return self._error(context, *self.refusal)
-        # The query in lower case, as requests_mock has it.
+        # requests_mock converts the query to lower case.
         query = {name: value[0] for name, value in request.qs.items()}
         parts = path.partition('?')[0].strip('/').split('/')
         new = [name for name in NEW if name in query and parts[1:]]
@@ -243,13 +243,13 @@ class EmulatedApi:
         if parts[0] not in known:
             return self._error(context, 404, 'There is no such bulk')
         if len(parts) == 1 or method == 'POST':
-            told = dict(known[parts[0]])
+            found = dict(known[parts[0]])
             if 'rate_window' in query:
-                told.setdefault('rates', make_rates([0], 1))
+                found.setdefault('rates', make_rates([0], 1))
             else:
-                told.pop('rates', None)
-                told.pop('own_fields')
-            return told
+                found.pop('rates', None)
+                found.pop('own_fields')
+            return found
         return self._page(
             parts[1],
             [
@@ -300,7 +300,7 @@ class EmulatedApi:
 
 
 class BaseTestCase(helpers.TestCase):
-    """Has an emulated API at self.api, of which a member of a project asks."""
+    """A project member's session, with an emulated API in self.api."""
 
     def setUp(self):
         super().setUp()

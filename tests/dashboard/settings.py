@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Horizon with the panels of zun_bulk, and of zun-ui if it is installed."""
+"""Settings of Horizon with zun_bulk's panels, and zun-ui's if installed."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ from zun_bulk import dashboard
 from zun_bulk.dashboard import enabled
 
 
-# Those of Horizon's tests, less what is made of the enabled files.
+# The apps of Horizon's tests, without those that enabled files add.
 _own = ('openstack_dashboard.dashboards', 'openstack_dashboard.contrib')
 INSTALLED_APPS = [
     app
@@ -47,7 +47,7 @@ settings_utils.update_dashboards(
     INSTALLED_APPS,
 )
 
-# Horizon runs it so too.
+# Horizon runs it like this too.
 _snippet = os.path.join(
     os.path.dirname(dashboard.__file__),
     'local_settings.d',
@@ -68,12 +68,12 @@ TEMPLATES[0]['OPTIONS']['loaders'] = [  # noqa: F405
         TEMPLATES[0]['OPTIONS']['loaders'],  # noqa: F405
     )
 ]
-# None of what these tests look at, and it takes a minute.
+# These tests do not need it, and it takes a minute.
 COMPRESS_ENABLED = False
 
 
 class _Stderr:
-    """The standard error of the moment, which is a test's own (--buffer)."""
+    """The current standard error; with --buffer each test has its own."""
 
     @staticmethod
     def write(text):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The list of bulks and a bulk's page."""
+"""Tests of the list of bulks and of a bulk's page."""
 
 import re
 import time
@@ -45,11 +45,11 @@ class TestIndex(base.BaseTestCase):
         )
         self.assertEqual(['/bulks?sort_dir=desc&limit=21'], self.api.paths)
 
-    def test_nothing_under_way(self):
+    def test_no_work_under_way(self):
         self.add_bulk(status='ready', finished_at='2026-03-02T09:30:40Z')
         page = self.client.get(INDEX)
         self.assertContains(page, 'data-bulk-poll="0"')
-        # 30 done in 40 s.
+        # 30 containers in 40 s.
         self.assertContains(page, '0.8/s')
 
     def test_pages(self):
@@ -103,7 +103,7 @@ class TestIndex(base.BaseTestCase):
         )
         self.assertEqual(1, len(self.api.calls))
 
-    def test_refresh_of_what_is_done(self):
+    def test_refresh_of_a_finished_bulk(self):
         self.add_bulk(status='ready')
         answer = self.client.get(
             reverse('horizon:project:bulks:refresh_list')
@@ -187,7 +187,7 @@ class TestActions(base.BaseTestCase):
         )
         self.assertContains(page, 'it cannot be paused')
 
-    def test_not_offered_is_not_done(self):
+    def test_an_action_that_is_not_offered_is_refused(self):
         bulk = self.add_bulk(status='ready')
         self.act('pause', bulk)
         self.assertNotIn('POST', [call[0] for call in self.api.calls])
@@ -243,7 +243,7 @@ class TestDetail(base.BaseTestCase):
             [f'/bulks/{bulk["uuid"]}?rate_window=7200'], self.api.paths
         )
 
-    def test_hosts_that_are_none_of_ones_business(self):
+    def test_hosts_are_hidden_from_members(self):
         bulk = self.add_bulk()
         bulk['hosts'] = None
         page = self.client.get(url('detail', bulk))
@@ -273,11 +273,11 @@ class TestDetail(base.BaseTestCase):
             [f'/bulks/{bulk["uuid"]}?rate_window=7200'], self.api.paths
         )
 
-    def test_refresh_of_what_is_gone(self):
+    def test_refresh_of_a_deleted_bulk(self):
         answer = self.client.get(url('refresh', base.make_bulk('x')))
         self.assertEqual({'reload': True}, answer.json())
 
-    def test_chart_at_the_first_look(self):
+    def test_chart_at_the_first_request(self):
         bulk = self.add_bulk(
             status='ready', rates=base.make_rates([0, 20, 10], 10)
         )
@@ -320,7 +320,7 @@ class TestDetail(base.BaseTestCase):
         self.assertIn(' left', live)
 
     def test_ten_thousand(self):
-        """The page within 2 s, and its refresh by one call of the API."""
+        """The page takes at most 2 s, its refresh one API request."""
         bulk = self.add_bulk(count=10000, hosts=500)
         self.api.members = [
             base.make_member(index) for index in range(1, 10001)
@@ -394,7 +394,7 @@ class TestMembers(base.BaseTestCase):
         for index in (299, *range(2990, 3000)):
             self.assertContains(page, f'web-{index}\n')
         self.assertNotContains(page, 'web-298\n')
-        # By the API, and by one call of it besides that of the bulk.
+        # The API searches, with one request besides that for the bulk.
         self.assertEqual(2, len(self.api.calls))
         self.assertIn('name=WEB-299', self.api.paths[-1])
 
@@ -405,7 +405,7 @@ class TestMembers(base.BaseTestCase):
         self.assertContains(page, 'web-209\n')
         self.assertNotContains(page, 'web-208\n')
 
-    def test_what_no_name_has(self):
+    def test_text_that_no_name_can_contain(self):
         self.assertNotContains(self.get(q='web 2'), 'web-2\n')
         self.assertEqual(1, len(self.api.calls))
 
@@ -469,7 +469,7 @@ class TestAdmin(base.AdminTestCase):
         rows = self.client.get(refresh).json()['fragments']
         self.assertEqual(3, sum('demo &lt;3' in row for row in rows.values()))
         self.assertIn('of nobody', rows['bulks__row__' + unknown['uuid']])
-        # Not again each time that the page refreshes itself.
+        # Refreshes use the cache.
         self.tenant_list.assert_called_once()
 
     def test_without_names_of_projects(self):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The command that makes the same bulk."""
+"""Tests of the command that creates the same bulk."""
 
 import shlex
 import types
@@ -66,7 +66,7 @@ BODY = {
 
 
 def parsed(line):
-    """The request that the command itself makes of a line."""
+    """Return the request that the command makes from a command line."""
     words = shlex.split(line)
     assert words[:4] == ['openstack', 'appcontainer', 'bulk', 'create']
     cmd = create.CreateBulk(types.SimpleNamespace(), None)
@@ -79,10 +79,10 @@ def parsed(line):
 class TestCommand(unittest.TestCase):
     maxDiff = None
 
-    def test_the_command_understands_it(self):
+    def test_the_command_parses_it(self):
         body = parsed(command.line(BODY))
         template = body['template']
-        # Zun's command has a terminal go with it.
+        # Zun's command sets tty with interactive.
         self.assertIs(True, template.pop('tty'))
         for field in ('auto_remove', 'exposed_ports'):
             if not template.get(field):
@@ -95,7 +95,7 @@ class TestCommand(unittest.TestCase):
             command.line({'count': 3, 'template': {'image': 'nginx'}}),
         )
 
-    def test_nothing_gets_out_of_its_quotes(self):
+    def test_values_are_quoted(self):
         line = command.line(
             {'count': 3, 'name': "a'; reboot", 'template': {'image': 'x'}}
         )

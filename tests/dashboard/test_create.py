@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The form by which a bulk is created."""
+"""Tests of the form that creates a bulk."""
 
 import json
 import types
@@ -59,7 +59,7 @@ def _named(ident, name):
 
 
 class _Neutron:
-    """Has Neutron emulated by what Horizon's functions for it return."""
+    """Emulates Neutron by patching Horizon's functions for it."""
 
     def setUp(self):
         super().setUp()
@@ -74,7 +74,7 @@ class _Neutron:
         self.api.plan = PLAN
 
     def created(self):
-        """The bodies of the requests to create."""
+        """Return the bodies of all create requests."""
         return [body for method, _path, body in self.api.calls if body]
 
     def check(self, **fields):
@@ -92,15 +92,15 @@ class TestForm(_Neutron, base.BaseTestCase):
         self.assertContains(page, '>private</option>')
         self.assertContains(page, '>public</option>')
         self.assertContains(page, '>nova</option>')
-        # That is for administrators.
+        # Only administrators may choose a host.
         self.assertNotContains(page, 'id_host"')
-        # Quotas, of which memory has no limit.
+        # The quotas; memory is unlimited.
         self.assertContains(page, 'data-bulk-limit="100"')
         self.assertContains(page, 'data-bulk-used="4.5"')
         self.assertContains(page, 'No Limit')
 
     def test_one_token_apart_from_the_errors(self):
-        """The script empties the place of the errors before a dry run."""
+        """Before a dry run the script empties the element of the errors."""
         page = self.client.get(CREATE).content.decode()
         self.assertEqual(1, page.count('name="client_token"'))
         self.assertLess(
@@ -221,7 +221,7 @@ class TestForm(_Neutron, base.BaseTestCase):
         )
         self.assertEqual([], self.created())
 
-    def test_refused_at_the_fields(self):
+    def test_api_errors_are_shown_at_their_fields(self):
         self.api.refusal = (
             400,
             'template.nets[0].v4-range: it is no range\n'
@@ -255,7 +255,7 @@ class TestForm(_Neutron, base.BaseTestCase):
         self.api.refuses = ('POST',)
         page = self.client.post(CREATE, MINIMUM)
         self.assertContains(page, 'this does not create a second bulk')
-        # The same token goes with the form that is sent again.
+        # A second submission sends the same token.
         self.assertContains(page, 'value="once"')
         self.assertEqual(1, len(self.created()))
 
@@ -274,7 +274,7 @@ class TestDryRun(_Neutron, base.BaseTestCase):
         self.assertIs(True, body['dry_run'])
         self.assertNotIn('client_token', body)
 
-    def test_hosts_that_are_none_of_ones_business(self):
+    def test_hosts_are_hidden_from_members(self):
         self.api.plan = dict(PLAN, hosts=None, hosts_omitted=None)
         html = self.check()['html']
         self.assertIn('id="bulk-plan"', html)
@@ -298,7 +298,7 @@ class TestDryRun(_Neutron, base.BaseTestCase):
             self.check(),
         )
 
-    def test_no_forgery(self):
+    def test_csrf_token_is_required(self):
         client = self.client_class(enforce_csrf_checks=True)
         self.assertEqual(403, client.post(CHECK, MINIMUM).status_code)
         self.assertEqual([], self.api.calls)
@@ -347,7 +347,7 @@ class TestMembersFile(_Neutron, base.BaseTestCase):
             answer['errors'],
         )
 
-    def test_files_of_the_dashboard_are_not_read(self):
+    def test_files_of_the_dashboard_host_are_not_read(self):
         for mount in (
             'type=bind,source=/etc/hostname,destination=/x',
             ' type = bind ,source=/etc/hostname,destination=/x',

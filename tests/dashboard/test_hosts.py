@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The page of hosts."""
+"""Tests of the page of hosts."""
 
 from django.urls import reverse
 
@@ -37,7 +37,7 @@ class TestHosts(base.AdminTestCase):
                 hold_reason='a <new> disk',
                 max_in_flight=3,
             ),
-            # It has never said anything.
+            # This host has never reported.
             base.make_host(
                 'host-3', state='unknown', source=None, age=None, pace=None
             ),

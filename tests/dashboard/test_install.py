@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What an installation of the dashboard has to bring."""
+"""Tests of an installation of the dashboard."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ class TestPanels(unittest.TestCase):
 
 
 def _run(code, **environment):
-    """What a Python of its own prints."""
+    """Run code in a new Python process and return its output."""
     return subprocess.run(
         [sys.executable, '-c', code],
         check=True,
@@ -98,7 +98,7 @@ class TestFiles(unittest.TestCase):
         self.assertIn('.bulk-chart .bulk-line', css)
 
     def test_scripts(self):
-        """The script that the others use is loaded before them."""
+        """The script that the others use is loaded first."""
         loaded = [
             path
             for path in settings.HORIZON_CONFIG['js_files']

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Labels for the values that the API shows."""
+"""Tests of the labels for values of the API."""
 
 import unittest
 
@@ -39,7 +39,7 @@ class TestLabels(unittest.TestCase):
         )
 
     def test_the_constants_name_all_of_their_values(self):
-        """A value that is missing in ALL would have no label unnoticed."""
+        """A value that is missing in ALL would escape the tests above."""
         for group in (
             consts.BulkStatus,
             consts.MemberState,

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Rates, bars and charts."""
+"""Tests of rates, bars and charts."""
 
 import unittest
 
@@ -50,7 +50,7 @@ class TestProgress(unittest.TestCase):
             made['members'].update(running=second, queued=100 - second)
             samples = progress.sample(api.Bulk(made), now=1000 + second)
         self.assertEqual(1, progress.rate(samples, now=1090))
-        # What is long ago does not count.
+        # Old samples do not count.
         self.assertIsNone(progress.rate(samples, now=2000))
         self.assertIsNone(progress.rate(samples[:1], now=1000))
 
@@ -62,20 +62,20 @@ class TestProgress(unittest.TestCase):
             [1299 - progress.WINDOW, 1299], [samples[0][0], samples[-1][0]]
         )
 
-    def test_what_is_done_leaves_no_more_samples(self):
+    def test_a_finished_bulk_adds_no_samples(self):
         made = api.Bulk(bulk(100, status='ready'))
         progress.sample(made, now=1000)
         self.assertEqual(1, len(progress.sample(made, now=2000)))
 
-    def test_rate_at_the_first_look(self):
+    def test_rate_at_the_first_request(self):
         made = api.Bulk(
             bulk(50, rates=base.make_rates([0] * 20 + [10] * 5, 2))
         )
         samples = progress.sample(made)
-        # 50 in the last 30 s.
+        # 50 members in the last 30 s.
         self.assertEqual('1.7/s', progress.rate_text(made, samples))
         self.assertEqual('30 s left', progress.eta_text(made, samples))
-        # The members of one that is deleted are told of no longer.
+        # The API returns no rates of a bulk that is being deleted.
         made.status = 'deleting'
         self.assertEqual('', progress.rate_text(made, samples))
 
@@ -98,7 +98,7 @@ class TestProgress(unittest.TestCase):
         self.assertEqual(
             [chart['left'], chart['right']], [points[0][0], points[-1][0]]
         )
-        # The highest is at the top, and nothing at the bottom.
+        # The highest rate is at the top, zero at the bottom.
         self.assertEqual(chart['top'], points[2][1])
         self.assertEqual(chart['bottom'], points[0][1])
 
@@ -124,6 +124,6 @@ class TestProgress(unittest.TestCase):
         made = bulk(0)
         made['members']['failed'] = 7
         made['failures'] = [{'class': 'image', 'reason': 'x', 'count': 4}]
-        told, more = progress.failures(api.Bulk(made))
-        self.assertEqual(1, len(told))
+        reasons, more = progress.failures(api.Bulk(made))
+        self.assertEqual(1, len(reasons))
         self.assertIn('3 containers', more)

@@ -10,11 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whether all that a user reads can be translated.
+"""Tests that all texts of the pages can be translated.
 
-The pages are rendered in a language of which each letter is a wide one and
-each message of ours is in brackets. What the API says has no letters here:
-those that are left are ours, and no catalogue of messages has them.
+The pages are rendered in a made-up language: each letter is a wide one, and
+each message of zun_bulk is in brackets. Texts of the emulated API have no
+letters here, so normal letters are texts of ours that are in no message
+catalogue.
 """
 
 import configparser
@@ -44,12 +45,12 @@ _ROOT = pathlib.Path(__file__).parents[2]
 _SCRIPTS = _ROOT / 'zun_bulk' / 'dashboard' / 'static' / 'zun_bulk'
 
 _WIDE = {ord(letter): ord(letter) + 0xFEE0 for letter in string.ascii_letters}
-#: What translators leave as it is.
+#: Parts of messages that translators do not change.
 _KEPT = re.compile(
     r'(%\(\w+\)[\d.]*[a-z]|%[\d.]*[sdf%]|\{\w*\}|<[^>]*>|&\w+;)'
 )
 _GROUP = re.compile('⟦[^⟦⟧]*⟧')
-#: Attributes that are shown or read out.
+#: Attributes that browsers show or screen readers read.
 _SHOWN = (
     'alt',
     'aria-label',
@@ -58,7 +59,7 @@ _SHOWN = (
     'placeholder',
     'title',
 )
-#: As one types them, in any language.
+#: Words that users have to type, in any language.
 _WORDS = ('building, paused, ready, error, cancelling, cancelled',)
 
 
@@ -70,7 +71,7 @@ def _widen(message):
 
 
 def extract(domain):
-    """The messages of ours, by the command of ``tox -e messages``."""
+    """Extract our messages with the command of ``tox -e messages``."""
     config = configparser.ConfigParser(interpolation=None)
     config.read(_ROOT / 'tox.ini')
     commands = config['testenv:messages']['commands'].replace('\\\n', ' ')
@@ -81,7 +82,7 @@ def extract(domain):
     )
     mapping = (_ROOT / f'babel-{domain}.cfg').read_text()
     if not importlib.util.find_spec('horizon.utils.babel_extract_django'):
-        # Horizon 25 takes another library's.
+        # Horizon 25 uses the extractor of another library.
         mapping = mapping.replace(
             'horizon.utils.babel_extract_django', 'enmerkar.extract'
         )
@@ -97,7 +98,7 @@ def extract(domain):
 
 
 def _idents(catalogue):
-    """{(context, message)}, of plurals the singular."""
+    """Return {(context, message)}, with the singular of plurals."""
     return {
         (
             message.context,
@@ -109,7 +110,7 @@ def _idents(catalogue):
 
 
 def _of_others():
-    """The messages of Horizon, zun-ui and Django."""
+    """Return the messages of Horizon, zun-ui and Django."""
     found = set()
     for package in ('horizon', 'openstack_dashboard', 'zun_ui'):
         spec = importlib.util.find_spec(package)
@@ -117,7 +118,7 @@ def _of_others():
             continue
         path = pathlib.Path(spec.submodule_search_locations[0])
         for file in path.glob('locale/*/LC_MESSAGES/django.po'):
-            # Those two are kept up best.
+            # These two languages are the most complete.
             if file.parts[-3] in ('en_GB', 'ja'):
                 with file.open('rb') as opened:
                     found |= _idents(pofile.read_po(opened))
@@ -133,13 +134,13 @@ def _of_others():
 
 
 class _Shown(html.parser.HTMLParser):
-    """What a page shows of ours.
+    """Collect the texts that a page of ours shows.
 
-    :param whole: whether it is a part of a page, in which all is ours
+    :param whole: whether the HTML is a fragment without Horizon's frame
     """
 
     _EMPTY = ('br', 'hr', 'img', 'input', 'link', 'meta', 'col', 'path')
-    #: A command line, and Horizon's frame.
+    #: Elements with command lines, code or input.
     _NOT = ('pre', 'script', 'style', 'textarea')
 
     def __init__(self, text, whole=False):
@@ -186,7 +187,7 @@ class TestTranslation(test_create._Neutron, base.AdminTestCase):
 
     def setUp(self):
         super().setUp()
-        # Each may be called by its own name and as another's.
+        # Django calls some of them through each other.
         for name, function in (
             ('gettext', lambda message: self.say(None, message)),
             ('pgettext', self.say),
@@ -259,7 +260,7 @@ class TestTranslation(test_create._Neutron, base.AdminTestCase):
         return bulk
 
     def check(self, text, whole=False, pieces=True):
-        """No letter of ours is left, and no text is made of two messages."""
+        """Check that all text is translated, each in one message."""
         texts = _Shown(text, whole).texts
         self.assertTrue(any('⟦' in text for text in texts))
         for text in texts:
@@ -268,7 +269,7 @@ class TestTranslation(test_create._Neutron, base.AdminTestCase):
                 outside = outside.replace(words, '')
             outside = re.sub(r'\{\w+\}', '', outside)
             self.assertNotRegex(outside, '[A-Za-z]', text)
-            # One list, and from the innermost on: messages are in messages.
+            # Remove lists, then messages in messages, innermost first.
             outside = outside.replace('⟧⟦, ⟧⟦', '')
             groups = 0
             while _GROUP.search(outside):
@@ -461,7 +462,7 @@ class TestTranslation(test_create._Neutron, base.AdminTestCase):
             )
 
     def test_messages(self):
-        """What is said of what was done, and of what cannot be had."""
+        """The outcomes of actions and failed requests are translated."""
         index = reverse('horizon:project:bulks:index')
         for action, status in (
             ('pause', 'building'),
@@ -514,7 +515,7 @@ class TestTranslation(test_create._Neutron, base.AdminTestCase):
             self.assertRegex(str(getattr(module, name).name), '^⟦.*⟧$')
 
     def test_scripts(self):
-        """They show what the server has said, and have no words."""
+        """The scripts show texts of the server and have none themselves."""
         self.assertEqual(set(), extract('djangojs'))
         shows = re.compile(
             r'\b(?:textContent|innerText|innerHTML|title|placeholder|value)'
