@@ -47,8 +47,8 @@ from zun_bulk.scheduler import filters
 WARNING = upgradecheck.Code.WARNING
 FAILURE = upgradecheck.Code.FAILURE
 
-#: The releases of Zun that the tests run beside, the first and the last.
-TESTED = (16, 18)
+#: The supported releases of Zun: the tests run with each of them.
+SUPPORTED = (16, 17, 18)
 #: Zun's filters that know no allocation ratios, and what to enable instead.
 RATIOS = {
     'CPUFilter': 'CpuOvercommitFilter',
@@ -99,15 +99,16 @@ def _versions():
         metadata.version(name)
         for name in ('zun', 'oslo.db', 'oslo.versionedobjects')
     )
-    first, last = TESTED
-    if not (
-        _at_least(zun, '%d.0.0.dev0' % first)
-        and not _at_least(zun, '%d.0.0.dev0' % (last + 1))
+    if not any(
+        _at_least(zun, '%d.0.0.dev0' % release)
+        and not _at_least(zun, '%d.0.0.dev0' % (release + 1))
+        for release in SUPPORTED
     ):
         yield (
-            WARNING,
-            'Zun %s is not among the releases that zun_bulk is tested beside, '
-            '%d to %d.' % (zun, first, last),
+            FAILURE,
+            'Zun %s is not supported. This release of zun_bulk supports Zun '
+            '%s and %d.'
+            % (zun, ', '.join(map(str, SUPPORTED[:-1])), SUPPORTED[-1]),
         )
     if not _at_least(zun, '18.0.0.dev0') and _at_least(oslo_db, '18'):
         yield (

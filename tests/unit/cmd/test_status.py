@@ -159,16 +159,18 @@ class TestVersions(StatusTestCase):
             self.assert_found('Versions', status.FAILURE, text, zun)
 
     @ddt.data('15.0.1', '19.0.0', '19.0.0.0rc1', '20.1.0.dev3')
-    def test_of_zun(self, zun):
+    def test_unsupported_zun(self, zun):
         with self.installed(zun, '17.4.0', '3.11.0'):
             code, details = self.see('Versions')
-        self.assertEqual(status.WARNING, code)
-        self.assertIn('16 to 18', details)
+        self.assertEqual(status.FAILURE, code)
+        self.assertIn('Zun %s is not supported' % zun, details)
+        self.assertIn('supports Zun 16, 17 and 18.', details)
 
     @ddt.data(
         ('16.0.0', '17.4.0', '3.8.0'),
         ('16.0.1.dev7', '17.9.9', '3.8.0'),
         ('17.0.0', '17.4.0', '3.9.0'),
+        ('17.1.0.dev2', '17.4.0', '3.9.0'),
         ('18.0.0.0rc1', '18.0.0', '3.10.0'),
         ('18.4.2', '19.0.0', '4.0.0'),
     )
