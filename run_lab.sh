@@ -6,7 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 usage() {
     sed -n 's/^    //p' <<'TEXT'
-    usage: run_lab.sh [--count N] [--zun 16|18] [--keep [--horizon]]
+    usage: run_lab.sh [--count N] [--zun 16|17|18] [--keep [--horizon]]
                       [--down]
            run_lab.sh --real [OPTIONS]
 
@@ -20,9 +20,10 @@ usage() {
     an emulated one; the last line says which.
 
       --count N    containers (60)
-      --zun 16|18  release of Zun (18)
+      --zun N      release of Zun, 16, 17 or 18 (18)
       --keep       leave the lab running and print how to use it
-      --horizon    and Horizon with it, in a virtual environment of its own
+      --horizon    and Horizon with it, in a virtual environment of its own;
+                   with Zun 16 and 18 only
       --down       end what --keep has left
       --real       an OpenStack in which nothing is emulated (root, Debian or
                    Ubuntu): see run_lab.sh --real --help
@@ -55,7 +56,8 @@ while (($#)); do
     shift
 done
 CONSTRAINTS=constraints/zun-$ZUN.txt
-[[ -f $CONSTRAINTS ]] || die "--zun is 16 or 18"
+[[ -f $CONSTRAINTS ]] || die "--zun is 16, 17 or 18"
+[[ ! $HORIZON || $ZUN != 17 ]] || die "--horizon needs --zun 16 or 18"
 
 PYTHON=${PYTHON:-python3}
 VENV=.venv-lab-$ZUN

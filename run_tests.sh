@@ -2,14 +2,15 @@
 # Runs the tests in a virtual environment of their own. The last line is
 # "N passed, N failed"; the exit status is 0 only if none failed.
 #
-#   ./run_tests.sh [--zun 16|18] [--full] [REGEX...]
+#   ./run_tests.sh [--zun 16|17|18] [--full] [REGEX...]
 #
-#   --zun 16|18  the Zun to test beside (18)
-#   --full       the unit and functional tests beside both releases of Zun,
-#                but for those in tests/beside-one-zun.txt beside 18 alone, the
-#                style checks, and tests on a real OpenStack, of which some are
-#                in a browser, but for those that take long ("tox -e real" runs
-#                all): these need root and the Debian packages that
+#   --zun N      the Zun to test beside, 16, 17 or 18 (18)
+#   --full       the unit and functional tests beside Zun 18, beside Zun 16 but
+#                for those in tests/beside-one-zun.txt, beside Zun 17 only those
+#                in tests/beside-zun-17.txt, the style checks, and tests on a
+#                real OpenStack, of which some are in a browser, but for those
+#                that take long ("tox -e real" runs all): these need root and
+#                the Debian packages that
 #                "tests/lab/real/lab missing --browser" prints
 #   REGEX        run the unit and functional tests whose names match only
 #
@@ -206,7 +207,7 @@ while (($#)); do
     esac
     shift
 done
-[[ $zun == 16 || $zun == 18 ]] || die "--zun takes 16 or 18"
+[[ $zun =~ ^1[678]$ ]] || die "--zun takes 16, 17 or 18"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     die "$PYTHON is not Python 3.11 or newer"
 
@@ -216,6 +217,7 @@ if $full; then
     get_uv
     run_suites 18
     run_suites 16 --exclude-list tests/beside-one-zun.txt
+    run_suites 17 --include-list tests/beside-zun-17.txt
     run_dashboard 27
     check_step 'Style' "$pre_commit" run --all-files
     tools/pip_install .venv-tests-18 --constraint constraints/zun-18.txt \

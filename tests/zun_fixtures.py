@@ -105,7 +105,7 @@ class Database(fixtures.Fixture):
         self._point(enginefacade._context_manager)
         self._point(db_base.CONTEXT_MANAGER)
         if hasattr(zun_db_api, '_FACADE'):
-            # Zun 16 keeps the engine itself.
+            # Zun 16 and 17 keep the engine themselves.
             self.useFixture(
                 fixtures.MonkeyPatch('zun.db.sqlalchemy.api._FACADE', None)
             )

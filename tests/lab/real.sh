@@ -13,7 +13,7 @@ usage() {
       --hosts N           hosts, each with its own Docker Engine (2)
       --count N           containers (60)
       --net kuryr|none    kuryr: they reach each other; none: Neutron ports only (kuryr)
-      --zun 16|18         release of Zun (18)
+      --zun 16|18         release of Zun (18); this lab has no Zun 17
       --kolla             with the zun.conf that Kolla Ansible makes of etc/kolla; Zun 16 only
       --install           install the Debian packages that are missing
       --keep              leave all of it running and print how to use it
