@@ -62,7 +62,7 @@ class Changes:
 
     # --------------------------------------------- called by Docker's events
 
-    def changed(self, action, container_uuid):
+    def add(self, action, container_uuid):
         """A container of a bulk has started or died."""
         if action == 'start' and self._starting.has(container_uuid):
             # As it was asked to.
@@ -70,7 +70,7 @@ class Changes:
         self._changed.append(container_uuid)
         self._wake()
 
-    def missed(self, back):
+    def subscribed(self, back):
         """Containers may have started or died without being told.
 
         :param back: when the engine was found to answer, in seconds since the
@@ -80,7 +80,7 @@ class Changes:
         self._missed = True
         self._wake()
 
-    def lost(self):
+    def unsubscribed(self):
         """Nothing is told of containers until ``missed`` is called."""
         self._engine.back = math.inf
 
@@ -90,7 +90,7 @@ class Changes:
         """Seconds until one is to be looked at; None if none is."""
         return min(self._looks.values()) - now if self._looks else None
 
-    def follow(self, now):
+    def check_due(self, now):
         """Look at what Docker's events have told of."""
         try:
             if self._missed:

@@ -62,7 +62,7 @@ class Reports:
         self._debounce = Debounce()
         self._done = -math.inf
 
-    def look(self, now, state, at_work):
+    def is_due(self, now, state, at_work):
         """See whether a report is due.
 
         :param state: anything to compare with that of the last report.

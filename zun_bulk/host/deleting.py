@@ -84,8 +84,8 @@ class Deleting:
             return
         rows = zun_rows.container_states(list(self.in_flight))
         gone = [
-            cast.member
-            for uuid, cast in self.in_flight.items()
+            entry.member
+            for uuid, entry in self.in_flight.items()
             if uuid not in rows and self._engine.clear(uuid)
         ]
         for member in gone:
@@ -95,15 +95,15 @@ class Deleting:
             db_transitions.move_members(gone, MemberState.DELETED)
             self.more = True
             self._members.has_ended()
-        for uuid, cast in list(self.in_flight.items()):
-            if cast.is_quiet(now):
+        for uuid, entry in list(self.in_flight.items()):
+            if entry.is_quiet(now):
                 LOG.warning(
                     'Container %(uuid)s is not deleted from %(host)s '
                     'after %(seconds)d s; asking again',
                     {
                         'uuid': uuid,
                         'host': self._members.host,
-                        'seconds': now - cast.since,
+                        'seconds': now - entry.since,
                     },
                 )
                 del self.in_flight[uuid]

@@ -39,7 +39,7 @@ class Holds:
         self._operator = None
         self._probed = float('-inf')
 
-    def who(self):
+    def reasons(self):
         """:returns: {who holds the host: why}."""
         if self._operator is None:
             return self.gates
@@ -59,7 +59,7 @@ class Holds:
         self.gates = gates.held(
             readings, CONF.zun_bulk_pacing, frozenset(before)
         )
-        self._starts.hold(self.who())
+        self._starts.hold(self.reasons())
         self._starts.pinged(now, readings.ping)
         for name in self.gates.keys() - before.keys():
             LOG.warning(
@@ -75,7 +75,7 @@ class Holds:
     def _next_probe(self):
         return self._probed + CONF.zun_bulk_pacing.probe_interval
 
-    def wish(self, why):
+    def set_operator_hold(self, why):
         """Hold the host for its operator.
 
         :param why: what he gave as a reason, None to let it go.
@@ -83,7 +83,7 @@ class Holds:
         if why == self._operator:
             return
         self._operator = why
-        self._starts.hold(self.who())
+        self._starts.hold(self.reasons())
         LOG.warning(
             '%(host)s: %(what)s',
             {

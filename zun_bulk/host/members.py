@@ -136,7 +136,7 @@ class Members:
         """A member has ended. It may be the last of its bulk."""
         self._ended = True
 
-    def tell_of_ends(self, now, busy):
+    def report_ends(self, now, busy):
         """Wake a conductor once the host is idle, if members have ended."""
         if self._ended and not busy:
             self._ended = False

@@ -30,12 +30,13 @@ from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.host import engine
 from zun_bulk.host import in_flight
+from zun_bulk.host import locks
 from zun_bulk.host import verification
+from zun_bulk.host import volumes
 from zun_bulk.pacing import failures
 from zun_bulk.pacing import pacer
 from zun_bulk.pacing.outcome import Outcome
 from zun_bulk.volume import mappings
-from zun_bulk.volume import mounts
 
 
 LOG = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ CLAIM_GOES = 5.0
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
 #: Seconds until volumes that could not be detached are tried again.
-VOLUMES_AGAIN = 10.0
+VOLUMES_RETRY_DELAY = 10.0
 #: Seconds until a container is looked at again of which the engine said
 #: nothing.
 LOOK_AGAIN = 1.0
@@ -81,6 +82,7 @@ class Starting:
         self._members = members
         self._holds = holds
         self._throttle = throttle
+        self._volumes = volumes.Volumes(docker, members)
         self._wake = wake
         self._ready = collections.deque()
         #: [(when to try again, Member)]
@@ -97,17 +99,17 @@ class Starting:
 
     def is_new(self, container_uuid):
         """Whether Docker cannot have a container: this is its first try."""
-        cast = self.in_flight.get(container_uuid)
+        entry = self.in_flight.get(container_uuid)
         return (
-            cast is not None
-            and cast.member.attempt == 1
+            entry is not None
+            and entry.member.attempt == 1
             # One that its user has tried again keeps what it failed of.
-            and not cast.member.reason
+            and not entry.member.reason
         )
 
     def created(self, container_uuid):
-        cast = self.in_flight.get(container_uuid)
-        if cast is not None and not self._members.bulk_of(cast.member).run:
+        entry = self.in_flight.get(container_uuid)
+        if entry is not None and not self._members.bulk_of(entry.member).run:
             self.started(container_uuid)
 
     def started(self, container_uuid):
@@ -159,7 +161,7 @@ class Starting:
 
         An earlier life of it left them, or a turn that was cut short.
         """
-        known = {cast.member.id for cast in self.in_flight.values()}
+        known = {entry.member.id for entry in self.in_flight.values()}
         known.update(item.member.id for item in self._settling)
         for member in db_members.list_members_by_state(
             MemberState.STARTING, host=self._members.host
@@ -167,7 +169,7 @@ class Starting:
             if member.id in known:
                 continue
             if self._engine.runs(member.container_uuid):
-                self._has_started(member, now)
+                self._begin_settling(member, now)
             else:
                 self._members.again(member, 'its start was cut short')
 
@@ -204,16 +206,23 @@ class Starting:
     def _start(self, batch, now):
         began = time.monotonic()
         self._members.know_bulks(batch)
-        ready, up = self._with_volumes(batch, now)
-        members = db_transitions.start_members(ready)
-        # Volumes may take long, and a start is lost when it is old.
+        prepared = self._volumes.prepare(batch)
+        self._delayed.extend(
+            (now + VOLUMES_RETRY_DELAY, member)
+            for member in prepared.postponed
+        )
+        running = {member.container_uuid for member in prepared.running}
+        started = db_transitions.start_members(
+            prepared.ready + prepared.running
+        )
+        # Volumes may take long, and an old start would count as lost.
         now += time.monotonic() - began
-        for member in members:
-            if member.container_uuid in up:
-                self._has_started(member, now)
-        members = [
-            member for member in members if member.container_uuid not in up
-        ]
+        members = []
+        for member in started:
+            if member.container_uuid in running:
+                self._begin_settling(member, now)
+            else:
+                members.append(member)
         # Zun's rows may still say how the last attempt ended.
         again = [
             member.container_uuid for member in members if member.attempt > 1
@@ -252,69 +261,9 @@ class Starting:
             None,
         )
 
-    # ------------------------------------------------------------- volumes
-
-    def _with_volumes(self, batch, now):
-        """Clear the volumes of earlier starts.
-
-        Zun deletes the new ones of a start that fails, so a conductor looks
-        after those before the next.
-
-        :returns: the members that can start now, and the uuids of those that
-            run already: an earlier start of theirs has come late.
-        """
-        ready, up, bare = [], set(), []
-        for member in batch:
-            bulk = self._members.bulk_of(member)
-            if bulk is None:
-                # It was deleted after the member had been read.
-                continue
-            if not mounts.of(bulk, member):
-                ready.append(member)
-                continue
-            if member.attempt or member.reason:
-                runs = self._clear_volumes(member, now)
-                if runs is None:
-                    continue
-                if runs:
-                    up.add(member.container_uuid)
-                    ready.append(member)
-                    continue
-            if mounts.lacks(bulk, member):
-                bare.append(member)
-            else:
-                ready.append(member)
-        if db_transitions.move_members(bare, MemberState.QUEUED):
-            self._members.wake_conductor()
-        return ready, up
-
-    def _clear_volumes(self, member, now):
-        """Detach what earlier starts have left, unless its container runs.
-
-        :returns: whether it runs, or None if this has to be tried again.
-        """
-        uuid = member.container_uuid
-        try:
-            # Else they would be taken from a start that goes on.
-            with _zun_done(uuid):
-                runs = self._engine.runs(uuid)
-                if not runs:
-                    self._engine.forget_volumes(uuid)
-                return runs
-        except lockutils.AcquireLockFailedException:
-            LOG.info('Zun is still at container %s, which waits for it', uuid)
-        except Exception as error:
-            LOG.warning(
-                'Could not clear the volumes of container %(uuid)s, which is '
-                'tried again: %(error)s',
-                {'uuid': uuid, 'error': error},
-            )
-        self._delayed.append((now + VOLUMES_AGAIN, member))
-        return None
-
     # ----------------------------------------------------------- verifying
 
-    def _has_started(self, member, now):
+    def _begin_settling(self, member, now):
         self._settling.append(
             Settling(member, now, now + CONF.zun_bulk.settle_time)
         )
@@ -323,10 +272,10 @@ class Starting:
         """Have those settle that the driver has started."""
         while self._started:
             uuid = self._started.popleft()
-            cast = self.in_flight.pop(uuid, None)
-            if cast is not None:
+            entry = self.in_flight.pop(uuid, None)
+            if entry is not None:
                 self._throttle.finished(uuid, now, Outcome.DONE)
-                self._has_started(cast.member, now)
+                self._begin_settling(entry.member, now)
 
     def settle_now(self, uuids, now):
         """Decide at once on those of some containers that settle.
@@ -405,12 +354,12 @@ class Starting:
         if not self.in_flight:
             return
         rows = zun_rows.container_states(list(self.in_flight))
-        for uuid, cast in list(self.in_flight.items()):
+        for uuid, entry in list(self.in_flight.items()):
             row = rows.get(uuid)
             if row is None:
                 self._ended(uuid, now)
                 self._members.fail(
-                    cast.member,
+                    entry.member,
                     'the container was deleted outside '
                     'its bulk while it started',
                     ReasonClass.DELETED,
@@ -422,18 +371,18 @@ class Starting:
                 if failure is failures.FailureClass.CLAIM:
                     # Zun takes its claim away once it has written that down,
                     # and it must not be the next one.
-                    cast.refused = cast.refused or now
-                    if now - cast.refused < CLAIM_GOES:
+                    entry.refused = entry.refused or now
+                    if now - entry.refused < CLAIM_GOES:
                         continue
                 self._ended(uuid, now, failure.outcome)
-                self._retry_or_fail(cast.member, reason, now)
-            elif now - cast.looked > min(
+                self._retry_or_fail(entry.member, reason, now)
+            elif now - entry.looked > min(
                 self._throttle.deadline(),
                 in_flight.LOST,
                 CONF.zun_bulk.create_timeout,
             ):
-                cast.looked = now
-                self._look_into(uuid, cast, status, task_state, now)
+                entry.looked = now
+                self._look_into(uuid, entry, status, task_state, now)
 
     def _ended(self, uuid, now, outcome=Outcome.NEUTRAL):
         self.in_flight.pop(uuid, None)
@@ -475,11 +424,11 @@ class Starting:
             if self._members.again(member, reason):
                 self._delayed.append((now + random.uniform(0, delay), member))
 
-    def _look_into(self, uuid, cast, status, task_state, now):
+    def _look_into(self, uuid, entry, status, task_state, now):
         """A start takes long: see what became of it, start none twice."""
         if self._engine.runs(uuid):
             self.started(uuid)
-        elif self._is_lost(uuid, cast, now):
+        elif self._is_lost(uuid, entry, now):
             # The message never arrived, or Zun's thread has ended of an error
             # that it could not write down. Should it come after all, Zun does
             # one after the other, and the driver finds what is there.
@@ -493,7 +442,7 @@ class Starting:
                 },
             )
             self._ended(uuid, now)
-            self._members.again(cast.member, 'its start was lost')
+            self._members.again(entry.member, 'its start was lost')
             self.more = True
         else:
             LOG.warning(
@@ -503,28 +452,20 @@ class Starting:
                     'uuid': uuid,
                     'task': task_state or status,
                     'host': self._members.host,
-                    'seconds': now - cast.since,
+                    'seconds': now - entry.since,
                 },
             )
 
     @staticmethod
-    def _is_lost(uuid, cast, now):
+    def _is_lost(uuid, entry, now):
         """Whether nobody does anything about a start any more."""
-        if not cast.is_quiet(
+        if not entry.is_quiet(
             now, min(in_flight.LOST, CONF.zun_bulk.create_timeout)
         ):
             return False
         try:
-            with _zun_done(uuid):
+            with locks.zun_idle(uuid):
                 return True
         except lockutils.AcquireLockFailedException:
             # It pulls the image, for one, or waits for who does.
             return False
-
-
-def _zun_done(container_uuid):
-    """Have a container for oneself, as Zun's threads have it one by one.
-
-    :raises: AcquireLockFailedException if one of them has it now.
-    """
-    return lockutils.lock(container_uuid, do_log=False, blocking=False)

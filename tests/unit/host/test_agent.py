@@ -113,7 +113,7 @@ class AgentTestCase(base.BaseTestCase):
         )
         self.now = 1000.0
         self.agent = self.new_agent()
-        self.agent._changes.missed(0.0)
+        self.agent._changes.subscribed(0.0)
 
     def compute_for(self, context):
         self.compute._context = context
@@ -311,10 +311,10 @@ class TestVolumes(AgentTestCase):
         self.assertEqual([], self.forgotten)
         self.assertEqual({'placed': 1}, self.states())
         self.assertEqual(
-            starting.VOLUMES_AGAIN,
+            starting.VOLUMES_RETRY_DELAY,
             self.agent._starting._delayed[0][0] - self.now,
         )
-        self.turn(starting.VOLUMES_AGAIN)
+        self.turn(starting.VOLUMES_RETRY_DELAY)
         self.assertEqual([uuid], self.forgotten)
         self.assertEqual({'starting': 1}, self.states())
 
@@ -335,10 +335,10 @@ class TestVolumes(AgentTestCase):
         uuids = self.fail_once(2)
         self.engine.forget_volumes = refuse
         self.turn(starting.RETRY_MAX)
-        self.agent._patience(self.now)
+        self.agent._seconds_to_wait(self.now)
         self.assertEqual({'placed': 2}, self.states())
         self.engine.forget_volumes = self.forgotten.append
-        self.turn(starting.VOLUMES_AGAIN)
+        self.turn(starting.VOLUMES_RETRY_DELAY)
         self.assertEqual(set(uuids), set(self.forgotten))
         self.assertEqual({'starting': 2}, self.states())
 
@@ -648,7 +648,7 @@ class TestHeld(AgentTestCase):
         self.accept(1)
         self.use(80)
         self.turn()
-        self.assertEqual(3.0, self.agent._patience(self.now + 2.0))
+        self.assertEqual(3.0, self.agent._seconds_to_wait(self.now + 2.0))
 
     def test_says_when_it_begins_and_ends(self):
         self.accept(1)
@@ -690,7 +690,7 @@ class TestSince(AgentTestCase):
             Running=False, Pid=0, Status='exited', ExitCode=code, FinishedAt=at
         )
         if tell:
-            self.agent._changes.changed('die', uuid)
+            self.agent._changes.add('die', uuid)
             self.turn(0.1)
 
     def set_status(self, status):
@@ -728,7 +728,7 @@ class TestSince(AgentTestCase):
 
         # Its user starts it again.
         self.docker[uuids[1]] = running()
-        self.agent._changes.changed('start', uuids[1])
+        self.agent._changes.add('start', uuids[1])
         self.turn(0.1)
         self.assertEqual({'running': 3}, self.states())
         self.assertEqual('ready', db_bulks.get_bulk(self.bulk.uuid).status)
@@ -760,10 +760,10 @@ class TestSince(AgentTestCase):
     def test_the_start_of_a_member_is_no_news(self):
         (uuid,) = self.accept(1)
         self.turn()
-        self.agent._changes.changed('start', uuid)
+        self.agent._changes.add('start', uuid)
         self.start([uuid])
         self.turn()
-        self.agent._changes.changed('start', uuid)
+        self.agent._changes.add('start', uuid)
         self.assertFalse(self.agent._changes._changed)
 
     def test_deaths_that_nobody_saw(self):
@@ -771,7 +771,7 @@ class TestSince(AgentTestCase):
         self.set_status('ready')
         for uuid in uuids[:2]:
             self.end(uuid, 3, tell=False)
-        self.agent._changes.missed(0.0)
+        self.agent._changes.subscribed(0.0)
         self.turn(0.1)
         self.assertEqual({'running': 2, 'failed': 2}, self.states())
 
@@ -780,7 +780,7 @@ class TestSince(AgentTestCase):
         for uuid in uuids[:2]:
             self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
         self.end(uuids[2], 3, tell=False, at='1970-01-01T00:00:10Z')
-        self.agent._changes.missed(20.0)
+        self.agent._changes.subscribed(20.0)
         self.turn(0.1)
         self.assertEqual({'starting': 2, 'failed': 1}, self.states())
         self.assertEqual(uuids + uuids[:2], self.compute.created)
@@ -793,7 +793,7 @@ class TestSince(AgentTestCase):
         (uuid,) = self.run_all(1)
         self.set_status('ready')
         self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
-        self.agent._changes.missed(20.0)
+        self.agent._changes.subscribed(20.0)
         self.turn(0.1)
         self.assertEqual({'failed': 1}, self.states())
 
@@ -803,7 +803,7 @@ class TestSince(AgentTestCase):
         self.start([uuid])
         self.turn()
         self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
-        self.agent._changes.missed(20.0)
+        self.agent._changes.subscribed(20.0)
         self.turn(6)
         self.assertEqual({'starting': 1}, self.states())
         self.assertEqual([uuid, uuid], self.compute.created)
@@ -827,7 +827,7 @@ class TestSince(AgentTestCase):
 
     def test_nor_as_often_as_it_ends(self):
         (uuid,) = self.accept(1, max_attempts=2)
-        self.agent._changes.lost()
+        self.agent._changes.unsubscribed()
         for _ in range(2):
             self.turn()
             self.start([uuid])
@@ -838,7 +838,7 @@ class TestSince(AgentTestCase):
         self.assertEqual({'failed': 1}, self.states())
 
     def test_a_container_of_nobody(self):
-        self.agent._changes.changed('die', 'uuid')
+        self.agent._changes.add('die', 'uuid')
         self.turn()
         self.assertEqual({}, self.agent._changes._looks)
 
@@ -864,7 +864,7 @@ class TestStrays(AgentTestCase):
         self.docker[uuids[0]] = running()
         self.turn()
         self.assertIn(uuids[0], self.docker)
-        self.agent._changes.missed(self.now)
+        self.agent._changes.subscribed(self.now)
         self.turn()
         self.assertNotIn(uuids[0], self.docker)
 
@@ -1468,14 +1468,14 @@ class TestGuruReport(AgentTestCase):
         self.assertEqual(1, report['settling'])
         self.assertEqual(3, report['pulls']['limit'])
         self.assertEqual(set(uuids[1:5]), set(report['starting']))
-        cast = report['starting'][uuids[1]]
+        found = report['starting'][uuids[1]]
         self.assertEqual(
             ('web-2', self.bulk.uuid, 1, True),
             (
-                cast['name'],
-                cast['bulk'],
-                cast['attempt'],
-                cast['driver_is_at_it'],
+                found['name'],
+                found['bulk'],
+                found['attempt'],
+                found['driver_is_at_it'],
             ),
         )
         self.assertFalse(report['starting'][uuids[2]]['driver_is_at_it'])
@@ -1541,7 +1541,7 @@ class TestReport(AgentTestCase):
         self.turn(5.0)
         self.assertEqual({'running': 2}, self.states())
         # Whatever was too early for a report is made up for.
-        wait = self.agent._patience(self.now)
+        wait = self.agent._seconds_to_wait(self.now)
         self.turn(wait)
         _now, report = self.reports[-1]
         self.assertEqual(
@@ -1607,7 +1607,7 @@ class TestWakeUps(AgentTestCase):
             self.turn(0.01)
             self.assertEqual({'running': 1}, self.states())
         self.assertEqual(3, self.wake.call_count)
-        wait = self.agent._patience(self.now)
+        wait = self.agent._seconds_to_wait(self.now)
         self.assertLess(wait, 1.0)
         self.turn(wait)
         self.assertEqual(4, self.wake.call_count)

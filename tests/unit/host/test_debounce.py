@@ -41,19 +41,19 @@ class TestReports(base.BaseTestCase):
         self.reports = debounce.Reports()
 
     def test_at_rest(self):
-        self.assertTrue(self.reports.look(0, 'rest', False))
-        self.assertFalse(self.reports.look(99, 'rest', False))
+        self.assertTrue(self.reports.is_due(0, 'rest', False))
+        self.assertFalse(self.reports.is_due(99, 'rest', False))
         self.assertIsNone(self.reports.wait(99))
 
     def test_at_work(self):
         due = [
-            now for now in range(12) if self.reports.look(now, 'work', True)
+            now for now in range(12) if self.reports.is_due(now, 'work', True)
         ]
         self.assertEqual([0, 5, 10], due)
 
     def test_a_change_that_comes_too_soon_is_not_lost(self):
-        self.reports.look(0, 'work', True)
-        self.assertFalse(self.reports.look(0.5, 'rest', False))
+        self.reports.is_due(0, 'work', True)
+        self.assertFalse(self.reports.is_due(0.5, 'rest', False))
         self.assertEqual(0.5, self.reports.wait(0.5))
-        self.assertTrue(self.reports.look(1, 'rest', False))
+        self.assertTrue(self.reports.is_due(1, 'rest', False))
         self.assertIsNone(self.reports.wait(1))

@@ -1,0 +1,25 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Zun's locks, as far as the agent needs them."""
+
+from oslo_concurrency import lockutils
+
+
+def zun_idle(container_uuid):
+    """Hold Zun's lock of a container, unless Zun holds it.
+
+    zun-compute holds it while it works on the container.
+
+    :raises: AcquireLockFailedException if Zun works on the container now.
+    """
+    return lockutils.lock(container_uuid, do_log=False, blocking=False)
