@@ -147,7 +147,7 @@ class TestDryRun(test_filters.FilterTestCase):
         self.lab.kill('placement', signal.SIGTERM)
         answer = self.dry_run(1, status=503)
         self.assertIn(
-            'Placement or Keystone does not answer',
+            'Placement or Keystone is not available',
             answer['errors'][0]['detail'],
         )
 

@@ -10,39 +10,35 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What would become of a bulk, without making it."""
+"""Dry runs: where the members of a bulk would go, without creating it."""
 
 from keystoneauth1 import exceptions as ks_exc
-from oslo_log import log as logging
 import sqlalchemy as sa
-import webob.exc
 from zun.common import context as zun_context
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk import zun_compat
 from zun_bulk.api import accept
+from zun_bulk.api import errors
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import planner
 
 
-LOG = logging.getLogger(__name__)
-
-
 def plan(context, body):
     """Check a bulk and plan it, and write nothing.
 
-    :param body: the request body, checked against its schema.
+    :param body: the request body, valid against its schema.
     :returns: a Plan for all of its members, as a conductor would make it now.
     :raises: ZunException as ``accept.check``; HTTPServiceUnavailable (503) if
-        Placement or Keystone does not answer.
+        Placement or Keystone is not available.
     """
     try:
         prepared = accept.check(context, body)
         bulk = prepared.bulk
         survey = hosts.survey(
-            # As conductors do.
+            # As conductors plan.
             zun_context.get_admin_context(all_projects=True),
             _container(context, prepared.containers[0]),
             bulk['spec'],
@@ -53,11 +49,8 @@ def plan(context, body):
         exception.AuthorizationFailure,
         placement.BadAnswer,
     ) as error:
-        # What it says is for operators: it has addresses.
-        LOG.warning('There is no dry run without Placement: %s', error)
-        raise webob.exc.HTTPServiceUnavailable(
-            'Placement or Keystone does not answer, so that nobody knows what '
-            'there is room for; try again later.'
+        raise errors.unavailable(
+            'Placement or Keystone', 'cannot plan the bulk', error
         ) from error
     return planner.plan(
         bulk['count'], survey.rooms, bulk['placement']['policy']
@@ -65,12 +58,12 @@ def plan(context, body):
 
 
 def _container(context, row):
-    """The object that Zun would make of a container's row in its table."""
+    """Make the object that Zun would read from a container's row."""
     values = {'id': 0}
     for column in zun_models.Container.__table__.columns:
         value, kind = row.get(column.name), column.type
         if isinstance(kind, sa.types.TypeDecorator):
-            # Some make an empty list or dict of None.
+            # Some types convert None to an empty list or dict.
             value = kind.process_result_value(
                 kind.process_bind_param(value, None), None
             )

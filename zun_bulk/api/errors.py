@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Exceptions to responses, in the shape of Zun's own errors."""
+"""Converting exceptions to responses, in the format of Zun's own errors."""
 
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
@@ -29,9 +29,9 @@ LOG = logging.getLogger(__name__)
 def response(exc, request_id):
     """Make the response for an exception.
 
-    Whatever is not the client's fault is logged and told as a number only,
-    but for tables that are not there yet, which :mod:`zun_bulk.db.tables`
-    tells an operator of, and no more often than it needs to be.
+    Server errors are logged, and the response contains only an id that finds
+    them in the log. Missing tables are a 503 instead, which
+    :mod:`zun_bulk.db.tables` logs, though not for each request.
 
     :param request_id: the request's id or None.
     """
@@ -47,9 +47,7 @@ def response(exc, request_id):
         status, text = exc.code, str(exc)
     elif tables.explains(exc):
         status = 503
-        text = (
-            'This service is not ready: its database is still to be upgraded.'
-        )
+        text = 'This service is not ready: its database has to be upgraded.'
     else:
         return _server_error(exc, request_id)
     LOG.debug(
@@ -63,6 +61,21 @@ def response(exc, request_id):
         request_id,
         headers,
     )
+
+
+def unavailable(services, consequence, error):
+    """Make a 503 of a failed call to another service, and log its cause.
+
+    The cause stays in the log, as it contains internal addresses.
+
+    :param services: names of the services that may have failed.
+    :param consequence: what zun-api cannot do without them: ``cannot ...``.
+    :param error: the cause.
+    :returns: HTTPServiceUnavailable (503), to be raised.
+    """
+    text = '%s is not available: %s' % (services, consequence)
+    LOG.warning('%s: %s', text, error)
+    return webob.exc.HTTPServiceUnavailable(text + '; try again later.')
 
 
 def _server_error(exc, request_id):

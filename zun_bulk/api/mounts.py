@@ -18,11 +18,11 @@ from cinderclient import exceptions as cinder_exceptions
 from keystoneauth1 import exceptions as ks_exc
 from oslo_log import log as logging
 from oslo_utils import uuidutils
-import webob.exc
 from zun.common import exception
 from zun.common import utils as zun_utils
 
 from zun_bulk import connections
+from zun_bulk.api import errors
 from zun_bulk.api import validation
 from zun_bulk.volume import trusts
 
@@ -104,11 +104,8 @@ def resolve(context, wishes):
         ks_exc.ClientException,
         cinder_exceptions.ClientException,
     ) as error:
-        # What it says is for operators: it has addresses.
-        LOG.warning('Could not ask Cinder for a user: %s', error)
-        raise webob.exc.HTTPServiceUnavailable(
-            'Cinder or Keystone does not answer as it should, so that volumes '
-            'cannot be checked; try again later.'
+        raise errors.unavailable(
+            'Cinder or Keystone', 'cannot check volumes', error
         ) from error
 
 
@@ -331,8 +328,6 @@ def trust(context, bulk_uuid, wishes):
             'a volume that is there by source',
         )
     except ks_exc.ClientException as error:
-        LOG.warning('Could not make a trust: %s', error)
-        raise webob.exc.HTTPServiceUnavailable(
-            'Keystone does not answer as it should, so that nobody could make '
-            'the volumes; try again later.'
+        raise errors.unavailable(
+            'Keystone', 'cannot create the trust for new volumes', error
         ) from error

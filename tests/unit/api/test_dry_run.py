@@ -322,7 +322,7 @@ class TestNoAnswer(DryRunTestCase):
     def test_of_placement(self, error):
         self.hosts.error = error
         answer = self.dry_run(503)['errors'][0]
-        self.assertIn('Placement or Keystone does not', answer['detail'])
+        self.assertIn('Placement or Keystone is not', answer['detail'])
         self.assertNotIn('10.0.0.1', str(answer))
         self.assertIn('10.0.0.1', self.log.output)
         self.assertNotIn('Traceback', self.log.output)
