@@ -28,7 +28,7 @@ from zun_bulk.api import validation
 from zun_bulk.api.schemas import member as schema
 from zun_bulk.conf import CONF
 from zun_bulk.consts import LABEL_PREFIX
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 #: How many faults an answer tells, and how much of each.
@@ -199,7 +199,7 @@ def check_addresses(context, members, networks, faults):
     ]
     width = max((len(addresses) for _, addresses in asked), default=0)
     subnets = _subnets(context, networks[:width])
-    attached = set(ports.attached(networks))
+    attached = set(requested.attached(networks))
     seen = {}
     for position, addresses in asked:
         if len(addresses) > len(networks):

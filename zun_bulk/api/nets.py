@@ -15,7 +15,7 @@
 import ipaddress
 
 from zun_bulk.api import validation
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 RANGE = 'v4-range'
@@ -64,7 +64,7 @@ def set_ranges(nets, networks, subnets, count):
     :param count: how many members there are.
     :raises: as ``check``.
     """
-    attached = ports.attached(networks)
+    attached = requested.attached(networks)
     for number, net in enumerate(nets or ()):
         if RANGE not in net:
             continue
@@ -91,7 +91,7 @@ def set_ranges(nets, networks, subnets, count):
                 RANGE,
                 '%s is not inside a subnet of the network' % net[RANGE],
             )
-        networks[number][ports.RANGE] = [str(first), str(last)]
+        networks[number][requested.RANGE] = [str(first), str(last)]
         gateway = subnet['gateway_ip']
         has_gateway = (
             gateway and first <= ipaddress.ip_address(gateway) <= last
@@ -105,12 +105,12 @@ def check_sizes(networks, count):
     :raises: as ``check``.
     """
     for number, network in enumerate(networks):
-        if ports.RANGE in network:
+        if requested.RANGE in network:
             _check_size(number, network, count)
 
 
 def _check_size(number, network, count, lost=0):
-    first, last = map(ipaddress.IPv4Address, network[ports.RANGE])
+    first, last = map(ipaddress.IPv4Address, network[requested.RANGE])
     size = int(last) - int(first) + 1 - lost
     if size < count:
         _refuse(

@@ -21,6 +21,8 @@ import webob.exc
 from zun.api.validation import validators
 from zun.common import exception
 
+from zun_bulk.network import errors
+
 
 #: Bytes that a body may have.
 MAX_BODY_SIZE = 1024 * 1024
@@ -148,7 +150,7 @@ def blame_field(field):
     except neutron_exceptions.NeutronClientException as exc:
         if not 400 <= exc.status_code < 500:
             raise
-        refuse('template.' + field, exc)
+        refuse('template.' + field, errors.message(exc))
 
 
 def _refuse_constant(name):

@@ -27,8 +27,8 @@ from zun_bulk.db import counts as db_counts
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.network import batch
+from zun_bulk.network import errors
 from zun_bulk.network import maker
-from zun_bulk.network import ports
 from zun_bulk.pacing import throttle
 from zun_bulk.volume import mounts
 
@@ -125,7 +125,7 @@ class Placing:
         """
         try:
             call.result()
-        except ports.Busy as error:
+        except errors.Busy as error:
             self._batch.overloaded(len(part))
             if len(part) == 1:
                 raise

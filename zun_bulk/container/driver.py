@@ -38,7 +38,7 @@ from zun_bulk.db import base as db_base
 from zun_bulk.host import agent
 from zun_bulk.host import engine
 from zun_bulk.host import probes
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 from zun_bulk.scheduler.filters import overcommit
 from zun_bulk.volume import attaching
 
@@ -268,9 +268,9 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         )
         container.container_id = found['Id']
         container.addresses = {
-            network['network']: network[ports.PORT]['addresses']
+            network['network']: network[requested.PORT]['addresses']
             for network in requested_networks
-            if ports.PORT in network
+            if requested.PORT in network
         }
         config = found['Config']
         container.entrypoint = container.entrypoint or config['Entrypoint']

@@ -24,7 +24,7 @@ from stevedore import driver as stevedore_driver
 
 from zun_bulk import connections
 from zun_bulk.conf import CONF
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 @functools.cache
@@ -61,7 +61,7 @@ class NeutronAPI:
         security_groups=None,
         set_binding_host=False,
     ):
-        port = requested_network.get(ports.PORT)
+        port = requested_network.get(requested.PORT)
         if port and (not set_binding_host or port['host'] == container.host):
             return port['addresses'], port
         return self._api.create_or_update_port(

@@ -25,7 +25,8 @@ from neutronclient.common import exceptions as neutron_exceptions
 from oslo_log import log as logging
 
 from zun_bulk import connections
-from zun_bulk.network import ports
+from zun_bulk.network import errors
+from zun_bulk.network import requested
 
 
 LOG = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class FloatingIps:
         ]
 
     def _list(self, **filters):
-        with _in_our_terms():
+        with _translate_errors():
             return self._client.list_floatingips(**filters)['floatingips']
 
     def bind(self, bulk, member, found):
@@ -147,12 +148,12 @@ class FloatingIps:
             'description': MARK + member.container_uuid,
             **target,
         }
-        with _in_our_terms():
+        with _translate_errors():
             made = self._client.create_floatingip({'floatingip': body})
         return made['floatingip']['floating_ip_address']
 
     def _update(self, row, **values):
-        with _in_our_terms():
+        with _translate_errors():
             self._client.update_floatingip(
                 row['id'],
                 {'floatingip': values},
@@ -193,7 +194,7 @@ class FloatingIps:
 
     def delete(self, ident):
         """Delete a floating IP, which may be gone already."""
-        with contextlib.suppress(_Gone), _in_our_terms():
+        with contextlib.suppress(_Gone), _translate_errors():
             self._client.delete_floatingip(ident)
 
 
@@ -202,7 +203,7 @@ class _Gone(Refused):
 
 
 @contextlib.contextmanager
-def _in_our_terms():
+def _translate_errors():
     try:
         yield
     except (
@@ -210,9 +211,9 @@ def _in_our_terms():
         neutron_exceptions.IpAddressGenerationFailureClient,
         neutron_exceptions.ExternalIpAddressExhaustedClient,
     ) as error:
-        raise Exhausted('Neutron: %s' % _words(error)) from error
+        raise Exhausted(errors.describe(error)) from error
     except neutron_exceptions.NeutronClientException as error:
-        text = 'Neutron: %s' % _words(error)
+        text = errors.describe(error)
         if error.status_code in _NO_ANSWER:
             # So that the breaker knows it for what it is.
             raise Unavailable('service unavailable: %s' % text) from error
@@ -227,11 +228,6 @@ def _in_our_terms():
         raise Unavailable('service unavailable: %s' % error) from error
 
 
-def _words(error):
-    """What Neutron says, without its request's id."""
-    return str(error).split('\n')[0]
-
-
 def given(member):
     """The address of the floating IP that a user has given to a member."""
     return (member.wanted or {}).get('floating_ip')
@@ -240,7 +236,7 @@ def given(member):
 def _target(networks):
     """Where a member's floating IP leads: its first port that has IPv4."""
     for network in networks:
-        port = network.get(ports.PORT)
+        port = network.get(requested.PORT)
         if port is None:
             # The user's own, which was not looked at.
             if network.get('port'):

@@ -21,7 +21,8 @@ import ipaddress
 import re
 import threading
 
-from zun_bulk.network import ports
+from zun_bulk.network import errors
+from zun_bulk.network import requested
 
 
 #: How often one and the same refusal counts as one of all.
@@ -55,8 +56,8 @@ class Maker:
         #: Indexes of the requested networks that ports are made for.
         self._indexes = [
             index
-            for index in ports.attached(self._networks)
-            if ports.wants_port(self._networks[index])
+            for index in requested.attached(self._networks)
+            if requested.wants_port(self._networks[index])
         ]
         #: {(member id, index): address} that members have of their own.
         self._given = {}
@@ -103,7 +104,7 @@ class Maker:
         if self._defaults is None:
             self._defaults = self._api.defaults(self._bulk)
             for index in self._indexes:
-                if ports.RANGE in self._networks[index]:
+                if requested.RANGE in self._networks[index]:
                     self._look_into_range(index)
             if self._api.has_extension(_DNS):
                 self._names = {}
@@ -150,7 +151,7 @@ class Maker:
         taken = self._api.taken(network['network'])
         # Some that are taken Neutron may not list.
         taken.update(self._lost, self._picked.values(), self._given.values())
-        first, last = map(ipaddress.IPv4Address, network[ports.RANGE])
+        first, last = map(ipaddress.IPv4Address, network[requested.RANGE])
         addresses = (
             str(ipaddress.IPv4Address(number))
             for number in range(int(first), int(last) + 1)
@@ -161,7 +162,7 @@ class Maker:
         address = next(self._left[index], None)
         if address is None:
             self._dry[index] = 'no address is free in %s-%s on %s' % (
-                *self._networks[index][ports.RANGE],
+                *self._networks[index][requested.RANGE],
                 self._title(index),
             )
         else:
@@ -213,7 +214,7 @@ class Maker:
                     )
                 )
                 self._made_any = True
-            except ports.Refused as error:
+            except errors.Refused as error:
                 parts += self._divide(part, own, error, refused)
         return made, refused
 
@@ -235,7 +236,7 @@ class Maker:
         their networks, ranges that had no address for it.
         """
         missing = self._missing(member)
-        sources = {ports.Kind.QUOTA} if missing else set()
+        sources = {errors.Kind.QUOTA} if missing else set()
         for index in missing:
             if (member.id, index) in self._given:
                 continue
@@ -266,17 +267,17 @@ class Maker:
         :param refused: {reason: [Member]}, to be added to.
         :returns: parts; the last is the next.
         """
-        if error.kind is ports.Kind.WHOLE:
+        if error.kind is errors.Kind.WHOLE:
             self._refusal = str(error)
             return [part]
         if (
-            error.kind is ports.Kind.OTHER
+            error.kind is errors.Kind.OTHER
             and 'dns' in str(error).lower()
             and any('dns_name' in said for said in own.values())
         ):
             self._names = None
             return [part]
-        if error.kind is ports.Kind.TAKEN:
+        if error.kind is errors.Kind.TAKEN:
             missing = [self._missing(member) for member in part]
             self.look(part)
             if missing != [self._missing(member) for member in part]:
@@ -330,9 +331,9 @@ class Maker:
 
         :returns: {one of its sources: which words say so}.
         """
-        if error.kind is ports.Kind.QUOTA:
-            return {ports.Kind.QUOTA: str(error)}
-        if error.kind is not ports.Kind.ADDRESSES:
+        if error.kind is errors.Kind.QUOTA:
+            return {errors.Kind.QUOTA: str(error)}
+        if error.kind is not errors.Kind.ADDRESSES:
             return {}
         sources = self._sources(member)
         pools = {

@@ -18,68 +18,20 @@ does with it later, deleting it above all, stays right.
 
 import collections
 import contextlib
-import enum
-import http.client
-import ipaddress
-import re
 
-from keystoneauth1 import exceptions as ks_exc
 from neutronclient.common import exceptions as neutron_exceptions
 from zun.common import consts
 from zun.network import kuryr_network
 
 from zun_bulk import connections
-
-
-#: Under this key a requested network carries what BulkNetwork needs.
-PORT = 'zun_bulk_port'
-#: Under this key it has the first and the last of the addresses to choose of.
-RANGE = 'v4_range'
+from zun_bulk.network import errors
+from zun_bulk.network import requested
 
 
 #: The description of each port that is made here.
 MARK = 'zun_bulk'
 #: Of how many containers one call lists the ports: they go into its URL.
 LIST_BATCH = 100
-
-#: Answers of a Neutron, or of a proxy before it, that has too much to do, and
-#: of one that finds the request too large.
-_BUSY = (408, 413, 429, 502, 503, 504)
-#: What may stand for an address in a text.
-_ADDRESS = re.compile(r'[0-9A-Fa-f:.]*[0-9A-Fa-f]')
-
-
-class Kind(enum.Enum):
-    """Of what Neutron refuses.
-
-    :cvar TAKEN: an address that another port has.
-    :cvar ADDRESSES: there is no address left.
-    :cvar QUOTA: the project may have no more ports.
-    :cvar WHOLE: what all ports of a bulk have in common.
-    """
-
-    TAKEN = 'taken'
-    ADDRESSES = 'addresses'
-    QUOTA = 'quota'
-    WHOLE = 'whole'
-    OTHER = 'other'
-
-
-class Refused(Exception):
-    """Neutron will not make these ports, however often it is asked.
-
-    :ivar kind: a Kind.
-    :ivar addresses: the IP addresses that its words name.
-    """
-
-    def __init__(self, text, kind=Kind.OTHER):
-        super().__init__(text)
-        self.kind = kind
-        self.addresses = _addresses_in(text)
-
-
-class Busy(Exception):
-    """Neutron cannot now, or has not answered: it may have taken effect."""
 
 
 class Ports:
@@ -197,7 +149,7 @@ class Ports:
             of this port says in addition}.
         :returns: {member id: requested networks as Zun's container_create
             takes them}.
-        :raises: Refused, with Neutron's own words; Busy.
+        :raises: errors.Refused, errors.Busy
         """
         networks = bulk.spec['requested_networks']
         missing = [
@@ -211,8 +163,8 @@ class Ports:
                 own=own.get((member.id, index), {}),
             )
             for member, host in placements
-            for place, index in enumerate(attached(networks))
-            if wants_port(networks[index])
+            for place, index in enumerate(requested.attached(networks))
+            if requested.wants_port(networks[index])
             and (member.container_uuid, networks[index]['network'])
             not in known
         ]
@@ -225,31 +177,15 @@ class Ports:
                 },
             }
         return {
-            member.id: _with_ports(networks, member, known)
+            member.id: requested.with_ports(
+                networks, member.container_uuid, known
+            )
             for member, _host in placements
         }
 
     def _create(self, bodies):
-        try:
+        with errors.of_ports():
             return self._client.create_port({'ports': bodies})['ports']
-        except ks_exc.ConnectionError as error:
-            raise Busy('Neutron: %s' % error) from error
-        except neutron_exceptions.NeutronClientException as error:
-            text = 'Neutron: %s' % _words(error)
-            if error.status_code in _BUSY or isinstance(
-                error, neutron_exceptions.ConnectionFailed
-            ):
-                # In known words too, as a proxy's may be any.
-                said = http.client.responses.get(error.status_code)
-                raise Busy(
-                    '%s (%s)' % (text, said) if said else text
-                ) from error
-            # That its own token is no good is not the members' fault.
-            if error.status_code == 401 or not (
-                400 <= error.status_code < 500
-            ):
-                raise
-            raise Refused(text, _kind(error)) from error
 
     def sweep(self, bulk, container_uuids):
         """Delete what ports are left of containers that are gone.
@@ -284,35 +220,6 @@ class Ports:
             )
 
 
-def addresses(networks):
-    """IP addresses in a member's networks, or None before it has ports."""
-    if not networks:
-        return None
-    return [
-        address['addr']
-        for network in networks
-        for address in network.get(PORT, {}).get('addresses', ())
-    ]
-
-
-def wants_port(network):
-    """The user's own port is his, and Zun binds it itself."""
-    return not network.get('port')
-
-
-def attached(networks):
-    """Indexes of the requested networks that Zun attaches, in its order.
-
-    The last one as Docker creates the container, then the others. A network
-    that is there again it leaves out.
-    """
-    indexes = list(range(len(networks)))
-    found = {}
-    for index in indexes[-1:] + indexes[:-1]:
-        found.setdefault(networks[index]['network'], index)
-    return list(found.values())
-
-
 def _port_body(bulk, network, member, host, first, default, own):
     body = {
         **default,
@@ -327,76 +234,3 @@ def _port_body(bulk, network, member, host, first, default, own):
     if bulk.spec.get('security_groups'):
         body['security_groups'] = bulk.spec['security_groups']
     return {**body, **own}
-
-
-def _with_ports(networks, member, known):
-    with_port = {
-        index for index in attached(networks) if wants_port(networks[index])
-    }
-    return [
-        _with_port(network, known[member.container_uuid, network['network']])
-        if index in with_port
-        else network
-        for index, network in enumerate(networks)
-    ]
-
-
-def _with_port(network, port):
-    return dict(
-        network,
-        port=port['id'],
-        **{
-            PORT: {
-                'id': port['id'],
-                'mac_address': port['mac_address'],
-                'host': port.get(consts.BINDING_HOST_ID),
-                'addresses': [
-                    {
-                        'addr': fixed['ip_address'],
-                        'version': ipaddress.ip_address(
-                            fixed['ip_address']
-                        ).version,
-                        'port': port['id'],
-                        'subnet_id': fixed['subnet_id'],
-                        'preserve_on_delete': network['preserve_on_delete'],
-                    }
-                    for fixed in port['fixed_ips']
-                ],
-            }
-        },
-    )
-
-
-def _words(error):
-    """What Neutron says, without the ids of requests.
-
-    So that one cause is one reason, however many members have it.
-    """
-    return str(error).partition('\nNeutron server returns request_ids')[0]
-
-
-def _kind(error):
-    if isinstance(
-        error,
-        (
-            neutron_exceptions.IpAddressInUseClient,
-            neutron_exceptions.IpAddressAlreadyAllocatedClient,
-        ),
-    ):
-        return Kind.TAKEN
-    if isinstance(error, neutron_exceptions.IpAddressGenerationFailureClient):
-        return Kind.ADDRESSES
-    if isinstance(error, neutron_exceptions.OverQuotaClient):
-        return Kind.QUOTA
-    # A policy; a network or a security group that is not there.
-    if error.status_code in (403, 404):
-        return Kind.WHOLE
-    return Kind.OTHER
-
-
-def _addresses_in(text):
-    found = set()
-    for word in _ADDRESS.findall(text):
-        with contextlib.suppress(ValueError):
-            found.add(str(ipaddress.ip_address(word)))
-    return found

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from tests.unit.api import base
 from zun_bulk.db import base as db_base
 from zun_bulk.db import models
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 @ddt.ddt
@@ -42,7 +42,9 @@ class TestMembers(base.ApiTestCase):
                     networks=[
                         {
                             'network': 'n',
-                            ports.PORT: {'addresses': [{'addr': '10.0.0.4'}]},
+                            requested.PORT: {
+                                'addresses': [{'addr': '10.0.0.4'}]
+                            },
                         },
                         {'network': 'm'},
                     ],

@@ -49,7 +49,7 @@ from zun_bulk.db import members as db_members
 from zun_bulk.db import models
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.network import ports
+from zun_bulk.network import errors
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
 from zun_bulk.volume import mounts
@@ -214,19 +214,19 @@ class FakePorts:
     def _make(self, placements):
         self.sizes.append(len(placements))
         if len(placements) > self.bears:
-            raise ports.Busy('Neutron: busy')
+            raise errors.Busy('Neutron: busy')
         for member, _host in placements:
             if member.container_uuid in self.refused:
-                raise ports.Refused(self.refused[member.container_uuid])
+                raise errors.Refused(self.refused[member.container_uuid])
         if len(placements) > self.room:
-            raise ports.Refused('Neutron: no more', ports.Kind.QUOTA)
+            raise errors.Refused('Neutron: no more', errors.Kind.QUOTA)
         self.room -= len(placements)
         for member, host in placements:
             assert member.container_uuid not in self.made
             self.made[member.container_uuid] = host
         if self.silent:
             self.silent -= 1
-            raise ports.Busy('Neutron: no answer')
+            raise errors.Busy('Neutron: no answer')
 
     def sweep(self, bulk, uuids):
         self.swept.extend(uuids)
@@ -705,7 +705,7 @@ class TestBuild(ConductorTestCase):
 
     def test_ports_that_neutron_refuses(self):
         self.accept(2)
-        self.ports.refusal = ports.Refused('Neutron: no more addresses')
+        self.ports.refusal = errors.Refused('Neutron: no more addresses')
         self.turn()
         self.assertEqual(
             [('network', 'Neutron: no more addresses', 2)],

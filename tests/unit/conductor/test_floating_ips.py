@@ -29,7 +29,7 @@ from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 class FloatingIpsTestCase(base.BaseTestCase):
@@ -101,7 +101,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
             network = {
                 'network': port['network_id'],
                 'port': port['id'],
-                ports.PORT: {
+                requested.PORT: {
                     'id': port['id'],
                     'addresses': [
                         {

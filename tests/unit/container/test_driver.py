@@ -26,7 +26,7 @@ from zun.container.docker import driver as docker_driver
 
 from zun_bulk.consts import LABEL_BULK
 from zun_bulk.container import driver
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 class DriverTestCase(base.BaseTestCase):
@@ -122,7 +122,7 @@ class DriverTestCase(base.BaseTestCase):
         }
 
     def create(self):
-        networks = [{'network': 'net', ports.PORT: {'addresses': ['a']}}]
+        networks = [{'network': 'net', requested.PORT: {'addresses': ['a']}}]
         return self.driver.create(
             'context', self.container, 'image', networks, {}
         )

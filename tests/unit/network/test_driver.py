@@ -16,7 +16,7 @@ import fixtures
 from oslotest import base
 
 from zun_bulk.network import driver
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 class FakeNetwork:
@@ -57,7 +57,7 @@ class TestBulkNetwork(base.BaseTestCase):
         return network.neutron_api.create_or_update_port(
             mock.Mock(host=host),
             'net',
-            {'network': 'net', ports.PORT: port}
+            {'network': 'net', requested.PORT: port}
             if port
             else {'network': 'net'},
             'owner',

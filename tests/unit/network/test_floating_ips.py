@@ -16,7 +16,7 @@ from oslotest import base
 from tests import emulated_neutron
 from zun_bulk.db import models
 from zun_bulk.network import floating_ips
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 class TestFloatingIps(base.BaseTestCase):
@@ -50,7 +50,7 @@ class TestFloatingIps(base.BaseTestCase):
                 {
                     'network': 'lab',
                     'port': port['id'],
-                    ports.PORT: {
+                    requested.PORT: {
                         'id': port['id'],
                         'addresses': [
                             {'addr': 'fd00::9', 'version': 6},
@@ -157,12 +157,12 @@ class TestFloatingIps(base.BaseTestCase):
         self.neutron.client.delete_port(member.networks[0]['port'])
         error = self.assertRaises(floating_ips.Refused, self.bind, member)
         self.assertIn('could not be found', str(error))
-        member.networks[0][ports.PORT]['addresses'].pop()
+        member.networks[0][requested.PORT]['addresses'].pop()
         self.assertRaises(floating_ips.Refused, self.bind, member)
 
     def test_a_port_of_the_user(self):
         member = self.member()
-        del member.networks[0][ports.PORT]
+        del member.networks[0][requested.PORT]
         self.assertEqual('172.24.0.2', self.bind(member))
 
     def test_given_ones_are_bound_and_unbound(self):

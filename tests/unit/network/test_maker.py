@@ -19,8 +19,10 @@ from oslotest import base
 
 from tests import emulated_neutron
 from zun_bulk.db import models
+from zun_bulk.network import errors
 from zun_bulk.network import maker
 from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 class MakerTestCase(base.BaseTestCase):
@@ -43,7 +45,7 @@ class MakerTestCase(base.BaseTestCase):
         }
 
     def range(self, first, last):
-        self.networks[0][ports.RANGE] = [
+        self.networks[0][requested.RANGE] = [
             '10.1.0.%s' % first,
             '10.1.0.%s' % last,
         ]
@@ -90,7 +92,10 @@ class MakerTestCase(base.BaseTestCase):
         made, refused = self.maker.make(members or self.members)
         self.creates = self.lab.emulator.calls['create'] - before
         return (
-            {ident: ports.addresses(found) for ident, found in made.items()},
+            {
+                ident: requested.addresses(found)
+                for ident, found in made.items()
+            },
             {
                 reason: [member.id for member in found]
                 for reason, found in refused.items()
@@ -154,7 +159,9 @@ class TestAddresses(MakerTestCase):
         self.new_maker()
         self.maker.prepare(self.members)
         self.lab.take('10.1.0.5')
-        with mock.patch('zun_bulk.network.ports._words', return_value='taken'):
+        with mock.patch(
+            'zun_bulk.network.errors.message', return_value='taken'
+        ):
             made = self.make_prepared()
         self.assertEqual((self.addresses(6), {}), made)
 
@@ -236,7 +243,7 @@ class TestRefused(MakerTestCase):
 
     def test_one_that_is_not_named(self):
         self.lab.take('10.1.0.9')
-        with mock.patch('zun_bulk.network.ports._words', return_value='no'):
+        with mock.patch('zun_bulk.network.errors.message', return_value='no'):
             made, refused = self.make(8, {6: ['10.1.0.9']})
         self.assertEqual(({6}, 7), ({6} - set(made), len(made)))
         self.assertEqual({'Neutron: no (asked for 10.1.0.9)': [6]}, refused)
@@ -277,12 +284,12 @@ class TestRefused(MakerTestCase):
 
     def test_down(self):
         self.lab.order('create', status=503)
-        self.assertRaises(ports.Busy, self.make, 3)
+        self.assertRaises(errors.Busy, self.make, 3)
 
     def test_an_answer_that_is_lost(self):
         self.range(5, 8)
         self.lab.order('create', kind='drop')
-        self.assertRaises(ports.Busy, self.make, 3)
+        self.assertRaises(errors.Busy, self.make, 3)
         self.maker.look(self.members)
         self.assertEqual((self.addresses(5, 6, 7), {}), self.make_prepared())
         self.assertEqual((0, 3), (self.creates, len(self.lab.ports())))
@@ -290,7 +297,7 @@ class TestRefused(MakerTestCase):
     def test_an_answer_that_is_lost_and_a_look_too_early(self):
         self.lab.order('create', kind='drop')
         addresses = {number: ['10.1.0.%d' % (4 + number)] for number in (1, 2)}
-        self.assertRaises(ports.Busy, self.make, 2, addresses)
+        self.assertRaises(errors.Busy, self.make, 2, addresses)
         # What holds their addresses is their own.
         self.assertEqual((addresses, {}), self.make_prepared())
         self.assertEqual(2, len(self.lab.ports()))

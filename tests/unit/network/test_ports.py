@@ -18,7 +18,9 @@ from keystoneauth1 import exceptions as ks_exc
 from neutronclient.common import exceptions as neutron_exceptions
 from oslotest import base
 
+from zun_bulk.network import errors
 from zun_bulk.network import ports
+from zun_bulk.network import requested
 from zun_bulk.pacing import failures
 
 
@@ -158,7 +160,7 @@ class TestPorts(base.BaseTestCase):
 
     def test_what_zun_is_told(self):
         told = self.ensure()[2][1]
-        port = told[ports.PORT]
+        port = told[requested.PORT]
         self.assertEqual(told['port'], port['id'])
         self.assertEqual(
             ('host-2', 'mac'), (port['host'], port['mac_address'])
@@ -171,7 +173,7 @@ class TestPorts(base.BaseTestCase):
             {told['port']}, {item['port'] for item in port['addresses']}
         )
         self.assertEqual(
-            ['10.0.0.9', 'fd00::9'] * 2, ports.addresses(self.ensure()[2])
+            ['10.0.0.9', 'fd00::9'] * 2, requested.addresses(self.ensure()[2])
         )
 
     def test_names_what_neutron_would_look_up_for_each(self):
@@ -252,7 +254,7 @@ class TestPorts(base.BaseTestCase):
             ([], []),
         ):
             networks = [network(name) for name in names]
-            self.assertEqual(attached, ports.attached(networks))
+            self.assertEqual(attached, requested.attached(networks))
         BULK.spec['requested_networks'] = [network('net'), network('net')]
         self.assertEqual(network('net'), self.ensure()[1][0])
         self.assertEqual([2], self.neutron.calls)
@@ -287,9 +289,9 @@ class TestPorts(base.BaseTestCase):
         error = neutron_exceptions.IpAddressGenerationFailureClient(
             message='No more IP addresses available', request_ids=['req-1']
         )
-        kind = ports.Kind
+        kind = errors.Kind
         self.neutron.create_port = mock.Mock(side_effect=error)
-        refusal = self.assertRaises(ports.Refused, self.ensure)
+        refusal = self.assertRaises(errors.Refused, self.ensure)
         self.assertEqual(
             ('Neutron: No more IP addresses available', kind.ADDRESSES),
             (str(refusal), refusal.kind),
@@ -300,45 +302,45 @@ class TestPorts(base.BaseTestCase):
             neutron_exceptions.IpAddressAlreadyAllocatedClient(
                 message='IP address 10.0.0.5 already allocated in subnet c.'
             ),
-            ports.Kind.TAKEN,
+            errors.Kind.TAKEN,
             {'10.0.0.5'},
         ),
         (
             neutron_exceptions.IpAddressInUseClient(
                 message='The IP address fd00::5 is in use.'
             ),
-            ports.Kind.TAKEN,
+            errors.Kind.TAKEN,
             {'fd00::5'},
         ),
         (
             neutron_exceptions.InvalidIpForNetworkClient(
                 message='IP address 10.9.0.1 is not a valid IP for any of it'
             ),
-            ports.Kind.OTHER,
+            errors.Kind.OTHER,
             {'10.9.0.1'},
         ),
         (
             neutron_exceptions.OverQuotaClient(message='Quota exceeded'),
-            ports.Kind.QUOTA,
+            errors.Kind.QUOTA,
             set(),
         ),
         (
             neutron_exceptions.NetworkNotFoundClient(
                 message='Network 6fb5-10 could not be found.'
             ),
-            ports.Kind.WHOLE,
+            errors.Kind.WHOLE,
             set(),
         ),
         (
             neutron_exceptions.Forbidden(message='disallowed by policy'),
-            ports.Kind.WHOLE,
+            errors.Kind.WHOLE,
             set(),
         ),
     )
     @ddt.unpack
     def test_kinds_of_refusals(self, error, kind, addresses):
         self.neutron.create_port = mock.Mock(side_effect=error)
-        refusal = self.assertRaises(ports.Refused, self.ensure)
+        refusal = self.assertRaises(errors.Refused, self.ensure)
         self.assertEqual((kind, addresses), (refusal.kind, refusal.addresses))
 
     @ddt.data(
@@ -352,7 +354,7 @@ class TestPorts(base.BaseTestCase):
     )
     def test_busy(self, error):
         self.neutron.create_port = mock.Mock(side_effect=error)
-        self.assertRaises(ports.Busy, self.ensure)
+        self.assertRaises(errors.Busy, self.ensure)
 
     @ddt.data(429, 502, 503, 504)
     def test_what_the_breaker_knows(self, status):
@@ -361,7 +363,7 @@ class TestPorts(base.BaseTestCase):
                 message='any words', status_code=status
             )
         )
-        error = self.assertRaises(ports.Busy, self.ensure)
+        error = self.assertRaises(errors.Busy, self.ensure)
         self.assertIs(
             failures.FailureClass.DEPENDENCY, failures.classify(str(error))
         )

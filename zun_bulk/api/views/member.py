@@ -14,7 +14,7 @@
 
 from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as bulk_view
-from zun_bulk.network import ports
+from zun_bulk.network import requested
 
 
 def member(row, with_host):
@@ -31,7 +31,7 @@ def member(row, with_host):
         'attempt': row.attempt,
         'reason_class': row.reason_class,
         'reason': disclosure.render(row.reason, with_host),
-        'addresses': ports.addresses(row.networks),
+        'addresses': requested.addresses(row.networks),
         'floating_ip': row.floating_ip,
         'floating_ip_state': row.floating_ip_state,
         'floating_ip_reason': row.floating_ip_reason,
