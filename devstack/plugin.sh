@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 
-# DevStack plug-in of zun_bulk: Zun is installed by its own plug-in, which has
-# to come first; this one adds to what it has made in each phase.
+# DevStack plug-in of zun_bulk. Zun's own plug-in installs Zun and must come
+# first; in each phase, this one adds to its results.
 
 _XTRACE_ZUN_BULK=$(set +o | grep xtrace)
 set -o xtrace
@@ -38,8 +38,9 @@ function configure_zun_bulk {
     iniset "$ZUN_CONF" zun_bulk metrics_port "$ZUN_BULK_METRICS_PORT"
 }
 
-# Zun's database is made anew in its own phase "extra", right before this.
-# zun-api and zun-compute run by then, and find the tables when they look again.
+# Zun's plug-in recreates Zun's database in its phase "extra", directly before
+# this. zun-api and zun-compute run by then, and find the tables at their next
+# check.
 function init_zun_bulk {
     if is_service_enabled zun-api &&
         is_service_enabled "$DATABASE_BACKENDS"; then
@@ -82,7 +83,7 @@ function stop_zun_bulk {
     stop_process zun-bulk-conductor
 }
 
-# Zun's plug-in comes first here too, and has removed its zun.conf as a rule.
+# Zun's plug-in comes first here too, and has usually removed its zun.conf.
 function cleanup_zun_bulk {
     local option
     if [[ -f "$ZUN_CONF" ]]; then
@@ -101,9 +102,9 @@ function cleanup_zun_bulk {
     fi
 }
 
-# Zun's plug-in sets ZUN_CONF in each phase, whatever else it does there.
+# Zun's plug-in sets ZUN_CONF in each phase.
 if [[ "$1 $2" == "stack pre-install" && -z "$ZUN_CONF" ]]; then
-    die $LINENO "In local.conf, 'enable_plugin zun' has to come before" \
+    die $LINENO "In local.conf, 'enable_plugin zun' must come before" \
         "'enable_plugin zun-bulk'"
 fi
 
@@ -121,7 +122,7 @@ if is_service_enabled zun-api zun-compute; then
             fi
             ;;
         "stack extra")
-            echo_summary "Making the tables of zun_bulk"
+            echo_summary "Creating the tables of zun_bulk"
             init_zun_bulk
             start_zun_bulk
             ;;

@@ -12,7 +12,7 @@
 
 """Rally's client and scenario for bulks of containers.
 
-Rally wants nothing of zun_bulk's: it asks the API as any client does.
+It needs nothing from zun_bulk: it uses the API like any client.
 """
 
 import time
@@ -26,12 +26,12 @@ from rally_openstack.common import osclients
 from rally_openstack.task import scenario
 
 
-#: Seconds between two looks at a bulk.
+#: Seconds between two requests for the state of a bulk.
 INTERVAL = 1.0
 
 
 class Bulks:
-    """The bulk API; each bulk is a dict as the API shows it."""
+    """The bulk API. Each bulk is a dict as returned by the API."""
 
     def __init__(self, api):
         self._api = api
@@ -40,7 +40,10 @@ class Bulks:
         return self._api.post('/v1/bulks', json=body).json()
 
     def get(self, uuid):
-        """:returns: the bulk, None if there is none."""
+        """Get a bulk.
+
+        :returns: the bulk, or None if it does not exist
+        """
         try:
             return self._api.get('/v1/bulks/' + uuid).json()
         except exceptions.NotFound:
@@ -54,7 +57,7 @@ class Bulks:
     'zun_bulk', default_version='1', default_service_type='container'
 )
 class ZunBulk(osclients.OSClient):
-    """``clients('zun_bulk')`` returns Bulks."""
+    """Rally's client of the bulk API: ``clients('zun_bulk')``."""
 
     def create_client(self, version=None, service_type=None):
         url = self._get_endpoint(service_type).rstrip('/')
@@ -77,19 +80,19 @@ def _is_built(bulk):
 )
 class CreateAndDeleteBulk(scenario.OpenStackScenario):
     def run(self, count, template, timeout=600):
-        """Create a bulk, wait until all of it runs, and delete it.
+        """Create a bulk, wait until all containers run, and delete it.
 
-        :param count: how many containers.
-        :param template: the body of a container create of Zun's.
-        :param timeout: seconds for which its end is waited for, at creating
-            and at deleting.
+        :param count: number of containers
+        :param template: body of Zun's container create request
+        :param timeout: maximum seconds to wait for the creation, and again
+            for the deletion
         """
         began = time.monotonic()
         bulk = self._create(count, template)
         try:
             self._wait_until_ready(bulk, timeout)
         except Exception:
-            # Nobody else would: Rally's own clean-up knows no bulks.
+            # Rally's own clean-up does not know bulks.
             self._bulks.delete(bulk['uuid'])
             raise
         running = time.monotonic()
@@ -97,7 +100,7 @@ class CreateAndDeleteBulk(scenario.OpenStackScenario):
         gone = time.monotonic()
         self.add_output(
             additive={
-                'title': 'Containers a second',
+                'title': 'Containers per second',
                 'chart_plugin': 'Lines',
                 'data': [
                     ['created', count / (running - began)],
@@ -136,7 +139,10 @@ class CreateAndDeleteBulk(scenario.OpenStackScenario):
         self._wait(bulk, timeout, lambda found: found is None)
 
     def _wait(self, bulk, timeout, done):
-        """:returns: the bulk as it is found once it is ``done``."""
+        """Wait until ``done`` is true of the bulk.
+
+        :returns: the bulk, or None if it does not exist any more
+        """
         deadline = time.monotonic() + timeout
         while True:
             found = self._bulks.get(bulk['uuid'])

@@ -354,4 +354,4 @@ class DevStackTestCase(base.BaseTestCase):
             done = self._try('stack pre-install', plugins=plugins)
 
             self.assertNotEqual(0, done.returncode)
-            self.assertIn("'enable_plugin zun' has to come", done.stdout)
+            self.assertIn("'enable_plugin zun' must come", done.stdout)
