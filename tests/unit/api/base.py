@@ -10,10 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import base64
+
 import fixtures
 from oslo_serialization import jsonutils
+from oslo_utils import uuidutils
 from oslotest import base
+import sqlalchemy as sa
 import webob
+from zun import objects
+from zun.common import context as zun_context
 from zun.db.sqlalchemy import models as zun_models
 
 from tests import zun_fixtures
@@ -23,8 +29,71 @@ from zun_bulk.db import bulks as db_bulks
 
 
 def wrapped_application(environ, start_response):
-    """What stands for Zun's own API behind the filter."""
+    """Answer in place of Zun's own API, behind the filter."""
     return webob.Response('passed through')(environ, start_response)
+
+
+#: A template with a value in most fields.
+RICH = {
+    'image': 'registry.example/web:1',
+    'command': ['sleep', '1000'],
+    'entrypoint': ['/bin/sh', '-c'],
+    'cpu': 0.5,
+    'cpu_policy': 'shared',
+    'memory': '128',
+    'disk': 2,
+    'workdir': '/srv',
+    'auto_remove': False,
+    'auto_heal': True,
+    'image_pull_policy': 'never',
+    'labels': {'role': 'web', 'rack': '1'},
+    'environment': {'A': '1', 'B': ''},
+    'restart_policy': {'Name': 'on-failure', 'MaximumRetryCount': '3'},
+    'interactive': True,
+    'tty': True,
+    'image_driver': 'docker',
+    'security_groups': ['web', 'web'],
+    'hints': {'group': 'a'},
+    'nets': [{'network': 'net-a'}, {'network': 'net-b'}],
+    'runtime': 'runc',
+    'hostname': 'web',
+    'availability_zone': 'nova',
+    'healthcheck': {'cmd': 'true', 'interval': 10, 'retries': 2, 'timeout': 5},
+    'registry': 'private',
+    'host': 'host-1',
+}
+
+
+def encode(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def make_host(name='host-1'):
+    node = {
+        'uuid': uuidutils.generate_uuid(),
+        'hostname': name,
+        'rp_uuid': uuidutils.generate_uuid(),
+        'numa_topology': {},
+    }
+    with db_base.writer() as session:
+        session.execute(sa.insert(zun_models.ComputeNode.__table__), [node])
+
+
+def make_registry(name='private', project='project-1'):
+    context = zun_context.RequestContext(
+        is_admin=True, project_id=project, user_id='user-1'
+    )
+    registry = objects.Registry(
+        context,
+        name=name,
+        domain='registry.example',
+        username='u',
+        password='p',
+        project_id=project,
+        user_id='user-1',
+    )
+    registry.create(context)
+    return registry
 
 
 class ApiTestCase(base.BaseTestCase):
