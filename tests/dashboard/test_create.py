@@ -360,7 +360,7 @@ class TestMembersFile(_Neutron, base.BaseTestCase):
             ):
                 answer = self.check_file(text, name)
                 self.assertIn(
-                    'with the openstack command only',
+                    'only the openstack command can mount files',
                     answer['errors']['members_file'][0],
                 )
         answer = self.check_file(

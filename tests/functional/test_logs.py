@@ -139,6 +139,6 @@ class TestLogs(base.FunctionalTestCase):
         self.assertEqual('error', self.wait_for_end(ident)['status'])
         self.assertEqual([], self.show(ident))
         self.assertEqual(
-            'There is no log of none-1 (failed), none-2 (failed).\n',
+            'No log exists for none-1 (failed), none-2 (failed).\n',
             self.app.stderr.getvalue(),
         )

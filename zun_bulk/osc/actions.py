@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Commands that change the course of a bulk."""
+"""Commands that pause, resume, cancel, retry or scale a bulk."""
 
 from osc_lib.command import command
 
@@ -22,9 +22,9 @@ from zun_bulk.osc import waiter
 
 
 class _ActOnBulk(waiter.WaitForBulk, command.ShowOne):
-    """Ask for an action and show the bulk.
+    """Request an action on a bulk and show the bulk.
 
-    :cvar action: what the API calls it
+    :cvar action: its name in the API
     :cvar end: the status to wait for; None if there is nothing to wait for
     """
 
@@ -36,7 +36,9 @@ class _ActOnBulk(waiter.WaitForBulk, command.ShowOne):
         options.add_bulk(parser)
         if self.end:
             waiter.add_wait_options(
-                parser, 'Wait until nothing more is done about it.'
+                parser,
+                'Wait until the bulk is ready, cancelled, paused or in '
+                'error; exit non-zero if it did not succeed.',
             )
         return parser
 
@@ -52,38 +54,38 @@ class _ActOnBulk(waiter.WaitForBulk, command.ShowOne):
         return columns.show(bulk)
 
     def _body(self, parsed_args):
-        """What the action takes; nothing unless told otherwise."""
+        """Return the body of the request, None if the action takes none."""
         return None
 
 
 class PauseBulk(_ActOnBulk):
-    """Start no more containers of a bulk until it is resumed"""
+    """Pause a bulk: start no more containers until it is resumed"""
 
     action = 'pause'
     end = None
 
 
 class ResumeBulk(_ActOnBulk):
-    """Go on with a paused bulk"""
+    """Resume a paused bulk"""
 
     action = 'resume'
 
 
 class CancelBulk(_ActOnBulk):
-    """Cancel what of a bulk is not started yet, and keep what runs"""
+    """Cancel the containers of a bulk that are not started yet"""
 
     action = 'cancel'
     end = BulkStatus.CANCELLED
 
 
 class RetryBulk(_ActOnBulk):
-    """Try the failed containers of a bulk again"""
+    """Retry the failed containers of a bulk"""
 
     action = 'retry'
 
 
 class ScaleBulk(_ActOnBulk):
-    """Give a bulk more containers or fewer"""
+    """Add containers to a bulk or remove some"""
 
     action = 'scale'
 
@@ -94,16 +96,16 @@ class ScaleBulk(_ActOnBulk):
             '--count',
             metavar='<number>',
             type=options.positive_int,
-            help='Containers that the bulk is to have. New ones are numbered '
-            'on; of those there are, the ones with the highest numbers are '
-            'deleted',
+            help='New number of containers. To scale up, containers with the '
+            'next indexes are added; to scale down, those with the highest '
+            'indexes are deleted',
         )
         wanted.add_argument(
             '--remove',
             metavar='<index>',
             type=options.positive_int,
             action='append',
-            help='Delete the container with this number (repeat option to '
+            help='Delete the container with this index (repeat option to '
             'delete several)',
         )
         return parser
@@ -111,5 +113,5 @@ class ScaleBulk(_ActOnBulk):
     def _body(self, parsed_args):
         if parsed_args.count is not None:
             return {'count': parsed_args.count}
-        # Said twice it is meant once.
+        # The API refuses an index that is given twice.
         return {'indexes': sorted(set(parsed_args.remove))}

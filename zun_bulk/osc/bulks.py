@@ -55,7 +55,7 @@ class ListBulk(lister.Lister):
             help=f'Only bulks with this status ({", ".join(BulkStatus.ALL)})',
         )
         parser.add_argument(
-            '--name', metavar='<name>', help='Only bulks of this name'
+            '--name', metavar='<name>', help='Only bulks with this name'
         )
         parser.add_argument(
             '--all-projects',
@@ -89,8 +89,9 @@ class ShowBulk(command.ShowOne):
             '--rate-window',
             metavar='<seconds>',
             type=options.positive_int,
-            help='Show also how many containers came to run or failed, and '
-            'when, over so many seconds until it was finished, or now',
+            help='Also show how many containers became running or failed, '
+            'and when, during this many seconds before the bulk finished, or '
+            'before now',
         )
         return parser
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The bulk API as the commands see it, on top of Zun's own client."""
+"""Client of the bulk API, on top of Zun's own client."""
 
 import codecs
 import contextlib
@@ -27,31 +27,31 @@ from zunclient import api_versions
 from zunclient import exceptions as zun_exceptions
 
 
-#: Requests ask for no later version than what they want of it takes, so that
-#: they are answered by releases before as well.
+#: Requests ask for the lowest version that they need, so that older releases
+#: can serve them too.
 API_VERSION = 'container-bulk 1.0'
-#: That of rates, of the fields of members' own, and of members by name.
+#: The version with rates, with members' own fields, and with members by name.
 RATES_VERSION = 'container-bulk 1.1'
 
 COLLECTION = '/v1/bulks'
 
-#: Seconds until a GET that brings nothing is given up. The creating POST has
-#: no such limit: one more would only wait for the same.
+#: Timeout of a GET, in seconds. The POST that creates a bulk has no timeout: a
+#: repetition would only wait for the first one.
 READ_TIMEOUT = 60
 
-#: Seconds before each repetition of the creating POST.
+#: Seconds before each repetition of the POST that creates a bulk.
 CREATE_DELAYS = (1, 2, 4, 8)
 
-#: As with READ_TIMEOUT, for the log of a container: longer than the container
-#: API waits for the host that has it.
+#: Timeout of reading the log of a container, in seconds: longer than the
+#: container API waits for the container's host.
 LOG_TIMEOUT = 120
 
-#: Bytes of a log to take from the network at a time.
+#: Bytes of a log to read from the network at a time.
 CHUNK = 64 * 1024
 
-#: As much of a JSON string as does not end within an escape, or between the
-#: two that make one character. Nothing follows, so that it never backtracks
-#: (Python 3.11.2 makes something else of possessive quantifiers).
+#: The longest part of a JSON string that does not end within an escape, or
+#: between the two escapes of one character. Nothing follows the group, so it
+#: never backtracks (Python 3.11.2 mishandles possessive quantifiers).
 _WHOLE = re.compile(
     r'(?:[^"\\]+'
     r'|\\[^u]'
@@ -60,10 +60,10 @@ _WHOLE = re.compile(
     r')*'
 )
 
-#: What a proxy answers for a server that it cannot reach.
-_OF_PROXIES = (502, 503, 504)
+#: What a proxy returns for a server that it cannot reach.
+_PROXY_STATUSES = (502, 503, 504)
 
-#: The last but one is Keystone's: Zun's client has errors of its own.
+#: HttpServerError comes from Keystone; Zun's client raises its own errors.
 _NO_ANSWER = (
     ksa_exceptions.ConnectFailure,
     ksa_exceptions.ConnectTimeout,
@@ -73,10 +73,10 @@ _NO_ANSWER = (
 
 
 class ApiError(exceptions.CommandError):
-    """The bulk API refused a request or gave no answer.
+    """The bulk API refused a request or did not respond.
 
-    :ivar status: its HTTP status, None if there was no answer of the API
-    :ivar unanswered: whether the API may have done what it was asked for
+    :ivar status: the HTTP status, None if there was no response
+    :ivar unanswered: whether the request may have been executed
     """
 
     def __init__(self, message, status=None, unanswered=False):
@@ -86,21 +86,21 @@ class ApiError(exceptions.CommandError):
 
     @property
     def transient(self):
-        """Whether the same request may well succeed a little later."""
+        """Whether the same request may succeed a little later."""
         return self.status is None or self.status >= 500
 
 
 def _is_of_bulk_api(response):
-    """Tell whether an answer is the bulk API's, not Zun's or a proxy's."""
+    """Return whether a response is the bulk API's, not Zun's or a proxy's."""
     version = response.headers.get('OpenStack-API-Version', '')
     return version.startswith('container-bulk')
 
 
 def _explain(error):
-    """Tell an HTTP error in the words of the API where it has some.
+    """Return the message of an HTTP error, from its body if it has one.
 
-    Zun's client puts the title of an error into its message and hides the
-    detail, which is what names the offending field.
+    Zun's client uses only the title of an error, and hides the detail, which
+    names the invalid field.
     """
     try:
         problem = jsonutils.loads(error.response.content)['errors'][0]
@@ -114,29 +114,28 @@ def _explain(error):
 
 
 class BulkClient:
-    """Speaks with the bulk API.
+    """Client of the bulk API.
 
-    Every method raises ApiError.
+    All methods raise ApiError.
 
     :param container_client: a zunclient.v1.client.Client
     """
 
     def __init__(self, container_client):
-        # Zun's client writes the microversion of the container API over any
-        # other one, unless it has none itself.
+        # Zun's client overwrites any version in the headers with the
+        # microversion of the container API, unless it has none itself.
         self._http = copy.copy(container_client.http_client)
         self._http.api_version = api_versions.APIVersion()
 
     def create(self, body, note, delays=CREATE_DELAYS):
-        """Ask for a bulk, some times as long as there is no answer.
+        """Create a bulk; repeat the request while there is no response.
 
         :param body: the request: client_token, count, template and so on;
-            the token lets no repetition make another bulk
-        :param note: function of a line of text, told of each failure that is
-            borne
+            the token ensures that repetitions do not create another bulk
+        :param note: function that reports a line of text, called for each
+            failure that is retried
         :param delays: seconds before each repetition
-        :returns: the bulk, accepted but not built yet; what would become of
-            it if the request has dry_run
+        :returns: the bulk, accepted but not built yet; with dry_run the plan
         """
         for delay in delays:
             try:
@@ -144,7 +143,7 @@ class BulkClient:
             except ApiError as e:
                 if not e.unanswered:
                     raise
-                note(f'{e}; trying again in {delay} s')
+                note(f'{e}; retrying in {delay} s')
             time.sleep(delay)
         return self._create(body)
 
@@ -156,7 +155,7 @@ class BulkClient:
     def get(self, ident, rate_window=None):
         """Get a bulk by UUID or name.
 
-        :param rate_window: how many seconds of its work to tell the rates of
+        :param rate_window: include the rates of this many seconds
         """
         if rate_window is None:
             return self._get(self._path(ident))
@@ -165,10 +164,10 @@ class BulkClient:
         )
 
     def act(self, ident, action, body=None):
-        """Change a bulk's course.
+        """Request an action on a bulk.
 
         :param action: pause, resume, cancel, retry or scale
-        :param body: what the action takes, if anything
+        :param body: the body of the action, if it takes one
         :returns: the bulk
         """
         return self._call(
@@ -179,21 +178,21 @@ class BulkClient:
         )[1]
 
     def delete(self, ident, keep_containers=False):
-        """Ask for the deletion of a bulk and all of its containers.
+        """Request the deletion of a bulk and all of its containers.
 
-        :param keep_containers: delete the bulk alone.
+        :param keep_containers: delete only the bulk
         """
         path = self._path(ident)
         if keep_containers:
             path += '?keep_containers=true'
-        # Not json_request: it complains of an answer that has no body.
+        # Not json_request, which logs an error if the response has no body.
         self._call(self._http.raw_request, 'DELETE', path)
 
     def list(self, limit=None, **filters):
         """Yield bulks, page after page.
 
-        :param limit: yield no more than these, None for all
-        :param filters: query parameters, those that are None are left out
+        :param limit: maximum number of bulks, None for all
+        :param filters: query parameters; those that are None are omitted
         """
         return self._pages(COLLECTION, 'bulks', limit, filters)
 
@@ -208,7 +207,7 @@ class BulkClient:
         )
 
     def list_events(self, ident, limit=None, **filters):
-        """Yield what happened to a bulk; see list for the parameters."""
+        """Yield the events of a bulk; see list for the parameters."""
         return self._pages(
             self._path(ident) + '/events', 'events', limit, filters
         )
@@ -241,7 +240,7 @@ class BulkClient:
                         return
             if not page.get('next'):
                 return
-            # The path may have a prefix that the service catalog has too.
+            # Only the query: the path may repeat a prefix of the endpoint.
             query = parse.urlsplit(page['next']).query
 
     def _call(self, method, verb, url, version=API_VERSION, **kwargs):
@@ -253,24 +252,24 @@ class BulkClient:
         try:
             return method(verb, url, headers=headers, **kwargs)
         except zun_exceptions.HttpError as e:
-            # A foreign 404 must not pass for a bulk that is gone.
+            # A 404 from elsewhere does not mean that the bulk is gone.
             if e.http_status == 404 and not _is_of_bulk_api(e.response):
                 raise ApiError(
                     'The container service has no bulk API: '
                     'zun_bulk is not enabled there (HTTP 404)'
                 ) from e
             raise ApiError(
-                _explain(e), e.http_status, e.http_status in _OF_PROXIES
+                _explain(e), e.http_status, e.http_status in _PROXY_STATUSES
             ) from e
         except _NO_ANSWER as e:
             raise ApiError(str(e), unanswered=True) from e
 
 
 def json_text(chunks):
-    """Yield the text of a JSON string piece by piece, as it comes.
+    """Decode a JSON string piece by piece, as it arrives.
 
-    :param chunks: bytes
-    :raises: ValueError if it is anything else
+    :param chunks: iterable of bytes
+    :raises: ValueError if they are not a JSON string
     """
     decoder = codecs.getincrementaldecoder('utf-8')()
     rest, begun, ended = '', False, False
@@ -278,19 +277,19 @@ def json_text(chunks):
         rest += decoder.decode(chunk)
         if not begun and rest:
             if rest[0] != '"':
-                raise ValueError('it is not a text')
+                raise ValueError('not a JSON string')
             begun, rest = True, rest[1:]
         whole = _WHOLE.match(rest).group()
         yield jsonutils.loads(f'"{whole}"', strict=False)
         rest = rest[len(whole) :]
-        # Read to its end, so that the connection can be used again.
+        # Read to the end, so that the connection can be reused.
         ended = ended or rest.startswith('"')
     if not ended:
         raise ValueError('it ends too early')
 
 
 class ContainerClient:
-    """Speaks with Zun's own API of containers.
+    """Client of Zun's own container API.
 
     :param container_client: a zunclient.v1.client.Client
     """
@@ -301,10 +300,10 @@ class ContainerClient:
     def logs(self, uuid, **query):
         """Yield the log of a container, piece by piece.
 
-        Zun's client would hold all of it, and more than once.
+        Zun's client would hold the whole log in memory, more than once.
 
-        :param query: stdout, stderr, timestamps, tail and since, as the API
-            takes them
+        :param query: stdout, stderr, timestamps, tail and since, as in the
+            API
         :raises: ApiError
         """
         url = f'/v1/containers/{uuid}/logs?{parse.urlencode(query)}'
@@ -315,7 +314,7 @@ class ContainerClient:
                 headers={'Accept': 'application/json'},
                 timeout=LOG_TIMEOUT,
                 stream=True,
-                # It would read the whole answer.
+                # Logging would read the whole response.
                 log=False,
             )
             with contextlib.closing(response):
@@ -325,7 +324,7 @@ class ContainerClient:
         except (*_NO_ANSWER, requests.RequestException) as e:
             raise ApiError(str(e), unanswered=True) from e
         except ValueError as e:
-            raise ApiError(f'The answer is no log: {e}') from e
+            raise ApiError(f'The response is not a log: {e}') from e
 
 
 def for_command(cmd):

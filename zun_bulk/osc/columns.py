@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How the fields of bulks are shown to people."""
+"""Human-readable formats of the fields of bulks."""
 
 from cliff import columns as cliff_columns
 from osc_lib.cli import format_columns
@@ -18,7 +18,7 @@ from osc_lib.cli import format_columns
 from zun_bulk.osc import progress
 
 
-#: What a dry run tells of a host, and its title.
+#: {field of a host in a dry run: its title}
 PLAN_COLUMNS = {
     'host': 'Host',
     'zone': 'Zone',
@@ -29,7 +29,7 @@ PLAN_COLUMNS = {
 
 
 class CountsColumn(cliff_columns.FormattableColumn):
-    """Numbers by name; people see those that are not zero."""
+    """Numbers by name; zeros are not shown to people."""
 
     def human_readable(self):
         return ', '.join(
@@ -40,7 +40,7 @@ class CountsColumn(cliff_columns.FormattableColumn):
 
 
 class FieldsColumn(cliff_columns.FormattableColumn):
-    """Values by name; people see those that are not empty."""
+    """Values by name; empty ones are not shown to people."""
 
     def human_readable(self):
         return ', '.join(
@@ -49,7 +49,7 @@ class FieldsColumn(cliff_columns.FormattableColumn):
 
 
 class TemplateColumn(cliff_columns.FormattableColumn):
-    """A template; people see the fields that are not empty, a line each."""
+    """The fields of a template, one per line, without empty ones."""
 
     def human_readable(self):
         return '\n'.join(
@@ -60,7 +60,7 @@ class TemplateColumn(cliff_columns.FormattableColumn):
 
 
 class HostsColumn(cliff_columns.FormattableColumn):
-    """Numbers by state by host, a line a host."""
+    """Numbers by state for each host, one host per line."""
 
     def human_readable(self):
         return '\n'.join(
@@ -70,7 +70,7 @@ class HostsColumn(cliff_columns.FormattableColumn):
 
 
 class PlanColumn(cliff_columns.FormattableColumn):
-    """The hosts of a dry run, a line each."""
+    """The hosts of a dry run, one per line."""
 
     def human_readable(self):
         rows = [tuple(PLAN_COLUMNS.values())]
@@ -88,14 +88,14 @@ class PlanColumn(cliff_columns.FormattableColumn):
 
 
 class FailuresColumn(cliff_columns.FormattableColumn):
-    """Reasons of failures, a line each, the most common first."""
+    """Reasons of failures, one per line, the most common first."""
 
     def human_readable(self):
         return '\n'.join(failure_lines(self._value))
 
 
 class RatesColumn(cliff_columns.FormattableColumn):
-    """When containers came to run or failed, a line a step that had any."""
+    """When containers became running or failed, one line per time step."""
 
     def human_readable(self):
         return '\n'.join(
@@ -121,13 +121,15 @@ _COLUMN_TYPES = {
 
 
 def title(bulk):
+    """Name a bulk in a message."""
     return f'Bulk {bulk["name"]} ({bulk["uuid"]})'
 
 
 def failure_lines(failures):
+    """Describe failures in one line each."""
     lines = []
     for failure in failures:
-        # A reason may be a whole output of the engine: keep it to a line.
+        # A reason may be the whole output of the engine; make it one line.
         reason = ' '.join((failure['reason'] or 'no reason given').split())
         if failure['class']:
             reason = f'{failure["class"]}: {reason}'
@@ -143,10 +145,12 @@ def _value(view, name):
 
 
 def row(view, names):
+    """Return the named fields of a bulk, member or event, for cliff."""
     return tuple(_value(view, name) for name in names)
 
 
 def show_plan(plan):
+    """Return names and values of a dry run, for a ShowOne."""
     names = tuple(plan)
     return names, tuple(
         PlanColumn(plan[name])
@@ -157,5 +161,6 @@ def show_plan(plan):
 
 
 def show(view):
+    """Return names and values of all fields of a bulk, for a ShowOne."""
     names = tuple(view)
     return names, row(view, names)

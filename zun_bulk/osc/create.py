@@ -33,14 +33,14 @@ from zun_bulk.osc import waiter
 
 
 class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
-    """Create many containers in one go.
+    """Create many containers with one request.
 
-    Takes every option of "appcontainer create". As there, whatever follows
-    the image is the command to run in the containers, so options must come
-    before the image.
+    All options of "appcontainer create" are accepted. As there, everything
+    after the image is the command to run in the containers, so options must
+    come before the image.
     """
 
-    # So that our --name, --net and --wait take the place of Zun's.
+    # Lets our --name, --net and --wait replace Zun's.
     conflict_handler = 'resolve'
 
     def get_parser(self, prog_name):
@@ -49,28 +49,27 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
             '--count',
             metavar='<number>',
             type=options.positive_int,
-            help='Number of containers; with --members-from it need not be '
-            'said',
+            help='Number of containers; optional with --members-from',
         )
         parser.add_argument(
             '--members-from',
             metavar='<file>',
-            help='CSV, JSON or YAML with what each container has of its own, '
-            'one a line or item: name, hostname, environment, labels, '
-            'addresses, floating_ip, mounts. The rest comes from the options',
+            help='CSV, JSON or YAML file with per-container values, one '
+            'container per line or item: name, hostname, environment, '
+            'labels, addresses, floating_ip, mounts. All other values come '
+            'from the options',
         )
         parser.add_argument(
             '--bulk-name',
             metavar='<bulk-name>',
-            help='Name of the bulk (default: made of --name, else random)',
+            help='Name of the bulk (default: from --name, or random)',
         )
         parser.add_argument(
             '--name',
             metavar='<name>',
-            help='Name of the containers. {index} stands for the number of '
-            'the container, from 1; it may also stand in --hostname and '
-            'in values of --environment (default: '
-            '<bulk-name>-{index})',
+            help='Name of the containers. {index} is replaced by the index of '
+            'the container, from 1, also in --hostname and in values of '
+            '--environment (default: <bulk-name>-{index})',
         )
         nets.add_option(parser)
         parser.add_argument(
@@ -82,43 +81,45 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
             '--max-attempts',
             metavar='<number>',
             type=options.positive_int,
-            help='Times to try each container until it counts as failed',
+            help='Attempts to start each container before it counts as failed',
         )
         parser.add_argument(
             '--on-failure',
             choices=OnFailure.ALL,
-            help='Pause when what fails shows that more will, or go on '
-            'whatever fails (default: pause)',
+            help='pause: pause the bulk when its failures suggest that more '
+            'will follow; continue: start the other containers whatever '
+            'fails (default: pause)',
         )
         parser.add_argument(
             '--placement',
             choices=PlacementPolicy.ALL,
-            help='How to choose hosts (default: spread)',
+            help='Policy for choosing hosts (default: spread)',
         )
         parser.add_argument(
             '--allow-partial',
             action='store_true',
-            help='Create what there is room for if there is not room for all '
-            '(default: all or none)',
+            help='If there is not room for all containers, create as many as '
+            'there is room for (default: all or none)',
         )
         parser.add_argument(
             '--dry-run',
             action='store_true',
-            help='Create nothing; show how many there is room for and, to '
-            'administrators, on which hosts. Exit non-zero if not for all',
+            help='Create nothing; show how many containers there is room for '
+            'and, to administrators, on which hosts. Exit non-zero if there '
+            'is not room for all',
         )
         parser.add_argument(
             '--client-token',
             metavar='<token>',
-            help='Name of this request. Sent again with the same one, a '
-            'request makes no second bulk but gets the first (default: '
-            'random)',
+            help='Unique token of this request. Repeating the request with '
+            'the same token returns the existing bulk instead of creating '
+            'another (default: random)',
         )
         floating_ips.add_options(parser)
         waiter.add_wait_options(
             parser,
-            'Wait until every container runs or has failed; exit non-zero if '
-            'any has failed.',
+            'Wait until every container is running or has failed; exit '
+            'non-zero if any has failed.',
         )
         return parser
 
@@ -126,7 +127,7 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
         waiter.check_wait_options(parsed_args)
         bulks = client.for_command(self)
         body = self._body(parsed_args)
-        with self._put_members(body, parsed_args):
+        with self._add_members(body, parsed_args):
             if parsed_args.dry_run:
                 plan = bulks.create(body, self._note)
                 if plan['missing']:
@@ -138,28 +139,29 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
         return columns.show(bulk)
 
     @staticmethod
-    def _put_members(body, parsed_args):
-        """Put the members of a file into a body, if there is one.
+    def _add_members(body, parsed_args):
+        """Add the members in the file of --members-from to a body, if given.
 
-        :returns: a context in which errors name the lines of the file
+        :returns: a context manager in which API errors name lines of the file
         """
         path, count = parsed_args.members_from, parsed_args.count
         if path is None:
             if count is None:
                 raise exceptions.CommandError(
-                    '--count is needed, or --members-from.'
+                    'Either --count or --members-from is required.'
                 )
             return contextlib.nullcontext()
-        # Without --net Zun takes one.
+        # Without --net, Zun attaches one network.
         nets = len(body['template'].get('nets') or ['any'])
         file = members_file.read(path, nets)
         body['members'] = file.members
         body['count'] = len(file.members)
         if count not in (None, body['count']):
             raise exceptions.CommandError(
-                f'--count is {count}, but {path} has {body["count"]} members.'
+                f'--count is {count}, but {path} contains {body["count"]} '
+                'members.'
             )
-        return file.lines_told()
+        return file.naming_lines()
 
     def _note(self, text):
         progress.Reporter(self.app.stderr).note(text)
@@ -171,9 +173,9 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
             if not e.unanswered:
                 raise
             raise exceptions.CommandError(
-                f'{e}\nThere may be a bulk nevertheless. The same command '
-                f'with --client-token {body["client_token"]} shows it, or '
-                'makes it if there is none.'
+                f'{e}\nThe bulk may exist nevertheless. Repeat the command '
+                f'with --client-token {body["client_token"]}: it shows the '
+                'bulk, or creates it if it does not exist.'
             ) from e
 
     @staticmethod

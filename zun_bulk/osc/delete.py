@@ -27,7 +27,7 @@ from zun_bulk.osc import waiter
 
 
 class DeleteBulk(command.Command):
-    """Delete bulks with all of their containers"""
+    """Delete bulks and all of their containers"""
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
@@ -40,10 +40,10 @@ class DeleteBulk(command.Command):
         parser.add_argument(
             '--keep-containers',
             action='store_true',
-            help='Delete only the bulks, which have to be finished; their '
-            'containers stay as if they had been created one by one',
+            help='Delete only the bulks, which must be finished, and keep '
+            'their containers as ordinary containers of Zun',
         )
-        waiter.add_wait_options(parser, 'Wait until nothing is left of them.')
+        waiter.add_wait_options(parser, 'Wait until the bulks are deleted.')
         return parser
 
     def take_action(self, parsed_args):
@@ -51,43 +51,43 @@ class DeleteBulk(command.Command):
         bulks = client.for_command(self)
         idents = parsed_args.bulk
         keep = parsed_args.keep_containers
-        doomed = []
+        deleting = []
         failed = 0
         for ident in idents:
             try:
-                # A name may be in use again before the wait is over.
+                # The name may be used by another bulk before the wait is over.
                 bulk = bulks.get(ident)
                 kept = [] if keep else floating_ips.kept(bulks, bulk)
                 bulks.delete(bulk['uuid'], keep)
-                doomed.append(bulk)
+                deleting.append(bulk)
                 if kept:
                     self._note(
-                        f'Floating IPs of {columns.title(bulk)} that stay, '
-                        f'unbound: {", ".join(kept)}'
+                        f'Floating IPs of {columns.title(bulk)} that are '
+                        f'disassociated and kept: {", ".join(kept)}'
                     )
             except client.ApiError as e:
                 failed += 1
                 self.log.error("Failed to delete bulk '%s': %s", ident, e)
         if parsed_args.wait:
-            failed += self._wait(bulks, doomed, parsed_args.wait_timeout)
+            failed += self._wait(bulks, deleting, parsed_args.wait_timeout)
         if failed:
             raise exceptions.CommandError(
-                f'{failed} of {len(idents)} bulks failed to delete.'
+                f'Failed to delete {failed} of {len(idents)} bulks.'
             )
 
     def _note(self, text):
         progress.Reporter(self.app.stderr).note(text)
 
-    def _wait(self, bulks, doomed, timeout):
+    def _wait(self, bulks, deleting, timeout):
         """Wait until bulks are gone.
 
         :param timeout: seconds for all of them together
-        :returns: the number of those that are not gone
+        :returns: the number of bulks that are not gone
         """
         reporter = progress.Reporter(self.app.stderr)
         started = time.monotonic()
         failed = 0
-        for bulk in doomed:
+        for bulk in deleting:
             title = columns.title(bulk)
             now = time.monotonic()
             left = None if timeout is None else max(0, started + timeout - now)
@@ -104,7 +104,7 @@ class DeleteBulk(command.Command):
                     pass
             except KeyboardInterrupt:
                 reporter.note(
-                    'Stopped waiting. The deletion goes on; see '
+                    'Stopped waiting. The deletion continues; see '
                     '"openstack appcontainer bulk list".'
                 )
                 raise

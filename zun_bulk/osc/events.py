@@ -18,7 +18,7 @@ from zun_bulk.osc import options
 
 
 class ListBulkEvent(lister.Lister):
-    """List what happened to a bulk and its containers, the oldest first"""
+    """List the events of a bulk and its containers, the oldest first"""
 
     marker = 'ID'
     columns = ('created_at', 'index', 'event', 'host', 'attempt', 'reason')
@@ -31,12 +31,12 @@ class ListBulkEvent(lister.Lister):
             '--index',
             metavar='<index>',
             type=options.positive_int,
-            help='Only events of the container with this number',
+            help='Only events of the container with this index',
         )
         parser.add_argument(
             '--event',
             metavar='<event>',
-            help='Only events of this name (of a bulk: accepted, paused, '
+            help='Only events with this name (of a bulk: accepted, paused, '
             'resumed, cancelling, retried, scaled, deleting, ready, error, '
             'cancelled; of a container: starting, running, placed, queued, '
             'stopped, failed, deleting, cancelled)',

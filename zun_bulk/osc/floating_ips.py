@@ -10,39 +10,40 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Floating IPs in the commands."""
+"""Floating IPs: options, request body and messages of the commands."""
 
 import argparse
 import ipaddress
 
 
 def add_options(parser):
+    """Add the options of floating IPs."""
     parser.add_argument(
         '--floating-ip-network',
         metavar='<network>',
-        help='Give each container a floating IP of this external network '
+        help='Give each container a floating IP from this external network '
         '(name or ID)',
     )
     parser.add_argument(
         '--floating-ip-pool',
         metavar='<file>',
         type=_read,
-        help='Give the containers floating IPs that the project has already: '
-        'a file with one address a line; what follows a # is a comment. Those '
-        'that are left over are for scaling up',
+        help='Give the containers floating IPs that the project already has, '
+        'from a file with one address per line; text after a # is a comment. '
+        'Addresses left over are used when the bulk is scaled up',
     )
     parser.add_argument(
         '--floating-ip-on-delete',
         choices=('release', 'keep'),
-        help='What becomes of the floating IPs of --floating-ip-network as '
-        'their containers are deleted: they are deleted too, or kept for the '
-        'project. Those of --floating-ip-pool are always kept (default: '
+        help='Whether the floating IPs of --floating-ip-network are deleted '
+        'together with their containers (release) or kept for the project '
+        '(keep). Those of --floating-ip-pool are always kept (default: '
         'release)',
     )
 
 
 def body(parsed_args):
-    """What the request says of floating IPs; {} if it wants none."""
+    """Return the floating_ips of a request, {} without such options."""
     wanted = {
         'network': parsed_args.floating_ip_network,
         'pool': parsed_args.floating_ip_pool,
@@ -52,7 +53,7 @@ def body(parsed_args):
 
 
 def _read(path):
-    """The addresses in a file."""
+    """Convert the value of --floating-ip-pool to the addresses in the file."""
     addresses = {}
     try:
         with open(path, encoding='utf-8') as file:
@@ -64,42 +65,42 @@ def _read(path):
                     ipaddress.IPv4Address(address)
                 except ValueError as e:
                     raise argparse.ArgumentTypeError(
-                        f'{path}:{number}: {address!r} is no IPv4 address'
+                        f'{path}:{number}: {address!r} is not an IPv4 address'
                     ) from e
                 if address in addresses:
                     raise argparse.ArgumentTypeError(
-                        f'{path}:{number}: {address} is in line '
-                        f'{addresses[address]} already'
+                        f'{path}:{number}: {address} is already in line '
+                        f'{addresses[address]}'
                     )
                 addresses[address] = number
     except (OSError, UnicodeDecodeError) as e:
         raise argparse.ArgumentTypeError(f'cannot read {path}: {e}') from e
     if not addresses:
-        raise argparse.ArgumentTypeError(f'{path} has no addresses')
+        raise argparse.ArgumentTypeError(f'{path} contains no addresses')
     return list(addresses)
 
 
 def problems(bulk):
-    """Lines about the floating IPs that a bulk has not got."""
+    """Describe the floating IPs that failed, in lines of text."""
     failed = (bulk.get('floating_ips') or {}).get('failed')
     if not failed:
         return []
     return [
         f'{failed} × no floating IP: see "openstack appcontainer bulk member '
-        f'list --long {bulk["uuid"]}", and try them again with "… retry"'
+        f'list --long {bulk["uuid"]}", and retry with "… retry"'
     ]
 
 
 def kept(bulks, bulk):
-    """Addresses that stay when a bulk is deleted with its containers.
+    """List the addresses that are kept when a bulk is deleted.
 
     :param bulks: a client.BulkClient
     """
     wanted = bulk.get('floating_ips')
     if not wanted:
         return []
-    given = wanted['pool'] or not wanted['network']
-    if not given and wanted['on_delete'] != 'keep':
+    from_pool = wanted['pool'] or not wanted['network']
+    if not from_pool and wanted['on_delete'] != 'keep':
         return []
     return [
         member['floating_ip']

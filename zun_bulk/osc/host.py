@@ -24,22 +24,23 @@ from zun_bulk.osc import options
 
 COLLECTION = '/v1/bulk_hosts'
 
-#: What of a pace is set in place of the configuration.
+#: Settings of a host that override its configuration.
 SETTINGS = ('max_in_flight', 'mode', 'start_interval')
 
 
 class HostClient(client.BulkClient):
-    """Speaks with the API of hosts."""
+    """Client of the API of hosts."""
 
     def list_hosts(self):
         """Yield hosts by name, page after page."""
         return self._pages(COLLECTION, 'hosts', None, {})
 
     def get_host(self, name):
+        """Get a host by its name."""
         return self._get(self._host_path(name))
 
     def update_host(self, name, body):
-        """Change what is wished of a host. Returns the host."""
+        """Hold a host or change its settings; return the host."""
         return self._call(
             self._http.json_request, 'PATCH', self._host_path(name), body=body
         )[1]
@@ -50,7 +51,7 @@ class HostClient(client.BulkClient):
 
 
 class SecondsColumn(cliff_columns.FormattableColumn):
-    """Seconds, or a number a second; people need no more than a tenth."""
+    """Seconds, or a rate per second, shown to people in tenths."""
 
     def human_readable(self):
         return '' if self._value is None else f'{self._value:.1f}'
@@ -66,17 +67,17 @@ class CutColumn(cliff_columns.FormattableColumn):
 
 
 class HoldsColumn(cliff_columns.FormattableColumn):
-    """Who holds a host and why, a line each."""
+    """What holds a host and why, one holder per line."""
 
     def human_readable(self):
         return '\n'.join(
-            f'{who}: {why or "no reason given"}'
-            for who, why in sorted(self._value.items())
+            f'{holder}: {reason or "no reason given"}'
+            for holder, reason in sorted(self._value.items())
         )
 
 
 def _ago(seconds):
-    """Seconds as people say them."""
+    """Format a duration with one unit."""
     for length, unit in ((86400, 'd'), (3600, 'h'), (60, 'min')):
         if seconds >= length:
             return f'{seconds / length:.0f} {unit}'
@@ -84,7 +85,7 @@ def _ago(seconds):
 
 
 def _brief(host):
-    """A host's line in a list."""
+    """Return the row of a host in a list."""
     pace = host['pace'] or {}
     starts = pace.get('starts', {})
     return (
@@ -101,6 +102,7 @@ def _brief(host):
 
 
 def _show(host):
+    """Return names and values of all fields of a host, for a ShowOne."""
     pace = host['pace'] or {}
     columns = {
         name: host[name]
@@ -142,7 +144,7 @@ def _add_host(parser):
 class ListBulkHost(command.Lister):
     """List hosts with the pace at which they start containers
 
-    It is what the hosts have last reported.
+    Shows what each host reported last.
     """
 
     columns = (
@@ -166,8 +168,8 @@ class ListBulkHost(command.Lister):
 class ShowBulkHost(command.ShowOne):
     """Show the pace at which a host starts and deletes containers
 
-    The host itself is asked; if it does not answer, it is what it has last
-    reported.
+    The data come from the host itself or, if it does not answer, from its
+    last report.
     """
 
     def get_parser(self, prog_name):
@@ -189,38 +191,39 @@ class SetBulkHost(command.ShowOne):
         hold.add_argument(
             '--hold',
             metavar='<reason>',
-            help='Let the host start no containers until it is released, '
-            'whoever asks for them. What runs goes on, and so do deletes.',
+            help='Hold the host: it starts no containers for any project '
+            'until it is released. Running containers and deletions are not '
+            'affected.',
         )
         hold.add_argument(
             '--release',
             action='store_true',
-            help='Let the host start containers again',
+            help='Release the host: it starts containers again',
         )
         parser.add_argument(
             '--max-in-flight',
             metavar='<number>',
             type=options.not_negative(int),
-            help='The most containers to start, and to delete, at the same '
-            'time; 0 leaves it to the number of CPUs',
+            help='Maximum number of containers to start, and to delete, at '
+            'the same time; 0 derives it from the number of CPUs',
         )
         parser.add_argument(
             '--mode',
             choices=('adaptive', 'fixed'),
-            help='Find what the host can take, up to the most, or always '
-            'start that many',
+            help='adaptive: find how many starts at a time the host can '
+            'handle, up to the maximum; fixed: always use the maximum',
         )
         parser.add_argument(
             '--start-interval',
             metavar='<seconds>',
             type=options.not_negative(float),
-            help='Seconds between two starts at least',
+            help='Minimum number of seconds between two starts',
         )
         parser.add_argument(
             '--reset',
             action='store_true',
-            help='Set what is not set by this command back to the '
-            "configuration of the host's zun-compute; a hold stays",
+            help='Reset the settings that this command does not set to the '
+            "configuration of the host's zun-compute; a hold remains",
         )
         return parser
 

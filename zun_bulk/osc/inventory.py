@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The containers of a bulk as an inventory of Ansible."""
+"""The command ``openstack appcontainer bulk inventory``, for Ansible."""
 
 import ast
 import collections
@@ -26,12 +26,12 @@ from zun_bulk.osc import client
 from zun_bulk.osc import options
 
 
-#: Names that Ansible has for groups of its own.
+#: Names of groups that Ansible defines itself.
 RESERVED = ('all', 'ungrouped')
 
 
 def group_name(name):
-    """Make a name one that Ansible takes for a group."""
+    """Convert a name to a valid group name of Ansible."""
     name = re.sub(r'[^A-Za-z0-9_]', '_', name)
     if name[0].isdigit() or name in RESERVED:
         name = '_' + name
@@ -39,9 +39,10 @@ def group_name(name):
 
 
 def address(member, use=None):
-    """The address to reach a member by, None if it has none.
+    """Return the address of a member to connect to, None if it has none.
 
-    :param use: fixed or floating; without it a floating one if there is one
+    :param use: fixed or floating; None for the floating one if it has one,
+        otherwise the fixed one
     """
     floating = member.get('floating_ip')
     fixed = (member['addresses'] or [None])[0]
@@ -51,6 +52,7 @@ def address(member, use=None):
 
 
 def host_vars(member, use):
+    """Return the Ansible variables of a member."""
     values = {
         'container_uuid': member['container_uuid'],
         'index': member['index'],
@@ -72,7 +74,7 @@ def build(bulk_name, members, use=None):
     names = collections.Counter(member['name'] for member in members)
     for member in members:
         name = member['name']
-        # Zun lets containers have the same name, Ansible does not.
+        # Names of containers need not be unique in Zun; in Ansible they must.
         while names[name] > 1 or (name != member['name'] and name in names):
             name += f'-{member["index"]}'
         hosts[name] = host_vars(member, use)
@@ -85,7 +87,7 @@ def build(bulk_name, members, use=None):
 
 
 def as_json(hosts, groups):
-    """As a script that Ansible calls has to tell it."""
+    """Format an inventory like the output of an inventory script."""
     inventory = {
         '_meta': {'hostvars': hosts},
         'all': {'children': ['ungrouped', *groups]},
@@ -95,6 +97,7 @@ def as_json(hosts, groups):
 
 
 def as_yaml(hosts, groups):
+    """Format an inventory as a YAML file."""
     inventory = {
         'all': {
             'hosts': hosts,
@@ -108,6 +111,7 @@ def as_yaml(hosts, groups):
 
 
 def as_ini(hosts, groups):
+    """Format an inventory as an INI file."""
     lines = []
     for name, values in hosts.items():
         pairs = (f'{key}={_literal(value)}' for key, value in values.items())
@@ -118,9 +122,9 @@ def as_ini(hosts, groups):
 
 
 def _literal(value):
-    """Write a value such that Ansible reads it back as what it is.
+    """Format a value such that Ansible reads it back unchanged.
 
-    It takes what looks like a literal of Python for one.
+    Ansible evaluates anything that looks like a Python literal.
     """
     if value is None:
         return 'None'
@@ -136,7 +140,7 @@ FORMATS = {'json': as_json, 'yaml': as_yaml, 'ini': as_ini}
 
 
 class ShowBulkInventory(command.Command):
-    """Show the containers of a bulk as an inventory of Ansible"""
+    """Show the containers of a bulk as an Ansible inventory"""
 
     def get_parser(self, prog_name):
         parser = super().get_parser(prog_name)
@@ -146,20 +150,21 @@ class ShowBulkInventory(command.Command):
             '--format',
             choices=tuple(FORMATS),
             default='json',
-            help='json for a script that Ansible calls, yaml or ini for a '
-            'file (default: json)',
+            help='json: output of an inventory script; yaml, ini: inventory '
+            'files (default: json)',
         )
         parser.add_argument(
             '--use',
             choices=('fixed', 'floating'),
-            help='The addresses that Ansible is to connect to (default: the '
-            'floating IP of a container if it has one, else its first fixed '
-            'address)',
+            help='Type of the addresses that Ansible connects to (default: '
+            'the floating IP of a container if it has one, otherwise its '
+            'first fixed address)',
         )
         parser.add_argument(
             '--all',
             action='store_true',
-            help='Also containers that do not run or have no such address',
+            help='Include containers that are not running or have no such '
+            'address',
         )
         return parser
 
@@ -178,7 +183,7 @@ class ShowBulkInventory(command.Command):
             if without:
                 kind = f'{parsed_args.use} ' if parsed_args.use else ''
                 self.app.stderr.write(
-                    f'{without} containers are left out: they have no '
+                    f'{without} containers are left out because they have no '
                     f'{kind}address.\n'
                 )
             members = found

@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""The base of the commands that list."""
+"""Base class of the commands that list."""
 
 from osc_lib.command import command
 
@@ -21,14 +21,14 @@ from zun_bulk.osc import options
 
 
 class Lister(command.Lister):
-    """List what the API tells in pages.
+    """List what the API returns in pages.
 
-    ``_list`` of a subclass asks for it: a function of the client, the parsed
-    arguments and, as keywords, the parameters of the page.
+    A subclass has a method ``_list`` that requests the entries: it takes the
+    client, the parsed arguments and, as keywords, the parameters of the page.
 
-    :cvar marker: what of an entry --marker takes
-    :cvar columns: names of what is shown
-    :cvar long_columns: names of what is shown besides with --long
+    :cvar marker: title of the field that --marker takes
+    :cvar columns: names of the columns
+    :cvar long_columns: names of the columns that --long adds
     """
 
     def get_parser(self, prog_name):
@@ -40,16 +40,16 @@ class Lister(command.Lister):
             '--marker',
             metavar='<marker>',
             help=f'{self.marker} of the last entry of the previous page; list '
-            'what comes after it',
+            'the entries after it',
         )
         parser.add_argument(
             '--limit',
             metavar='<number>',
             type=options.positive_int,
-            help='List no more than these (default: all)',
+            help='Maximum number of entries to list (default: all)',
         )
         parser.add_argument(
-            '--sort-dir', choices=('asc', 'desc'), help='Direction to sort'
+            '--sort-dir', choices=('asc', 'desc'), help='Sort direction'
         )
         return parser
 

@@ -21,10 +21,10 @@ import re
 import time
 
 
-#: Nanoseconds in a second: Docker's time stamps are that exact.
+#: Nanoseconds per second; Docker's timestamps are in nanoseconds.
 SECOND = 10**9
 
-#: Characters of a line; what is longer is shown as more than one.
+#: Maximum number of characters in a line; longer ones are split.
 LONGEST_LINE = 64 * 1024
 
 _TIME = re.compile(
@@ -41,16 +41,16 @@ def _nanoseconds(seconds, fraction):
     return int(seconds) * SECOND + int((fraction or '0').ljust(9, '0'))
 
 
-# Lines come by the thousand a second.
+# Cached, as thousands of lines may have the same second.
 @functools.lru_cache(maxsize=1024)
 def _unix_time(text, zone):
     moment = datetime.datetime.fromisoformat(text.upper() + zone.upper())
-    # As docker does: without a zone it is that of whoever asks.
+    # As in the docker command, a time without a zone is local time.
     return math.floor(moment.timestamp())
 
 
 def _time_of(match):
-    """The time that a match of _TIME tells, in nanoseconds.
+    """Convert a match of _TIME to nanoseconds since the epoch.
 
     :raises: ValueError, OverflowError
     """
@@ -59,9 +59,9 @@ def _time_of(match):
 
 
 def parse_line(line):
-    """Take a line of a log apart.
+    """Split a line of a log into its time and its text.
 
-    :returns: its time in nanoseconds, None if it has none, and what comes
+    :returns: the time in nanoseconds, None if the line has none, and the text
         after the time
     """
     stamp, space, text = line.partition(' ')
@@ -75,7 +75,7 @@ def parse_line(line):
 
 
 def since_time(text):
-    """Convert the value of --since to nanoseconds."""
+    """Convert the value of --since to nanoseconds since the epoch."""
     try:
         if match := _UNIX.fullmatch(text):
             return _nanoseconds(*match.groups())
@@ -91,29 +91,29 @@ def since_time(text):
         return max(0, math.floor(moment.timestamp()) * SECOND)
     except (OverflowError, ValueError):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is neither a time (2026-01-02T03:04:05Z), nor unix '
-            'seconds, nor a time ago (10m, 1h30m)'
+            f'{text!r} is not a time (2026-01-02T03:04:05Z), Unix seconds or '
+            'a duration before now (10m, 1h30m)'
         ) from None
 
 
 def split_lines(pieces):
-    """Yield the lines of a text that comes in pieces.
+    """Yield the lines of a text that arrives in pieces.
 
-    A line of more than LONGEST_LINE characters is cut, always at the same
+    A line of more than LONGEST_LINE characters is split, always at the same
     places, so that lines can be counted.
     """
     rest = ''
     for piece in pieces:
         *lines, rest = (rest + piece).split('\n')
         for line in lines:
-            yield from _cut(line)
-        *parts, rest = _cut(rest)
+            yield from _split_long(line)
+        *parts, rest = _split_long(rest)
         yield from parts
     if rest:
         yield rest
 
 
-def _cut(line):
+def _split_long(line):
     return [
         line[start : start + LONGEST_LINE]
         for start in range(0, len(line) or 1, LONGEST_LINE)

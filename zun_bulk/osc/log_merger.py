@@ -24,17 +24,17 @@ from zun_bulk.osc import log_position
 from zun_bulk.osc import spool as spools
 
 
-#: Times to try to read the log of a container that has ended.
-LAST_TRIES = 3
+#: Attempts to read the log of a container that has ended.
+FINAL_ATTEMPTS = 3
 
-#: In these a member may have a log.
+#: States in which a member may have a log.
 READABLE = (
     MemberState.STARTING,
     MemberState.RUNNING,
     MemberState.STOPPED,
     MemberState.FAILED,
 )
-#: In these nothing more comes from a member.
+#: States in which a member writes nothing more.
 ENDED = (
     MemberState.STOPPED,
     MemberState.FAILED,
@@ -44,14 +44,15 @@ ENDED = (
 
 
 class Merger:
-    """Reads the logs of members and writes them as one, in order of time.
+    """Reads the logs of members and writes their lines in order of time.
 
     :param containers: a client.ContainerClient
-    :param streams: what of stdout and stderr to ask for
-    :param since: nanoseconds; no line that is older
-    :param tail: lines of each member at most, None for all
+    :param streams: {stdout: bool, stderr: bool}, which of them to read
+    :param since: nanoseconds; older lines are skipped
+    :param tail: maximum number of lines of each member, None for all
     :param render: function of a line, the line without its time, the name of
-        the member and the length of the longest name: what to write of it
+        the member and the length of the longest name; returns the text to
+        write
     """
 
     def __init__(self, containers, streams, since, tail, render):
@@ -61,18 +62,18 @@ class Merger:
         self._tail = tail
         self._render = render
         self._positions = {}
-        # What waits for lines of others that belong before it, and where it
-        # is.
+        # Lines that are held back, as older ones of other members may still
+        # follow, and their places in the spool.
         self._spool = spools.Spool()
         self._held = []
-        # The newest time that had been seen before the logs were read last.
+        # The newest time seen before the logs were last read.
         self._horizon = -1
 
     def read(self, members, pool):
-        """Read what is new of all members.
+        """Read the new lines of all members.
 
         :param pool: a pools.ThreadPool
-        :returns: the spool and where in it the lines of each member are
+        :returns: the spool, and a list of places in it for each member
         """
         width = max((len(member['name']) for member in members), default=0)
         spool = spools.Spool()
@@ -81,7 +82,7 @@ class Merger:
             [member for member in members if not self.is_done(member)],
             chunksize=1,
         )
-        # Who comes later comes as a whole.
+        # Of members that are added later, all lines are read.
         self._tail = None
         return spool, places
 
@@ -99,21 +100,21 @@ class Merger:
             )
         except client.ApiError as e:
             if _has_no_log(member, e):
-                # Once there is one, all of it is new.
+                # As soon as it has a log, all of its lines are new.
                 position = self._positions[uuid] = log_position.Position(
                     self._since
                 )
-                position.read_in = _phase(member)
+                position.phase_read = _phase(member)
             else:
                 position.error = e
-                position.tries += 1
+                position.failures += 1
             return []
-        position.found, position.error, position.tries = True, None, 0
-        position.read_in = _phase(member)
+        position.found, position.error, position.failures = True, None, 0
+        position.phase_read = _phase(member)
         return places
 
     def is_done(self, member):
-        """Whether there is nothing more to read of a member, as it is now."""
+        """Return whether all of a member's log has been read."""
         if member['state'] not in READABLE:
             return True
         position = self._positions.get(member['container_uuid'])
@@ -121,30 +122,31 @@ class Merger:
             position is not None
             and member['state'] in ENDED
             and (
-                position.read_in == _phase(member)
-                or position.tries >= LAST_TRIES
+                position.phase_read == _phase(member)
+                or position.failures >= FINAL_ATTEMPTS
             )
         )
 
     def error(self, member):
-        """Why the log of a member could not be read, None if it could."""
+        """Return the error of reading a member's log, None if it succeeded."""
         position = self._positions.get(member['container_uuid'])
         return position and position.error
 
     def has_log(self, member):
-        """Whether a member has a log, if only one that cannot be read."""
+        """Return whether a member has a log, readable or not."""
         position = self._positions.get(member['container_uuid'])
         return position is not None and bool(position.found or position.error)
 
     def write(self, spool, places, write, last):
-        """Write what no older line can come before any more.
+        """Write the lines that no older line can precede any more.
 
-        Each member has been read after the newest line of the time before
-        was written. So whatever is not newer than that one is there now.
+        All logs were read after the newest line of the previous read was
+        written. So all lines up to the time of that line have been read.
 
-        :param spool: what read returned, as are places
+        :param spool: as returned by read
+        :param places: as returned by read
         :param write: function of a text
-        :param last: write all that there is
+        :param last: write all lines, hold none back
         """
         horizon = math.inf if last else self._horizon
 
@@ -155,18 +157,18 @@ class Merger:
                 else:
                     write(line[1])
 
-        before, held, self._held = self._spool, self._held, []
+        previous, held, self._held = self._spool, self._held, []
         self._spool = spools.Spool()
         self._held = self._spool.store(
             hold_back(
                 heapq.merge(
-                    before.read(held),
+                    previous.read(held),
                     *map(spool.read, places),
                     key=operator.itemgetter(0),
                 )
             )
         )
-        before.close()
+        previous.close()
         spool.close()
         self._horizon = max(
             [self._horizon]
@@ -174,14 +176,14 @@ class Merger:
         )
 
     def flush(self, write):
-        """Write what has been held back."""
+        """Write the lines that are held back."""
         held, self._held = self._held, []
         for _moment, text in self._spool.read(held):
             write(text)
 
 
 def _phase(member):
-    """What of a member changes when its container starts or ends."""
+    """Return the values that change when a container starts or ends."""
     return (
         member['state'],
         member['attempt'],
@@ -191,10 +193,10 @@ def _phase(member):
 
 
 def _has_no_log(member, error):
-    """Whether an error tells that a container was not created yet.
+    """Return whether an error means that a container is not created yet.
 
-    Zun answers 409 for one that is being created, and 400 for one whose
-    creation has failed; nothing else is wrong with what it is asked.
+    Zun returns 409 while a container is being created, and 400 if its
+    creation has failed; these requests have no other reason for a 400.
     """
     if error.status == 409:
         return member['state'] == MemberState.STARTING

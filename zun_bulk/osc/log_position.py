@@ -21,22 +21,22 @@ from zun_bulk.osc import log_lines
 class Position:
     """How far the log of a container has been read.
 
-    A log can only be asked for from a whole second on. So what of that second
-    has been read comes again; as a log only grows, it is the first so many
-    lines.
+    A log can only be requested from a whole second on, so the lines of that
+    second that were already read are returned again. As a log only grows,
+    they are the first lines of the response, and are skipped by their number.
 
-    :ivar newest: the time of the newest line read, 0 before there is one
-    :ivar found: whether it has ever been read
-    :ivar error: why it could not be read the last time, None if it could
-    :ivar tries: how often that was so in a row
-    :ivar read_in: what the member was like when its log was read
+    :ivar newest: the time of the newest line read, 0 if there is none
+    :ivar found: whether the log has ever been read
+    :ivar error: the error of the last attempt to read, None if it succeeded
+    :ivar failures: the number of failed attempts in a row
+    :ivar phase_read: the phase that the member was in when its log was read
     """
 
     def __init__(self, since=None, tail=None):
-        """Start.
+        """Start at a time or at the last lines.
 
-        :param since: nanoseconds; no line that is older
-        :param tail: how many lines there may be the first time
+        :param since: nanoseconds; older lines are skipped
+        :param tail: maximum number of lines of the first response
         """
         self._since = since or 0
         self._tail = tail
@@ -44,13 +44,13 @@ class Position:
         self.newest = 0
         self.found = False
         self.error = None
-        self.tries = 0
-        self.read_in = None
+        self.failures = 0
+        self.phase_read = None
 
     def query(self):
-        """What to ask the API for besides the streams."""
+        """Return the query of the next request, without the streams."""
         query = {'timestamps': True}
-        # To follow without any old line it takes the time of the last one.
+        # With --tail 0, the last line is needed for its time.
         query['tail'] = 'all' if self._tail is None else max(1, self._tail)
         since = max(self._since, self.newest)
         if since:
@@ -58,27 +58,27 @@ class Position:
             query['since'] = max(1, since // log_lines.SECOND)
         return query
 
-    def new_lines(self, answer):
-        """Yield what has not been read yet of the lines of an answer.
+    def new_lines(self, response):
+        """Yield the lines of a response that have not been read yet.
 
-        What is read counts as such once all of the answer is.
+        The position only advances once the whole response was read.
 
         :returns: tuples of a time, by which the lines are in order, the line
             and the line without its time
         """
         newest = moment = self.newest
         number = in_second = 0
-        for number, line in enumerate(answer, 1):
+        for number, line in enumerate(response, 1):
             found, text = log_lines.parse_line(line)
-            # A line without a time belongs to the one before it.
+            # A line without a time has the time of the line before it.
             moment = moment if found is None else found
             if moment // log_lines.SECOND == newest // log_lines.SECOND:
                 in_second += 1
             elif moment > newest:
                 in_second = 1
-            # Of its two streams lines may be a little out of order.
+            # Lines of the two streams may be slightly out of order.
             newest = max(newest, moment)
-            # A log that was begun anew has new lines where the old ones were.
+            # After a log was restarted, these lines are new ones.
             if number <= self._known and moment <= self.newest:
                 continue
             if self._tail != 0 and moment >= self._since:
@@ -86,6 +86,6 @@ class Position:
         self.newest = newest
         self._known = in_second
         if self._tail is not None and number >= max(1, self._tail):
-            # There may be more of the last second than was asked for.
+            # The last second may have more lines than were requested.
             self._known = math.inf
         self._tail = None

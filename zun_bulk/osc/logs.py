@@ -26,16 +26,16 @@ from zun_bulk.osc import options
 from zun_bulk.osc import waiter
 
 
-#: Logs to read at a time, by default and at most. The client's session keeps
-#: no more connections than the latter.
+#: Default and maximum number of logs to read at a time. The client's session
+#: keeps up to MAX_PARALLEL connections.
 PARALLEL = 8
 MAX_PARALLEL = 10
 
-#: Seconds between two looks at the logs.
+#: Seconds between two reads of the logs.
 POLL_INTERVAL = 2
 
-#: Members to name in one note.
-NAMED = 10
+#: Maximum number of members to name in one message.
+MAX_NAMES = 10
 
 
 class ShowBulkLogs(command.Command):
@@ -49,8 +49,8 @@ class ShowBulkLogs(command.Command):
             metavar='<indexes>',
             type=options.index_ranges,
             action='extend',
-            help='Only containers with these numbers, as 3 or 1,5-7 (repeat '
-            'option for more)',
+            help='Only containers with these indexes, such as 3 or 1,5-7 '
+            '(repeat option for more)',
         )
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
@@ -63,21 +63,23 @@ class ShowBulkLogs(command.Command):
         which.add_argument(
             '--follow',
             action='store_true',
-            help='Go on with what is written from now on, also by containers '
-            'that are added, until all have ended or Ctrl-C',
+            help='Keep showing new lines, also of containers that are added, '
+            'until all containers have ended or Ctrl-C is pressed',
         )
         parser.add_argument(
             '--tail',
             metavar='<number>',
             type=options.bounded_int(0),
-            help='The last so many lines of each container (default: all)',
+            help='Only this many of the last lines of each container '
+            '(default: all)',
         )
         parser.add_argument(
             '--since',
             metavar='<time>',
             type=log_lines.since_time,
-            help='Only lines since a time (2026-01-02T03:04:05Z), unix '
-            'seconds, or so long ago (10m, 1h30m)',
+            help='Only lines since this time: a time '
+            '(2026-01-02T03:04:05Z), Unix seconds, or a duration before now '
+            '(10m, 1h30m)',
         )
         parser.add_argument(
             '--timestamps',
@@ -104,7 +106,7 @@ class ShowBulkLogs(command.Command):
             metavar='<number>',
             type=options.bounded_int(1, MAX_PARALLEL),
             default=PARALLEL,
-            help='Logs to read at the same time '
+            help='Number of logs to read at the same time '
             f'(1 to {MAX_PARALLEL}, default: {PARALLEL})',
         )
         return parser
@@ -112,10 +114,10 @@ class ShowBulkLogs(command.Command):
     def take_action(self, parsed_args):
         self._args = parsed_args
         self._bulks = client.for_command(self)
-        # A name may be in use again before the end.
+        # The name may be used by another bulk before the end.
         self._uuid = self._bulks.get(parsed_args.bulk)['uuid']
-        self._silent_since = None
-        self._told = set()
+        self._no_answer_since = None
+        self._reported = set()
         both = parsed_args.stdout == parsed_args.stderr
         merger = log_merger.Merger(
             client.ContainerClient(self.app.client_manager.container),
@@ -135,12 +137,15 @@ class ShowBulkLogs(command.Command):
         failed = sum(merger.error(member) is not None for member in members)
         if failed:
             raise exceptions.CommandError(
-                f'The logs of {failed} of {len(members)} containers could '
-                'not be read.'
+                f'Failed to read the logs of {failed} of {len(members)} '
+                'containers.'
             )
 
     def _show(self, merger):
-        """Show the logs. Returns the members as they were last."""
+        """Show the logs.
+
+        :returns: the members, as they were in the end
+        """
         follow = self._args.follow
         members = self._members()
         self._check(members)
@@ -148,7 +153,7 @@ class ShowBulkLogs(command.Command):
             first = True
             while True:
                 spool, places = merger.read(members, pool)
-                self._tell(merger, members, first)
+                self._report(merger, members, first)
                 last = not follow or all(
                     member['state'] in log_merger.ENDED
                     and merger.is_done(member)
@@ -158,11 +163,11 @@ class ShowBulkLogs(command.Command):
                 self.app.stdout.flush()
                 if last:
                     return members
-                # What is held back the first time need not wait.
+                # Lines that the first read held back are written at once.
                 if not first:
                     time.sleep(POLL_INTERVAL)
                 first = False
-                members = self._look_again(members)
+                members = self._refresh(members)
 
     def _members(self):
         found = self._bulks.list_members(self._uuid, state=self._args.state)
@@ -177,8 +182,8 @@ class ShowBulkLogs(command.Command):
             )
         ]
 
-    def _look_again(self, members):
-        """Get the members as they are now; bear that the API is away."""
+    def _refresh(self, members):
+        """Get the current members; tolerate an API that does not respond."""
         try:
             members = self._members()
         except client.ApiError as e:
@@ -187,45 +192,45 @@ class ShowBulkLogs(command.Command):
                 return []
             now = time.monotonic()
             if not e.transient or (
-                self._silent_since is not None
-                and now - self._silent_since >= waiter.PATIENCE
+                self._no_answer_since is not None
+                and now - self._no_answer_since >= waiter.PATIENCE
             ):
                 raise
-            if self._silent_since is None:
-                self._silent_since = now
-                self._note(f'{e}; trying again')
+            if self._no_answer_since is None:
+                self._no_answer_since = now
+                self._note(f'{e}; retrying')
         else:
-            self._silent_since = None
+            self._no_answer_since = None
         return members
 
     def _check(self, members):
-        """Tell which members there are none of."""
+        """Report indexes without a member; raise if there are no members."""
         for first, last in self._args.index or ():
             if not any(first <= member['index'] <= last for member in members):
                 which = first if first == last else f'{first}-{last}'
-                self._note(f'There is no container {which}.')
+                self._note(f'No container matches index {which}.')
         if not members:
-            raise exceptions.CommandError('There are no such containers.')
+            raise exceptions.CommandError('No containers match.')
 
-    def _tell(self, merger, members, first):
-        """Tell on standard error whose log there is not, and why."""
+    def _report(self, merger, members, first):
+        """Report on standard error which logs are missing, and why."""
         without = [
             f'{member["name"]} ({member["state"]})'
             for member in members
             if not merger.has_log(member)
         ]
         if first and without:
-            names = ', '.join(without[:NAMED])
-            if len(without) > NAMED:
-                names += f' and {len(without) - NAMED} more'
-            self._note(f'There is no log of {names}.')
+            names = ', '.join(without[:MAX_NAMES])
+            if len(without) > MAX_NAMES:
+                names += f' and {len(without) - MAX_NAMES} more'
+            self._note(f'No log exists for {names}.')
         for member in members:
             error = merger.error(member)
             if error is None:
-                self._told.discard(member['index'])
-            # Once, however often it is tried.
-            elif member['index'] not in self._told:
-                self._told.add(member['index'])
+                self._reported.discard(member['index'])
+            # Once, however often the read fails.
+            elif member['index'] not in self._reported:
+                self._reported.add(member['index'])
                 self._note(f'{member["name"]}: {error}')
 
     def _render(self, line, text, name, width):

@@ -57,7 +57,7 @@ class ListBulkMember(lister.Lister):
         parser.add_argument(
             '--name',
             metavar='<text>',
-            help='Only members with this in their names, whatever the case',
+            help='Only members with this text in their names, ignoring case',
         )
         return parser
 

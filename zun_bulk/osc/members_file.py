@@ -11,10 +11,10 @@
 #    under the License.
 
 
-"""The file of --members-from: what each container of a bulk has of its own.
+"""The file of --members-from, with per-container values of a bulk.
 
-CSV, JSON or YAML. All of it is checked before anything is sent, and all that
-is wrong is told with its line.
+The file is CSV, JSON or YAML. It is checked as a whole before any request is
+sent, and each problem is reported with its line.
 """
 
 import contextlib
@@ -30,20 +30,23 @@ from zun_bulk.osc import members_file_readers as readers
 
 
 class MembersFile:
-    """A file that is right.
+    """A file without problems.
 
-    :ivar members: [dict], as the API takes them
+    :ivar members: [dict], in the form of the API
     """
 
     def __init__(self, path, members, places):
-        """:param places: [(line, item)] of the members"""
+        """Keep the members and where they are.
+
+        :param places: [(line, item)] of the members
+        """
         self.members = members
         self.name = path
         self._places = places
 
     @contextlib.contextmanager
-    def lines_told(self):
-        """Let what the API says of members[i] name lines of the file."""
+    def naming_lines(self):
+        """Replace members[i] in errors of the API with lines of the file."""
         try:
             yield
         except client.ApiError as e:
@@ -66,9 +69,9 @@ class MembersFile:
 def read(path, nets):
     """Read and check a file.
 
-    :param nets: how many networks each container has
+    :param nets: number of networks of each container
     :returns: a MembersFile
-    :raises: CommandError that tells all that is wrong
+    :raises: CommandError with all problems
     """
     _reader(path)
     try:
@@ -80,19 +83,19 @@ def read(path, nets):
 
 
 def parse(name, content, nets, files=False):
-    """Check what is in a file.
+    """Check the content of a file.
 
-    :param name: what to call the file; its suffix tells the format
+    :param name: name of the file in messages; its suffix is the format
     :param content: bytes
-    :param nets: how many networks each container has
-    :param files: whether members may mount files of this machine: only who
-        runs on his own may be asked to read them
+    :param nets: number of networks of each container
+    :param files: whether members may mount files of this machine; a process
+        that serves others must not read its own files for them
     :returns: a MembersFile
-    :raises: CommandError that tells all that is wrong
+    :raises: CommandError with all problems
     """
     reader = _reader(name)
     try:
-        # Programs that write tables begin their UTF-8 with a mark.
+        # Spreadsheet programs write a byte order mark before UTF-8.
         text = content.decode('utf-8-sig')
     except UnicodeDecodeError as e:
         raise exceptions.CommandError(
@@ -105,8 +108,8 @@ def parse(name, content, nets, files=False):
         places.append((entry.line, entry.item))
         members.append(checker.member(entry, len(places)))
     if not problems and not members:
-        problems.add(1, None, 'there are no members')
-    problems.refuse()
+        problems.add(1, None, 'the file contains no members')
+    problems.raise_if_any()
     return MembersFile(name, members, places)
 
 
@@ -114,6 +117,6 @@ def _reader(name):
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in readers.READERS:
         raise exceptions.CommandError(
-            f'--members-from: {name} has to end in .csv, .json, .yaml or .yml.'
+            f'--members-from: {name} must end in .csv, .json, .yaml or .yml.'
         )
     return readers.READERS[suffix]

@@ -23,14 +23,14 @@ from zun_bulk import consts
 from zun_bulk.osc import members_file_entries as entries
 
 
-#: As the API has them.
+#: The patterns of the API.
 NAME = '[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}'
 HOSTNAME = '[a-zA-Z0-9-._]{1,255}'
 _RESERVED = f'labels that begin with {consts.LABEL_PREFIX} are reserved'
 
 
-class _Wrong(ValueError):
-    """What is wrong with a field, or with a part of it."""
+class _InvalidField(ValueError):
+    """A field, or a part of it, is invalid."""
 
     def __init__(self, text, part=''):
         super().__init__(text)
@@ -38,24 +38,27 @@ class _Wrong(ValueError):
 
 
 class Checker:
-    """Makes members of entries, one after the other."""
+    """Checks entries one after the other, and converts them to members."""
 
     def __init__(self, problems, nets, files):
         self._problems = problems
         self._nets = nets
         self._files = files
-        #: {(what, value): line}
-        self._seen = {}
-        #: {mount as it is written: as the API takes it}
+        #: {(field, value): line and item where it was first used}
+        self._used = {}
+        #: {mount as written in the file: mount in the form of the API}
         self._known_mounts = {}
 
     def member(self, entry, index):
-        """:returns: what the API takes, of what is right of an entry."""
+        """Convert an entry; add its problems.
+
+        :returns: the valid fields in the form of the API
+        """
         if not isinstance(entry.fields, dict):
             self._problems.add(
                 entry.line,
                 entry.item or None,
-                'a member has to have fields with names',
+                'a member must be a mapping of field names to values',
             )
             return {}
         member = {}
@@ -70,18 +73,20 @@ class Checker:
                 try:
                     check = getattr(self, '_' + field)
                     member[field] = check(value, index, entry)
-                except _Wrong as e:
+                except _InvalidField as e:
                     self._problems.add(line, column + e.part, str(e))
         return member
 
-    def _once(self, what, value, entry):
+    def _check_unique(self, what, value, entry):
         place = f'line {entry.line} {entry.item}'.rstrip()
-        if self._seen.setdefault((what, value), place) is not place:
-            raise _Wrong(f'{value} is also that of {self._seen[what, value]}')
+        if self._used.setdefault((what, value), place) is not place:
+            raise _InvalidField(
+                f'{value} is already used in {self._used[what, value]}'
+            )
 
     def _name(self, value, index, entry):
         name = _matching(value, index, NAME)
-        self._once('name', name.lower(), entry)
+        self._check_unique('name', name.lower(), entry)
         return value
 
     def _hostname(self, value, index, entry):
@@ -90,27 +95,27 @@ class Checker:
 
     def _environment(self, value, index, entry):
         if not isinstance(value, dict):
-            raise _Wrong('it has to be a mapping of names to values')
+            raise _InvalidField('must be a mapping of names to values')
         for name, text in value.items():
             if not isinstance(text, str):
-                raise _Wrong(f'{text!r} is not a string', f'.{name}')
+                raise _InvalidField(f'{text!r} is not a string', f'.{name}')
         return value
 
     def _labels(self, value, index, entry):
         self._environment(value, index, entry)
         for name in value:
             if name.startswith(consts.LABEL_PREFIX):
-                raise _Wrong(_RESERVED, f'.{name}')
+                raise _InvalidField(_RESERVED, f'.{name}')
         return value
 
     def _addresses(self, value, index, entry):
         if isinstance(value, str):
             value = value.split(';') if ';' in value else value.split()
         if not isinstance(value, list):
-            raise _Wrong('it has to be a list of addresses')
+            raise _InvalidField('must be a list of addresses')
         if len(value) > self._nets:
-            raise _Wrong(
-                f'there are {len(value)}, but a container has '
+            raise _InvalidField(
+                f'{len(value)} addresses are given, but a container has '
                 f'{self._nets} networks (--net)'
             )
         addresses = []
@@ -120,42 +125,41 @@ class Checker:
                 addresses.append(None)
                 continue
             address = _address(text, ipaddress.ip_address)
-            self._once(f'address {number}', address, entry)
+            self._check_unique(f'address {number}', address, entry)
             addresses.append(address)
         return addresses
 
     def _floating_ip(self, value, index, entry):
         address = _address(value, ipaddress.IPv4Address)
-        self._once('floating_ip', address, entry)
+        self._check_unique('floating_ip', address, entry)
         return address
 
     def _mounts(self, value, index, entry):
         if isinstance(value, str):
             value = [part for part in map(str.strip, value.split(';')) if part]
         if not isinstance(value, list):
-            raise _Wrong('it has to be a list of mounts')
+            raise _InvalidField('must be a list of mounts')
         return [self._mount(mount) for mount in value]
 
     def _mount(self, mount):
-        """A mount in the notation of --mount, or its parts by name."""
+        """Convert a mount, in the notation of --mount or as a mapping."""
         text = mount
         if isinstance(mount, dict):
             text = ','.join(f'{key}={mount[key]}' for key in mount)
         if not isinstance(text, str):
-            raise _Wrong(f'{mount!r} is not a mount')
+            raise _InvalidField(f'{mount!r} is not a mount')
         if text not in self._known_mounts:
             if not self._files and not _is_volume(text):
-                raise _Wrong(
-                    f'{text!r}: files can be mounted with the openstack '
-                    'command only'
+                raise _InvalidField(
+                    f'{text!r}: only the openstack command can mount files'
                 )
             try:
                 (parsed,) = zun_utils.parse_mounts([text])
             except OSError as e:
-                raise _Wrong(str(e)) from e
+                raise _InvalidField(str(e)) from e
             except (KeyError, zun_exceptions.CommandError) as e:
-                raise _Wrong(
-                    f'{text!r} is not what --mount takes: '
+                raise _InvalidField(
+                    f'{text!r} is not a valid --mount value: '
                     'type=bind,source=<file>,destination=<path>, or '
                     'source=<volume> or size=<GB> with destination=<path>'
                 ) from e
@@ -166,7 +170,7 @@ class Checker:
 
 
 def _is_volume(mount):
-    """Tell whether zunclient reads no file for a mount, however written."""
+    """Return whether zunclient surely reads no file for a mount."""
     for part in mount.split(','):
         key, _sign, value = part.partition('=')
         if key.strip() == 'type' and value.strip() != 'volume':
@@ -175,19 +179,19 @@ def _is_volume(mount):
 
 
 def _matching(value, index, pattern):
-    """:returns: a string with the index in its place"""
+    """Return the value with the index filled in, if it matches."""
     if not isinstance(value, str):
-        raise _Wrong(f'{value!r} is not a string')
+        raise _InvalidField(f'{value!r} is not a string')
     text = value.replace(consts.INDEX, str(index))
     if not re.fullmatch(pattern, text):
-        raise _Wrong(f'{text[:80]!r} does not match {pattern}')
+        raise _InvalidField(f'{text[:80]!r} does not match {pattern}')
     return text
 
 
 def _address(value, kind):
-    """:returns: an address as it is always written"""
+    """Return an address in its canonical form."""
     try:
         address = kind(value if isinstance(value, str) else repr(value))
     except ValueError as e:
-        raise _Wrong(str(e)) from e
+        raise _InvalidField(str(e)) from e
     return str(address)

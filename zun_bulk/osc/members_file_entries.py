@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""The members as they stand in a file, and what is wrong with them."""
+"""Unchecked entries of a members file, and the problems found in them."""
 
 import collections
 import difflib
@@ -19,7 +19,7 @@ import difflib
 from osc_lib import exceptions
 
 
-#: How many problems are told.
+#: Maximum number of problems that are reported.
 MAX_PROBLEMS = 100
 
 FIELDS = (
@@ -38,47 +38,56 @@ class Entry(
         'Entry', 'line fields lines item', defaults=({}, '')
     )
 ):
-    """A member as it stands in a file, of which nothing is checked yet.
+    """A member as read from a file, not checked yet.
 
-    :ivar lines: {field: its line} where that is known
-    :ivar item: what to call it where a line may have several
+    :ivar line: the line in which it begins
+    :ivar fields: {field: value}
+    :ivar lines: {field: its line}, where the format has them
+    :ivar item: its name in messages, where a line may have several entries
     """
 
 
 class Problems:
-    """What is wrong with a file."""
+    """The problems of a file."""
 
     def __init__(self, path):
         self._path = path
-        self._told = []
+        self._messages = []
         self._number = 0
 
     def __bool__(self):
         return bool(self._number)
 
     def add(self, line, column, text):
-        """:param column: what of a line, None if it is all of it."""
+        """Add a problem.
+
+        :param column: the part of the line, None for the whole line
+        """
         self._number += 1
         if self._number <= MAX_PROBLEMS:
             where = f'{self._path}:{line}: '
             if column is not None:
                 where += f'{column}: '
-            self._told.append(where + text)
+            self._messages.append(where + text)
 
-    def refuse(self):
-        """:raises: CommandError if there are any."""
+    def raise_if_any(self):
+        """Raise a CommandError with all problems, if there are any."""
         if not self._number:
             return
-        told = self._told
+        messages = self._messages
         if self._number > MAX_PROBLEMS:
-            told = [*told, f'and {self._number - MAX_PROBLEMS} more']
+            messages = [
+                *messages,
+                f'and {self._number - MAX_PROBLEMS} more problems',
+            ]
         raise exceptions.CommandError(
-            '\n'.join([*told, 'Nothing was created.'])
+            '\n'.join([*messages, 'Nothing was created.'])
         )
 
 
 def hint(word):
+    """Suggest a valid field in place of an unknown one."""
     found = difflib.get_close_matches(word.lower(), FIELDS, 1, 0.4)
     if found:
-        return f'; do you mean {found[0]}?'
-    return f'; there are {", ".join(FIELDS)}'
+        return f'; did you mean {found[0]}?'
+    return f'; valid names are {", ".join(FIELDS)}'

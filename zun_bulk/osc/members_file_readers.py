@@ -24,7 +24,7 @@ import yaml
 from zun_bulk.osc import members_file_entries as entries
 
 
-#: What columns of KEY=VALUE;... and of one KEY each begin with.
+#: Columns of KEY=VALUE;..., and prefixes of columns of one KEY each.
 _MAPPINGS = {
     'environment': 'environment',
     'env': 'environment',
@@ -34,12 +34,12 @@ _MAPPINGS = {
 
 _YAML_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 _YAML_NULL = 'tag:yaml.org,2002:null'
-#: A list of members that have lists of mounts that have fields.
+#: Maximum nesting: a list of members with lists of mounts with fields.
 _YAML_DEPTH = 4
 
 
 def _read_csv(text, problems):
-    """Yield an Entry a line."""
+    """Yield an Entry for each line."""
     rows = csv.reader(io.StringIO(text, newline=''), strict=True)
     columns = None
     line = 1
@@ -53,9 +53,10 @@ def _read_csv(text, problems):
                 problems.add(
                     line,
                     None,
-                    f'it has {len(row)} cells under {len(columns)} columns',
+                    f'the row has {len(row)} cells, but there are '
+                    f'{len(columns)} columns',
                 )
-                # What comes after it is looked at nevertheless.
+                # The lines after it are still checked.
                 yield entries.Entry(line, {})
             else:
                 yield entries.Entry(line, _cells(line, columns, row, problems))
@@ -65,7 +66,10 @@ def _read_csv(text, problems):
 
 
 def _columns(line, titles, problems):
-    """:returns: [(title, field, key)], with field None of those unknown."""
+    """Parse the header.
+
+    :returns: [(title, field, key)]; field is None in unknown columns
+    """
     columns = []
     for title in map(str.strip, titles):
         head, dot, key = title.partition('.')
@@ -76,16 +80,17 @@ def _columns(line, titles, problems):
         else:
             problems.add(line, title, 'unknown column' + entries.hint(title))
             columns.append((title, None, ''))
-    doubles = collections.Counter(
+    duplicates = collections.Counter(
         column[1:] for column in columns if column[1]
     )
     for title, *what in columns:
-        if doubles[tuple(what)] > 1:
-            problems.add(line, title, 'this column is there more than once')
+        if duplicates[tuple(what)] > 1:
+            problems.add(line, title, 'duplicate column')
     return columns
 
 
 def _cells(line, columns, row, problems):
+    """Return the fields of a row."""
     fields = {}
     for (title, field, key), cell in zip(columns, row, strict=True):
         cell = cell.strip()
@@ -106,21 +111,21 @@ def _cells(line, columns, row, problems):
         values = fields.setdefault(field, {})
         for name, value in pairs:
             if name in values:
-                problems.add(line, title, f'{name} has two values')
+                problems.add(line, title, f'{name} is given more than once')
             values[name] = value
     return fields
 
 
 def _read_json(text, problems):
-    """Yield an Entry an object."""
-    doubles = []
+    """Yield an Entry for each object."""
+    duplicates = []
 
     def unique(pairs):
         times = collections.Counter(key for key, _value in pairs)
-        doubles.extend(key for key in times if times[key] > 1)
+        duplicates.extend(key for key in times if times[key] > 1)
         return dict(pairs)
 
-    # A number means what stands there, as in the other formats.
+    # Numbers are kept as text, as in the other formats.
     decoder = json.JSONDecoder(
         parse_int=str,
         parse_float=str,
@@ -134,7 +139,7 @@ def _read_json(text, problems):
     try:
         position = skip(0)
         if not text.startswith('[', position):
-            problems.add(1, None, 'it has to be a list of objects')
+            problems.add(1, None, 'the file must contain a list of objects')
             return
         line, counted, number = 1, 0, 0
         position = skip(position + 1)
@@ -143,11 +148,9 @@ def _read_json(text, problems):
             line += text.count('\n', counted, position)
             counted = position
             value, position = decoder.raw_decode(text, position)
-            for key in doubles:
-                problems.add(
-                    line, f'[{number}].{key}', 'this key is there twice'
-                )
-            doubles.clear()
+            for key in duplicates:
+                problems.add(line, f'[{number}].{key}', 'duplicate key')
+            duplicates.clear()
             yield entries.Entry(line, value, item=f'[{number}]')
             number += 1
             position = skip(position)
@@ -164,11 +167,11 @@ def _read_json(text, problems):
     except json.JSONDecodeError as e:
         problems.add(e.lineno, None, f'{e.msg} in column {e.colno}')
     except RecursionError:
-        problems.add(line, None, 'it is nested too deeply')
+        problems.add(line, None, 'nested too deeply')
 
 
 def _read_yaml(text, problems):
-    """Yield an Entry a mapping."""
+    """Yield an Entry for each mapping."""
     try:
         root = yaml.compose(text, Loader=_YAML_LOADER)
     except yaml.MarkedYAMLError as e:
@@ -179,7 +182,7 @@ def _read_yaml(text, problems):
         problems.add(1, None, ' '.join(str(e).split()))
         return
     if not isinstance(root, yaml.SequenceNode):
-        problems.add(1, None, 'it has to be a list of mappings')
+        problems.add(1, None, 'the file must contain a list of mappings')
         return
     for node in root.value:
         lines = {}
@@ -195,13 +198,13 @@ def _read_yaml(text, problems):
 
 
 def _plain(node, problems, depth=1):
-    """What a node of YAML stands for; all scalars are text as it stands there.
+    """Convert a YAML node to plain values, with all scalars as text.
 
-    So 8080, 010 and yes mean what they look like.
+    So 8080, 010 and yes are taken literally.
     """
     line = node.start_mark.line + 1
     if depth > _YAML_DEPTH:
-        problems.add(line, None, 'it is nested too deeply')
+        problems.add(line, None, 'nested too deeply')
         return None
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == _YAML_NULL else node.value
@@ -210,12 +213,10 @@ def _plain(node, problems, depth=1):
     values = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            problems.add(line, None, 'its keys have to be strings')
+            problems.add(line, None, 'keys must be strings')
             continue
         if key.value in values:
-            problems.add(
-                key.start_mark.line + 1, key.value, 'this key is there twice'
-            )
+            problems.add(key.start_mark.line + 1, key.value, 'duplicate key')
         values[key.value] = _plain(value, problems, depth + 1)
     return values
 

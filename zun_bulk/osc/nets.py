@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What --net takes beyond Zun's own: a range of addresses."""
+"""The --net option: Zun's own, extended by ranges of addresses."""
 
 from osc_lib import exceptions
 
@@ -18,7 +18,7 @@ from zun_bulk.consts import NetKey
 
 
 def add_option(parser):
-    """Say of Zun's --net what it takes here."""
+    """Add --net, with a help text that includes ranges."""
     parser.add_argument(
         '--net',
         metavar='<network=network, port=port-uuid,v4-fixed-ip=ip-addr,'
@@ -26,21 +26,21 @@ def add_option(parser):
         action='append',
         default=[],
         help='Create network endpoints for the containers. '
-        'network: attach containers to this Neutron network. '
-        'v4-range: give containers free addresses from first to last, the '
-        'lowest first. '
-        'For one container only, port: attach it to the Neutron port with '
-        'this UUID; v4-fixed-ip, v6-fixed-ip: its address. '
+        'network: attach the containers to this Neutron network. '
+        'v4-range: assign free addresses from first to last, the lowest '
+        'first. '
+        'For a single container only: port: attach it to the Neutron port '
+        'with this UUID; v4-fixed-ip, v6-fixed-ip: its address. '
         'May be used multiple times.',
     )
 
 
 def split(values):
-    """Take out of --net what Zun's own does not know.
+    """Separate the ranges from values of --net, as Zun rejects them.
 
-    :returns: (values for Zun's, [range or None of each]).
+    :returns: (values for Zun, [range or None for each value])
     """
-    left, ranges = [], []
+    for_zun, ranges = [], []
     for value in values:
         parts = value.split(',')
         found = [
@@ -53,6 +53,6 @@ def split(values):
                 f"Invalid --net value '{value}': {NetKey.V4_RANGE} is given "
                 'more than once.'
             )
-        left.append(','.join(part for part in parts if part not in found))
+        for_zun.append(','.join(part for part in parts if part not in found))
         ranges.append(found[0].partition('=')[2].strip() if found else None)
-    return left, ranges
+    return for_zun, ranges

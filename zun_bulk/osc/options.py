@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""Options and values that several commands take."""
+"""Options of several commands, and converters for option values."""
 
 import argparse
 import math
@@ -22,13 +22,18 @@ _INDEXES = re.compile(r'(\d{1,9})(?:-(\d{1,9}))?')
 
 
 def _positive(number):
+    """Make a converter of option values to positive numbers.
+
+    :param number: int or float
+    """
+
     def convert(text):
         value = number(text)
         if not 0 < value < math.inf:
             raise ValueError
         return value
 
-    # argparse tells it in its message.
+    # argparse shows this name in its message.
     convert.__name__ = f'positive {number.__name__}'
     return convert
 
@@ -38,50 +43,58 @@ positive_float = _positive(float)
 
 
 def not_negative(number):
+    """Make a converter of option values to numbers that are 0 or more.
+
+    :param number: int or float
+    """
+
     def convert(text):
         value = number(text)
         if not 0 <= value < math.inf:
-            raise argparse.ArgumentTypeError(f'{text} is not 0 or more')
+            raise argparse.ArgumentTypeError(f'{text} is less than 0')
         return value
 
-    # argparse tells it in its message.
+    # argparse shows this name in its message.
     convert.__name__ = number.__name__
     return convert
 
 
 def bounded_int(first, last=math.inf):
+    """Make a converter of option values to integers from first to last."""
+
     def convert(text):
         value = int(text)
         if not first <= value <= last:
             raise argparse.ArgumentTypeError(
-                f'{text} is not {first} or more'
+                f'{text} is less than {first}'
                 if last == math.inf
-                else f'{text} is not {first} to {last}'
+                else f'{text} is not between {first} and {last}'
             )
         return value
 
-    # argparse tells it in its message.
+    # argparse shows this name in its message.
     convert.__name__ = 'int'
     return convert
 
 
 def index_ranges(text):
-    """Convert a value of --index, as 1,5-7, to pairs of first and last."""
+    """Convert a value of --index, such as 1,5-7, to [(first, last)]."""
     ranges = []
     for part in text.split(','):
         match = _INDEXES.fullmatch(part)
         if not match:
             raise argparse.ArgumentTypeError(
-                f'{part!r} is neither a number nor two, as 5-7'
+                f'{part!r} is neither a number nor a range such as 5-7'
             )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise argparse.ArgumentTypeError(f'{part!r} has no numbers')
+            raise argparse.ArgumentTypeError(f'{part!r} is an empty range')
         ranges.append((first, last))
     return ranges
 
 
 def add_bulk(parser):
+    """Add the positional argument that names a bulk."""
     parser.add_argument(
         'bulk', metavar='<bulk>', help='UUID or name of the bulk'
     )

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Progress of a bulk: what to say of it, and saying it."""
+"""Progress of a bulk: counts, rates, and their display."""
 
 import collections
 import datetime
@@ -20,7 +20,7 @@ import os
 from zun_bulk.consts import MemberState
 
 
-#: The order in which states are told.
+#: The order in which states are shown.
 STATES = (
     MemberState.RUNNING,
     MemberState.STOPPED,
@@ -33,10 +33,10 @@ STATES = (
     MemberState.DELETED,
 )
 
-#: The rate is that of the last so many seconds.
+#: Seconds over which the rate is measured.
 RATE_WINDOW = 20.0
 
-#: Seconds between two looks at a bulk.
+#: Seconds between two polls of a bulk.
 MIN_POLL = 0.5
 MAX_POLL = 2.0
 
@@ -48,7 +48,7 @@ MAX_BAR = 40
 
 
 def format_duration(seconds):
-    """Tell a time as people do, for instance 1 min 20 s."""
+    """Format a duration for people, for instance 1 min 20 s."""
     seconds = math.ceil(seconds)
     if seconds < 60:
         return f'{seconds} s'
@@ -60,9 +60,9 @@ def format_duration(seconds):
 
 
 def steps(rates):
-    """The steps of a bulk's rates, as the API tells them.
+    """Split the rates of a bulk, in the form of the API, into time steps.
 
-    :returns: [(when it began, its seconds, {state: number})]
+    :returns: [(start, duration in seconds, {state: number})]
     """
     start, end = map(
         datetime.datetime.fromisoformat, (rates['start'], rates['end'])
@@ -82,30 +82,30 @@ def steps(rates):
 
 
 class Progress:
-    """How far a bulk is. No I/O and no clock of its own.
+    """The progress of a bulk, without I/O and without a clock.
 
     :param total: containers in the bulk
-    :param done_states: the states in which a member is through
-    :param now: seconds on any clock that never goes back, as in update
+    :param done_states: the states in which a member counts as done
+    :param now: seconds of a monotonic clock, the same as in update
     """
 
     def __init__(self, total, done_states, now):
         self.total = total
         self.counts = {}
-        self.missing = 0
+        self.floating_ips = 0
         self._done_states = done_states
         self._started = self._now = now
-        # Pairs of time and containers done, over the last RATE_WINDOW.
+        # Pairs of time and containers done, of the last RATE_WINDOW seconds.
         self._samples = collections.deque()
 
-    def update(self, counts, now, missing=0):
-        """Take over what the API has just said.
+    def update(self, counts, now, floating_ips=0):
+        """Record the latest counts.
 
         :param counts: members by state
-        :param missing: floating IPs that are not bound yet
+        :param floating_ips: number of floating IPs that are not bound yet
         """
         self.counts = dict(counts)
-        self.missing = missing
+        self.floating_ips = floating_ips
         self._now = now
         self._samples.append((now, self.done))
         while (
@@ -123,30 +123,30 @@ class Progress:
 
     @property
     def rate(self):
-        """Containers a second, None as long as that cannot be said."""
+        """Containers per second, None while it is unknown."""
         if len(self._samples) < 2:
             return None
         (start, before), (end, after) = self._samples[0], self._samples[-1]
         if end <= start:
             return None
-        # Done members may become fewer: a deletion starts from all of them.
+        # The number of done members falls when a deletion begins.
         return max(0, after - before) / (end - start)
 
     @property
     def eta(self):
-        """Seconds left, None as long as that cannot be said."""
+        """Seconds left, None while they are unknown."""
         if self.done >= self.total:
-            return None if self.missing else 0.0
+            return None if self.floating_ips else 0.0
         if not self.rate:
             return None
         return (self.total - self.done) / self.rate
 
     @property
     def poll_interval(self):
-        """Seconds until the next look: short ones at the start and the end.
+        """Seconds until the next poll: short ones at the start and the end.
 
-        A look costs the API a count over all members, so a bulk that takes
-        minutes is looked at less often in its middle.
+        A poll costs the API a count of all members, so a bulk that takes
+        minutes is polled less often in between.
         """
         left = math.inf if self.eta is None else self.eta
         return min(MAX_POLL, max(MIN_POLL, min(self.elapsed, left) / 10))
@@ -157,9 +157,9 @@ class Progress:
             for state in STATES
             if self.counts.get(state)
         ]
-        # While there are others to come, that is what is waited for.
-        if self.missing and self.done >= self.total:
-            states.append(f'floating IPs missing {self.missing}')
+        # Shown only when nothing else is left to wait for.
+        if self.floating_ips and self.done >= self.total:
+            states.append(f'floating IPs pending {self.floating_ips}')
         return ', '.join(states)
 
     def _rate_text(self):
@@ -171,17 +171,17 @@ class Progress:
         return f'{format_duration(self.eta)} left'
 
     def line(self):
-        """The progress in one plain line."""
+        """Return the progress as a line of text."""
         text = f'{self.done} of {self.total} done: {self._states()}'
-        pace = ', '.join(filter(None, (self._rate_text(), self._eta_text())))
-        return f'{text}; {pace}' if pace else text
+        speed = ', '.join(filter(None, (self._rate_text(), self._eta_text())))
+        return f'{text}; {speed}' if speed else text
 
     def bar(self, width):
-        """The progress as a bar.
+        """Return the progress as a bar.
 
-        What does not fit is left out, the least important first.
+        Parts that do not fit are omitted, the least important first.
 
-        :param width: columns that there are
+        :param width: number of columns available
         """
         fraction = f'{self.done}/{self.total}'
         for parts in (
@@ -199,7 +199,7 @@ class Progress:
 
 
 class Reporter:
-    """Writes progress: a bar on a terminal, else a line now and then.
+    """Writes progress: a bar on a terminal, otherwise occasional lines.
 
     :param stream: where to write
     """
@@ -207,7 +207,7 @@ class Reporter:
     def __init__(self, stream):
         self._stream = stream
         self._is_terminal = stream.isatty()
-        # Columns of the line that stands open on the terminal.
+        # Length of the unfinished line on the terminal.
         self._open = 0
         self._last_counts = None
         self._last_time = None
@@ -217,11 +217,11 @@ class Reporter:
             columns = os.get_terminal_size(self._stream.fileno()).columns
         except (AttributeError, OSError, ValueError):
             columns = 0
-        # One column stays free: some terminals wrap when it is written.
+        # The last column stays free: some terminals wrap when it is used.
         return (columns or 80) - 1
 
     def show(self, progress, now):
-        """Show the progress if there is something new to show.
+        """Show the progress if it has changed.
 
         :param now: seconds on the clock of the progress
         """
@@ -230,13 +230,13 @@ class Reporter:
             self._write('\r' + bar.ljust(self._open))
             self._open = len(bar)
             return
-        counts = progress.counts, progress.missing
+        counts = progress.counts, progress.floating_ips
         if counts == self._last_counts:
             return
         if (
             self._last_time is not None
             and now - self._last_time < LINE_INTERVAL
-            and (progress.done < progress.total or progress.missing)
+            and (progress.done < progress.total or progress.floating_ips)
         ):
             return
         self._last_counts = counts
@@ -244,12 +244,12 @@ class Reporter:
         self._write(progress.line() + '\n')
 
     def note(self, message):
-        """Write a line of its own."""
+        """Write a message on a separate line."""
         self.close()
         self._write(message + '\n')
 
     def close(self):
-        """End the line that the bar stands in."""
+        """End the line of the bar."""
         if self._open:
             self._open = 0
             self._write('\n')

@@ -17,19 +17,19 @@ import tempfile
 import threading
 
 
-#: Bytes to write to a spool at a time, and so to hold of each member while
-#: the logs are merged.
+#: Bytes that are written to a spool at a time, and are in memory for each
+#: member while the logs are merged.
 BLOCK = 16 * 1024
 
-#: Bytes of logs to hold in memory; what is more goes to a temporary file.
+#: Bytes of logs to hold in memory; a larger spool is a temporary file.
 MEMORY = 16 * 1024 * 1024
 
 
 class Spool:
     """Holds the lines of many logs in one file.
 
-    In one, since a bulk may have more members than a process may have open
-    files. While lines are stored, none may be read.
+    A single file, since a bulk may have more members than a process may have
+    open files. No lines may be read while others are stored.
     """
 
     def __init__(self):
@@ -38,10 +38,10 @@ class Spool:
         self._end = 0
 
     def store(self, lines):
-        """Write lines; many threads may do so at a time.
+        """Write lines; several threads may do so at a time.
 
         :param lines: pairs of a time and a text
-        :returns: where they are, for read
+        :returns: their places in the file, for read
         """
         places, block, size = [], [], 0
         for moment, text in lines:
@@ -64,7 +64,7 @@ class Spool:
         return start, len(data)
 
     def read(self, places):
-        """Yield lines, as they were given to store."""
+        """Yield the lines at places, as they were passed to store."""
         for start, length in places:
             self._file.seek(start)
             for record in self._file.read(length).decode()[:-1].split('\n'):

@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""A template made of the options of Zun's own create command."""
+"""Container templates made from the options of Zun's create command."""
 
 import argparse
 import types
@@ -24,13 +24,13 @@ from zun_bulk.consts import NetKey
 from zun_bulk.osc import nets
 
 
-#: A template is the body of a container create of this microversion,
-#: whichever one the client has agreed on with the container API.
+#: A template is the body of a container create request of this microversion,
+#: whichever one the client has negotiated with the container API.
 TEMPLATE_VERSION = '1.40'
 
 
 class _TemplateManager(zun_containers.ContainerManager):
-    """Zun's manager of containers, but it keeps what create would send."""
+    """Zun's container manager, which keeps requests instead of sending."""
 
     def __init__(self):
         super().__init__(
@@ -46,10 +46,10 @@ class _TemplateManager(zun_containers.ContainerManager):
 
 
 def from_options(parsed_args):
-    """Make a container template of options as Zun's own command does.
+    """Make a container template from options as Zun's own command does.
 
-    Zun's command does it all in one function that ends in a call of the API.
-    So let it run, with a client that keeps the request.
+    Zun's command does this in one function that ends in a call of the API.
+    So this runs it with a client that keeps the request.
     """
     manager = _TemplateManager()
     app = types.SimpleNamespace(

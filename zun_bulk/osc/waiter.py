@@ -26,8 +26,8 @@ from zun_bulk.osc import options
 from zun_bulk.osc import progress
 
 
-#: Seconds without any answer after which waiting is given up. Longer than
-#: the restart of an API takes.
+#: Seconds without a response after which to stop waiting. Longer than the
+#: restart of an API takes.
 PATIENCE = 600
 
 #: In these statuses a conductor works on a bulk that is not deleted.
@@ -35,14 +35,14 @@ UNFINISHED = (BulkStatus.BUILDING, BulkStatus.CANCELLING)
 
 
 class WaitTimeout(exceptions.CommandError):
-    """What was waited for has not come in time."""
+    """The bulk did not finish in time."""
 
 
 def poll(fetch, tracker, reporter, timeout=None):
-    """Yield a bulk again and again, and report its progress.
+    """Yield a bulk repeatedly, and report its progress.
 
-    Failures that may pass, a lost connection or a 5xx, are borne for
-    PATIENCE.
+    Transient failures, such as a lost connection or a 5xx, are retried for
+    PATIENCE seconds.
 
     :param fetch: returns the bulk as it is now
     :param tracker: a progress.Progress
@@ -52,7 +52,7 @@ def poll(fetch, tracker, reporter, timeout=None):
     """
     now = time.monotonic()
     deadline = None if timeout is None else now + timeout
-    silent_since = None
+    no_answer_since = None
     while True:
         try:
             bulk = fetch()
@@ -60,14 +60,14 @@ def poll(fetch, tracker, reporter, timeout=None):
             if not e.transient:
                 raise
             now = time.monotonic()
-            if silent_since is None:
-                silent_since = now
-                reporter.note(f'{e}; trying again')
-            elif now - silent_since >= PATIENCE:
+            if no_answer_since is None:
+                no_answer_since = now
+                reporter.note(f'{e}; retrying')
+            elif now - no_answer_since >= PATIENCE:
                 raise
         else:
             now = time.monotonic()
-            silent_since = None
+            no_answer_since = None
             wanted = (bulk.get('floating_ips') or {}).get('wanted', 0)
             tracker.update(bulk['members'], now, wanted)
             reporter.show(tracker, now)
@@ -75,34 +75,39 @@ def poll(fetch, tracker, reporter, timeout=None):
         interval = tracker.poll_interval
         if deadline is not None:
             if now >= deadline:
-                raise WaitTimeout(f'no end after {timeout:g} s')
+                raise WaitTimeout(f'not finished after {timeout:g} s')
             interval = min(interval, deadline - now)
         time.sleep(interval)
 
 
 def add_wait_options(parser, what):
+    """Add --wait and --wait-timeout.
+
+    :param what: help text of what --wait waits for
+    """
     parser.add_argument(
         '--wait',
         action='store_true',
-        help=f'{what} Progress goes to standard error: a bar on a terminal, '
-        'else plain lines.',
+        help=f'{what} Progress is written to standard error, as a bar on a '
+        'terminal, otherwise as plain lines.',
     )
     parser.add_argument(
         '--wait-timeout',
         metavar='<seconds>',
         type=options.positive_float,
-        help='With --wait: give up waiting after so many seconds and exit '
-        'non-zero; the work itself goes on (default: no limit)',
+        help='With --wait: stop waiting after this many seconds and exit '
+        'non-zero; the work itself continues (default: no limit)',
     )
 
 
 def check_wait_options(parsed_args):
+    """Refuse --wait-timeout without --wait."""
     if parsed_args.wait_timeout is not None and not parsed_args.wait:
-        raise exceptions.CommandError('--wait-timeout needs --wait.')
+        raise exceptions.CommandError('--wait-timeout requires --wait.')
 
 
 def _success(bulk):
-    # A member that is not to be started is running once it is created.
+    # A member that is created only, not started, becomes running too.
     return (
         f'{bulk["members"]["running"]} of {bulk["count"]} containers '
         f'{"running" if bulk["run"] else "created"}'
@@ -110,23 +115,23 @@ def _success(bulk):
 
 
 class WaitForBulk:
-    """For a ShowOne that can wait for its bulk and show what came of it."""
+    """Mix-in for a ShowOne that can wait for its bulk and show the outcome."""
 
     _problem = None
 
     def produce_output(self, parsed_args, column_names, data):
-        # A script wants to know the bulk also, and even more, when some of
-        # it has failed.
+        # Scripts need the bulk also, and even more, when some of its
+        # containers have failed.
         super().produce_output(parsed_args, column_names, data)
         if self._problem:
             raise exceptions.CommandError(self._problem)
         return 0
 
     def _wait(self, bulks, bulk, timeout, wanted=BulkStatus.READY):
-        """Wait for a bulk; leave what went wrong in self._problem.
+        """Wait for a bulk; store what went wrong in self._problem.
 
-        :param wanted: the status that it is to end in
-        :returns: the bulk as it was last seen
+        :param wanted: the status of a success
+        :returns: the bulk in its last known status
         """
         title = columns.title(bulk)
         reporter = progress.Reporter(self.app.stderr)
@@ -144,13 +149,13 @@ class WaitForBulk:
                     break
         except KeyboardInterrupt:
             reporter.note(
-                f'Stopped waiting. {title} goes on; see "openstack '
+                f'Stopped waiting. Work on {title} continues; see "openstack '
                 f'appcontainer bulk show {bulk["uuid"]}".'
             )
             raise
         except client.ApiError as e:
             if e.status == 404:
-                self._problem = f'{title} was deleted meanwhile.'
+                self._problem = f'{title} was deleted during the wait.'
             else:
                 self._problem = f'Stopped waiting for {title}: {e}'
         except WaitTimeout as e:
@@ -170,9 +175,9 @@ class WaitForBulk:
 
     @staticmethod
     def _verdict(bulk, wanted):
-        """Tell what is wrong with a bulk that nothing is done about now.
+        """Describe what went wrong with a bulk that is finished or paused.
 
-        :returns: None if it is as it was asked for
+        :returns: a message, None if nothing went wrong
         """
         members = bulk['members']
         if bulk['status'] == BulkStatus.DELETING:
@@ -200,8 +205,8 @@ class WaitForBulk:
             )
         if bulk['status'] == BulkStatus.PAUSED:
             lines.append(
-                'Go on with "openstack appcontainer bulk resume", also try '
-                'the failed ones again with "… retry", or end it with "… '
-                'cancel" or "… delete".'
+                'Continue with "openstack appcontainer bulk resume", or with '
+                '"… retry" to also retry the failed containers, or end the '
+                'bulk with "… cancel" or "… delete".'
             )
         return '\n'.join(lines)

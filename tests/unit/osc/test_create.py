@@ -362,10 +362,10 @@ class TestCreateErrors(base.CommandTestCase):
         text = self._error(times=5, **answer)
         self.assertEqual([1, 2, 4, 8], self.clock.naps)
         self.assertEqual(4, len(self.progress.splitlines()))
-        self.assertIn('trying again in 8 s', self.progress)
+        self.assertIn('retrying in 8 s', self.progress)
         self.assertEqual([self.bodies[0]] * 5, self.bodies)
         self.assertIn(
-            'with --client-token %s ' % self.bodies[0]['client_token'], text
+            'with --client-token %s: ' % self.bodies[0]['client_token'], text
         )
         return text
 
@@ -436,8 +436,8 @@ class TestCreateErrors(base.CommandTestCase):
         )
         self.assertEqual([1, 2, 4], self.clock.naps)
         self.assertIn(
-            'The server is busy. (HTTP 503) (Request-ID: req-1); trying '
-            'again in 2 s',
+            'The server is busy. (HTTP 503) (Request-ID: req-1); '
+            'retrying in 2 s',
             self.progress,
         )
 

@@ -77,7 +77,7 @@ class TestDelete(base.CommandTestCase):
             'b',
             'c',
         )
-        self.assertEqual('2 of 3 bulks failed to delete.', str(error))
+        self.assertEqual('Failed to delete 2 of 3 bulks.', str(error))
         self.assertEqual(4, self.api.call_count)
         self.assertIn(
             "Failed to delete bulk 'a': No bulk a. (HTTP 404)",
@@ -116,8 +116,8 @@ class TestDelete(base.CommandTestCase):
             self._members('172.24.0.2', None)
             self.run_command(delete.DeleteBulk, 'a')
             self.assertEqual(
-                'Floating IPs of Bulk load (a) that stay, unbound: '
-                '172.24.0.2\n',
+                'Floating IPs of Bulk load (a) that are disassociated and '
+                'kept: 172.24.0.2\n',
                 self.progress,
             )
 
@@ -168,7 +168,7 @@ class TestDelete(base.CommandTestCase):
             base.answer(base.bulk_view('deleting', deleting=2, deleted=1)),
             argv=('--wait-timeout', '5'),
         )
-        self.assertEqual('1 of 1 bulks failed to delete.', str(error))
+        self.assertEqual('Failed to delete 1 of 1 bulks.', str(error))
         self.assertIn('after 5 s: 1 of 3 done', self.progress)
         self.assertAlmostEqual(5, sum(self.clock.naps))
 
@@ -179,8 +179,7 @@ class TestDelete(base.CommandTestCase):
         )
         self.assertEqual(4, self.api.call_count)
         self.assertIn(
-            'zun_bulk is not enabled there (HTTP 404); trying again',
-            self.progress,
+            'zun_bulk is not enabled there (HTTP 404); retrying', self.progress
         )
 
     def test_wait_refused(self):
@@ -202,7 +201,7 @@ class TestDelete(base.CommandTestCase):
             'gone',
             'load',
         )
-        self.assertEqual('1 of 2 bulks failed to delete.', str(error))
+        self.assertEqual('Failed to delete 1 of 2 bulks.', str(error))
         self.assertIn('deleted.', self.progress)
 
     def test_interrupt(self):
@@ -215,4 +214,4 @@ class TestDelete(base.CommandTestCase):
             self._wait,
             base.answer(base.bulk_view('deleting', deleting=3)),
         )
-        self.assertIn('The deletion goes on', self.progress)
+        self.assertIn('The deletion continues', self.progress)

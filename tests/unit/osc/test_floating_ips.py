@@ -68,10 +68,13 @@ class TestCreate(base.CommandTestCase):
 
     def test_a_pool_that_is_wrong(self):
         for text, said in (
-            (b'172.24.0.7\n\n172.24.0\n', ":3: '172.24.0' is no IPv4 address"),
-            (b'fd00::1', ":1: 'fd00::1' is no IPv4 address"),
-            (b'172.24.0.7\n172.24.0.7', ':2: 172.24.0.7 is in line 1 already'),
-            (b'# none', ' has no addresses'),
+            (
+                b'172.24.0.7\n\n172.24.0\n',
+                ":3: '172.24.0' is not an IPv4 address",
+            ),
+            (b'fd00::1', ":1: 'fd00::1' is not an IPv4 address"),
+            (b'172.24.0.7\n172.24.0.7', ':2: 172.24.0.7 is already in line 1'),
+            (b'# none', ' contains no addresses'),
             (b'\xff', 'cannot read'),
         ):
             path = self.pool(text)

@@ -165,7 +165,8 @@ class TestInventory(base.CommandTestCase):
             shown,
         )
         self.assertEqual(
-            '1 containers are left out: they have no address.\n', self.progress
+            '1 containers are left out because they have no address.\n',
+            self.progress,
         )
 
     def test_yaml(self):
@@ -223,7 +224,8 @@ class TestInventory(base.CommandTestCase):
         shown = json.loads(self.show('--use', 'floating'))
         self.assertEqual(['load-1'], list(shown['_meta']['hostvars']))
         self.assertEqual(
-            '2 containers are left out: they have no floating address.\n',
+            '2 containers are left out because they have no floating '
+            'address.\n',
             self.progress,
         )
 

@@ -194,15 +194,13 @@ class TestLogs(base.CommandTestCase):
             [f'load-{index} | x' for index in (1, 3, 4, 6)],
             self.show('--index', '1,3-4', '--index', '6-9', '--index', '8'),
         )
-        self.assertEqual('There is no container 8.\n', self.progress)
+        self.assertEqual('No container matches index 8.\n', self.progress)
         self.assertEqual([], self.containers[2].queries)
 
     def test_no_such_index(self):
         self.add(1)
-        self.assertEqual(
-            'There are no such containers.', self.fail('--index', '2-3')
-        )
-        self.assertIn('There is no container 2-3.', self.progress)
+        self.assertEqual('No containers match.', self.fail('--index', '2-3'))
+        self.assertIn('No container matches index 2-3.', self.progress)
 
     def test_state(self):
         self.add(1, (0, 'a'))
@@ -220,7 +218,7 @@ class TestLogs(base.CommandTestCase):
         self.add(5)
         self.assertEqual(['load-1 | a'], self.show())
         self.assertEqual(
-            'There is no log of load-2 (queued), load-3 (starting), '
+            'No log exists for load-2 (queued), load-3 (starting), '
             'load-4 (failed).\n',
             self.progress,
         )
@@ -234,7 +232,7 @@ class TestLogs(base.CommandTestCase):
         self.add(4)
         self.containers[4].problem = 409, 'Cannot logs it now.'
         self.assertEqual(
-            'The logs of 2 of 4 containers could not be read.', self.fail()
+            'Failed to read the logs of 2 of 4 containers.', self.fail()
         )
         self.assertEqual(
             ['load-1 | a', 'load-3 | b'], self.output.splitlines()
@@ -294,9 +292,7 @@ class TestLogs(base.CommandTestCase):
             ['load-1 | b', 'load-2 | c', 'load-2 | d'],
             self.show('--follow', '--tail', '0'),
         )
-        self.assertEqual(
-            'There is no log of load-2 (queued).\n', self.progress
-        )
+        self.assertEqual('No log exists for load-2 (queued).\n', self.progress)
 
     def test_follow_over_a_restart(self):
         ended = self.add(1, (0, 'a'), state='stopped')
@@ -343,9 +339,9 @@ class TestLogs(base.CommandTestCase):
         self.add(3, state='failed')
         self.containers[2].problem = 500, 'No such container.'
         self.containers[3].problem = 400, 'Cannot operate an uncreated one.'
-        self.clock.steps = [lambda: None] * log_merger.LAST_TRIES
+        self.clock.steps = [lambda: None] * log_merger.FINAL_ATTEMPTS
         self.assertEqual(
-            'The logs of 1 of 3 containers could not be read.',
+            'Failed to read the logs of 1 of 3 containers.',
             self.fail('--follow'),
         )
         self.assertEqual('load-1 | a\n', self.output)

@@ -259,10 +259,10 @@ class TestWrong(FileTestCase):
             "No such file or directory: 'none'",
         ),
         ({'env': {}}, 'env', 'environment'),
-        ({'flaoting_ip': 'x'}, 'flaoting_ip', 'do you mean floating_ip?'),
-        ({'zzz': 'x'}, 'zzz', 'there are name, hostname'),
-        ('web', '', 'fields'),
-        (None, '', 'fields'),
+        ({'flaoting_ip': 'x'}, 'flaoting_ip', 'did you mean floating_ip?'),
+        ({'zzz': 'x'}, 'zzz', 'valid names are name, hostname'),
+        ('web', '', 'field names'),
+        (None, '', 'field names'),
     )
     @ddt.unpack
     def test_field(self, fields, column, text):
@@ -286,16 +286,16 @@ class TestWrong(FileTestCase):
         )
         self.assertEqual(
             [
-                'f.csv:1: addrs: unknown column; do you mean addresses?',
-                'f.csv:1: name: this column is there more than once',
-                'f.csv:1: name: this column is there more than once',
+                'f.csv:1: addrs: unknown column; did you mean addresses?',
+                'f.csv:1: name: duplicate column',
+                'f.csv:1: name: duplicate column',
                 "f.csv:2: name: 'a b' does not match " + checks.NAME,
                 "f.csv:4: environment: 'B' is not KEY=VALUE",
-                'f.csv:4: environment: A has two values',
-                'f.csv:4: addresses: there are 3, but a container has 2 '
-                'networks (--net)',
-                'f.csv:6: it has 4 cells under 5 columns',
-                'f.csv:7: name: ok is also that of line 4',
+                'f.csv:4: environment: A is given more than once',
+                'f.csv:4: addresses: 3 addresses are given, but a container '
+                'has 2 networks (--net)',
+                'f.csv:6: the row has 4 cells, but there are 5 columns',
+                'f.csv:7: name: ok is already used in line 4',
             ],
             lines,
         )
@@ -309,15 +309,15 @@ class TestWrong(FileTestCase):
         )
         self.assertEqual(
             [
-                'f.yaml:7: hostname: this key is there twice',
-                'f.yaml:5: name: ab is also that of line 2',
-                'f.yaml:6: colour: unknown key; there are '
+                'f.yaml:7: hostname: duplicate key',
+                'f.yaml:5: name: ab is already used in line 2',
+                'f.yaml:6: colour: unknown key; valid names are '
                 + ', '.join(entries.FIELDS),
-                'f.yaml:8: environment: it has to be a mapping of names to '
+                'f.yaml:8: environment: must be a mapping of names to values',
+                'f.yaml:9: keys must be strings',
+                'f.yaml:10: nested too deeply',
+                'f.yaml:10: a member must be a mapping of field names to '
                 'values',
-                'f.yaml:9: its keys have to be strings',
-                'f.yaml:10: it is nested too deeply',
-                'f.yaml:10: a member has to have fields with names',
             ],
             lines,
         )
@@ -329,15 +329,18 @@ class TestWrong(FileTestCase):
         )
         self.assertEqual(
             [
-                'f.json:1: [3].addresses: 10.0.0.5 is also that of line 1 [2]',
-                'f.json:1: [3].floating_ip: 172.24.4.9 is also that of '
+                'f.json:1: [3].addresses: 10.0.0.5 is already used in '
+                'line 1 [2]',
+                'f.json:1: [3].floating_ip: 172.24.4.9 is already used in '
                 'line 1 [2]',
             ],
             lines,
         )
         # With the index in its place.
         lines = self.wrong('f.csv', 'name\nw2\nw{index}\n')
-        self.assertEqual(['f.csv:3: name: w2 is also that of line 2'], lines)
+        self.assertEqual(
+            ['f.csv:3: name: w2 is already used in line 2'], lines
+        )
 
     def test_one_key_twice(self):
         (line,) = self.wrong(
@@ -345,7 +348,7 @@ class TestWrong(FileTestCase):
             '[{"environment": {"A": "1"}},\n{"name": "ab",'
             ' "environment": {"A": "1", "B": "2", "A": "3"}}]',
         )
-        self.assertEqual('f.json:2: [1].A: this key is there twice', line)
+        self.assertEqual('f.json:2: [1].A: duplicate key', line)
 
     @ddt.data(
         ('f.csv', '', 1, 'no members'),
@@ -376,7 +379,7 @@ class TestWrong(FileTestCase):
         lines = self.wrong('f.csv', 'hostname\n' + 117 * 'a b\n')
         self.assertEqual(101, len(lines))
         self.assertTrue(lines[99].startswith('f.csv:101: '))
-        self.assertEqual('and 17 more', lines[100])
+        self.assertEqual('and 17 more problems', lines[100])
 
     @ddt.data(
         ('f.txt', b'', '.csv, .json, .yaml or .yml'),

@@ -53,7 +53,7 @@ class TestProgress(base.BaseTestCase):
         # Once all run, they are what is waited for.
         tracker.update({'running': 4}, 30, 2)
         self.assertEqual(
-            '4 of 4 done: running 4, floating IPs missing 2',
+            '4 of 4 done: running 4, floating IPs pending 2',
             tracker.line().partition(';')[0],
         )
         self.assertIsNone(tracker.eta)

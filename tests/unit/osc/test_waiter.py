@@ -192,8 +192,9 @@ class TestWait(base.CommandTestCase):
             argv=('--wait-timeout', '7'),
         )
         self.assertEqual(
-            f'Stopped waiting for Bulk load ({base.UUID}): no end after 7 s. '
-            'It is building: 2 of 3 done: running 2, starting 1; 0.0/s',
+            f'Stopped waiting for Bulk load ({base.UUID}): not finished '
+            'after 7 s. It is building: 2 of 3 done: running 2, starting 1; '
+            '0.0/s',
             message,
         )
         self.assertAlmostEqual(7, sum(self.clock.naps))
@@ -210,9 +211,9 @@ class TestWait(base.CommandTestCase):
             base.answer(base.bulk_view('ready', running=3)),
         )
         self.assertIn('ready', output)
-        self.assertEqual(2, self.progress.count('trying again'))
+        self.assertEqual(2, self.progress.count('retrying'))
         self.assertIn(
-            'The server is busy. (HTTP 503) (Request-ID: req-1); trying again',
+            'The server is busy. (HTTP 503) (Request-ID: req-1); retrying',
             self.progress,
         )
         self.assertIn('Database is away.', self.progress)
@@ -222,7 +223,7 @@ class TestWait(base.CommandTestCase):
             base.error(503, 'The server is busy.'),
             argv=('--wait-timeout', '9'),
         )
-        self.assertIn('no end after 9 s. It is building', message)
+        self.assertIn('not finished after 9 s. It is building', message)
         self.assertAlmostEqual(9, sum(self.clock.naps))
 
     def test_api_never_comes_back(self):
@@ -240,7 +241,7 @@ class TestWait(base.CommandTestCase):
 
     def test_deleted_meanwhile(self):
         self.assertEqual(
-            f'Bulk load ({base.UUID}) was deleted meanwhile.',
+            f'Bulk load ({base.UUID}) was deleted during the wait.',
             self.failing(
                 base.answer(base.bulk_view()), base.error(404, 'No such bulk.')
             ),
@@ -261,7 +262,7 @@ class TestWait(base.CommandTestCase):
             KeyboardInterrupt, self.create, base.answer(base.bulk_view())
         )
         self.assertIn(
-            f'Stopped waiting. Bulk load ({base.UUID}) goes on; see '
+            f'Stopped waiting. Work on Bulk load ({base.UUID}) continues; see '
             f'"openstack appcontainer bulk show {base.UUID}".',
             self.progress,
         )
