@@ -33,7 +33,7 @@ from zun_bulk.network import requested
 
 
 class FloatingIpsTestCase(base.BaseTestCase):
-    """The loop turn by turn, with a database and an emulated Neutron."""
+    """The loop cycle by cycle, with a database and an emulated Neutron."""
 
     def setUp(self):
         super().setUp()
@@ -119,7 +119,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
             self.members() if members is None else members, state, **values
         )
 
-    def turn(self, number=1):
+    def cycle(self, number=1):
         for _cycle in range(number):
             wait = self.loop.look_after_bulks()
         return wait
@@ -155,18 +155,18 @@ class FloatingIpsTestCase(base.BaseTestCase):
 class TestBind(FloatingIpsTestCase):
     def test_those_that_have_ports(self):
         self.accept(3)
-        self.assertEqual(floating_ips.LOOK_AGAIN, self.turn())
+        self.assertEqual(floating_ips.LOOK_AGAIN, self.cycle())
         first, second, _third = self.members()
         self.place(first, second)
-        self.assertEqual(0, self.turn())
+        self.assertEqual(0, self.cycle())
         self.assert_bound(1, 2)
         # The third one has no port yet, and is not waited for by this loop.
         self.settled.assert_called_with()
-        self.assertEqual(floating_ips.LOOK_AGAIN, self.turn())
+        self.assertEqual(floating_ips.LOOK_AGAIN, self.cycle())
         self.place(*self.members(state=MemberState.QUEUED))
         self.move(MemberState.RUNNING)
         self.assertIsNone(self.settle())
-        self.turn()
+        self.cycle()
         self.assert_bound(1, 2, 3)
         self.assertEqual(0, self.settle())
 
@@ -175,7 +175,7 @@ class TestBind(FloatingIpsTestCase):
         self.place()
         calls = self.neutron.emulator.calls
         before = calls['create'], calls['list'], calls['update']
-        self.turn()
+        self.cycle()
         self.assertEqual(
             (before[0] + 4, before[1] + 1, before[2]),
             (calls['create'], calls['list'], calls['update']),
@@ -191,12 +191,12 @@ class TestBind(FloatingIpsTestCase):
             wraps=floating_ips.futures.ThreadPoolExecutor,
         )
         with pool as made:
-            self.turn()
+            self.cycle()
         made.assert_called_once_with(1)
         self.place(*self.members(state=MemberState.QUEUED))
         self.move(MemberState.RUNNING)
         with pool as made:
-            self.turn()
+            self.cycle()
         made.assert_called_once_with(CONF.zun_bulk.floating_ip_calls)
         self.assert_bound(1, 2)
 
@@ -207,7 +207,7 @@ class TestBind(FloatingIpsTestCase):
         ]
         self.accept(2, given[::-1])
         self.place()
-        self.turn()
+        self.cycle()
         self.assert_bound(1, 2)
         self.assertEqual(given[::-1], [m.floating_ip for m in self.members()])
 
@@ -216,21 +216,21 @@ class TestBind(FloatingIpsTestCase):
         self.place()
         db_bulks.pause_bulk(self.bulk.id, 'because')
         # Its lease is that of before.
-        self.turn()
+        self.cycle()
         self.take()
-        self.turn()
+        self.cycle()
         self.assertEqual([], self.made())
         db_bulks.resume_bulk(self.bulk.id)
         self.take()
-        self.turn()
+        self.cycle()
         self.assert_bound(1)
 
     def test_an_answer_that_is_lost(self):
         self.accept(2)
         self.place()
         self.neutron.order_fault('create', 'drop')
-        self.assertGreater(self.turn(), 0)
-        self.turn()
+        self.assertGreater(self.cycle(), 0)
+        self.cycle()
         self.assert_bound(1, 2)
         self.assertEqual(2, len(self.made()))
 
@@ -238,9 +238,9 @@ class TestBind(FloatingIpsTestCase):
         self.accept(1)
         self.place()
         self.neutron.order_fault('create', count=3, status=503, message='no')
-        self.assertGreater(self.turn(3), 0)
+        self.assertGreater(self.cycle(3), 0)
         self.assertEqual([(1, 'wanted', None)], self.state())
-        self.assertEqual(0, self.turn())
+        self.assertEqual(0, self.cycle())
         self.assert_bound(1)
 
     def test_one_pass_does_not_wait_for_neutron_to_come_back(self):
@@ -248,7 +248,7 @@ class TestBind(FloatingIpsTestCase):
         self.place()
         self.neutron.order_fault('create', count=99, status=503, message='no')
         before = self.neutron.emulator.calls['create']
-        self.assertGreater(self.turn(), 0)
+        self.assertGreater(self.cycle(), 0)
         self.assertGreaterEqual(
             before + CONF.zun_bulk.floating_ip_calls,
             self.neutron.emulator.calls['create'],
@@ -259,7 +259,7 @@ class TestBind(FloatingIpsTestCase):
         self.place()
         self.neutron.order_fault('create', count=99, status=500, message='oh')
         with mock.patch.object(self.loop, '_calls'):
-            self.turn(floating_ips.ATTEMPTS)
+            self.cycle(floating_ips.ATTEMPTS)
         self.assertEqual([(1, 'failed', None)], self.state())
         self.assertIn('oh', self.members()[0].floating_ip_reason)
 
@@ -268,7 +268,7 @@ class TestBind(FloatingIpsTestCase):
         self.accept(2, [row['floating_ip_address']])
         self.place()
         self.move(MemberState.RUNNING)
-        self.turn()
+        self.cycle()
         self.assertEqual(
             [(1, 'failed', None), (2, 'bound', '172.24.0.3')], self.state()
         )
@@ -283,7 +283,7 @@ class TestBind(FloatingIpsTestCase):
         )
         self.assertEqual(1, db_bulks.retry_bulk(self.bulk.id))
         self.take()
-        self.turn()
+        self.cycle()
         self.assert_bound(1, 2)
         self.assertEqual(
             ['running'] * 2, [member.state for member in self.members()]
@@ -292,7 +292,7 @@ class TestBind(FloatingIpsTestCase):
     def test_there_are_no_more(self):
         self.accept(7)
         self.place()
-        self.turn()
+        self.cycle()
         bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.assertEqual(BulkStatus.PAUSED, bulk.status)
         self.assertIn(
@@ -306,7 +306,7 @@ class TestBind(FloatingIpsTestCase):
             self._make_room(room)
             db_bulks.resume_bulk(self.bulk.id)
             self.take()
-            self.turn()
+            self.cycle()
         self.assertEqual(
             BulkStatus.BUILDING, db_bulks.get_bulk(self.bulk.uuid).status
         )
@@ -331,7 +331,7 @@ class TestBind(FloatingIpsTestCase):
         )
         self.accept(2)
         self.place()
-        self.turn()
+        self.cycle()
         bulk = db_bulks.get_bulk(self.bulk.uuid)
         self.assertEqual(BulkStatus.PAUSED, bulk.status)
         self.assertIn(
@@ -343,7 +343,7 @@ class TestBind(FloatingIpsTestCase):
     def test_a_bulk_that_never_pauses(self):
         self.accept(6, on_failure='continue')
         self.place()
-        self.turn()
+        self.cycle()
         self.assert_bound(1, 2, 3, 4, 5)
         self.assertEqual((6, 'failed', None), self.state()[-1])
         self.assertEqual(
@@ -362,10 +362,10 @@ class TestBind(FloatingIpsTestCase):
         with mock.patch.object(
             self.neutron.client, 'create_floatingip', delete_first
         ):
-            self.turn()
+            self.cycle()
         self.assertEqual(1, len(self.made()))
         self.take()
-        self.turn()
+        self.cycle()
         self.assertEqual([(1, None, None)], self.state())
         self.assertEqual([], self.made())
 
@@ -384,7 +384,7 @@ class TestBind(FloatingIpsTestCase):
         with mock.patch.object(
             self.neutron.client, 'create_floatingip', forget_first
         ):
-            self.turn()
+            self.cycle()
         self.assertEqual([], self.made())
 
     def test_none_is_made_once_the_bulk_is_deleted(self):
@@ -399,7 +399,7 @@ class TestBind(FloatingIpsTestCase):
         with mock.patch.object(
             self.neutron.client, 'list_floatingips', delete_first
         ):
-            self.turn()
+            self.cycle()
         self.assertEqual([], self.made())
 
 
@@ -407,7 +407,7 @@ class TestRelease(FloatingIpsTestCase):
     def bound(self, count=2, **values):
         self.accept(count, **values)
         self.place()
-        self.turn()
+        self.cycle()
 
     def delete(self):
         db_bulks.mark_bulk_deleting(self.bulk.id)
@@ -420,7 +420,7 @@ class TestRelease(FloatingIpsTestCase):
         # Its rows stay as long as there is something in Neutron.
         self.assertFalse(db_bulks.destroy_bulk(self.bulk.id, self.epoch))
         self.neutron.order_fault('delete', status=503, message='busy')
-        self.turn(2)
+        self.cycle(2)
         self.assertEqual([], self.made())
         self.settled.assert_called_with()
         self.assertTrue(db_bulks.destroy_bulk(self.bulk.id, self.epoch))
@@ -429,16 +429,16 @@ class TestRelease(FloatingIpsTestCase):
         self.accept(1)
         self.place()
         self.neutron.order_fault('create', 'drop')
-        self.turn()
+        self.cycle()
         self.delete()
-        self.turn()
+        self.cycle()
         self.assertEqual([], self.made())
         self.assertEqual([(1, None, None)], self.state())
 
     def test_kept_ones(self):
         self.bound(on_delete='keep')
         self.delete()
-        self.turn()
+        self.cycle()
         self.assertEqual(
             {None},
             {r['port_id'] for r in self.neutron.floating_ips().values()},
@@ -450,9 +450,9 @@ class TestRelease(FloatingIpsTestCase):
         row = self.neutron.floating_ip(description='mine')
         self.accept(1, [row['floating_ip_address']])
         self.place()
-        self.turn()
+        self.cycle()
         self.delete()
-        self.turn()
+        self.cycle()
         (left,) = self.neutron.floating_ips().values()
         self.assertEqual(
             (None, 'mine'), (left['port_id'], left['description'])
@@ -473,7 +473,7 @@ class TestRelease(FloatingIpsTestCase):
             db_transitions.forget_members(self.bulk.id, self.epoch, removed)
         )
         self.assertEqual(1, len(db_members.list_removed(self.bulk.id)))
-        self.turn()
+        self.cycle()
         self.assert_bound(1, 3)
         db_transitions.forget_members(self.bulk.id, self.epoch, removed)
         self.assertEqual([], db_members.list_removed(self.bulk.id))
@@ -486,7 +486,7 @@ class TestRelease(FloatingIpsTestCase):
         self.take()
         db_transitions.cancel_members(self.bulk.id, self.epoch)
         self.assertIsNone(self.settle())
-        self.turn()
+        self.cycle()
         self.assertEqual(0, self.settle())
         self.assert_bound(1)
         self.assertEqual((2, None, None), self.state()[1])
@@ -499,7 +499,7 @@ class TestRelease(FloatingIpsTestCase):
         db_bulks.cancel_bulk(self.bulk.id)
         self.take()
         self.assertEqual(2, self.settle())
-        self.turn()
+        self.cycle()
         self.assertEqual([], self.made())
         self.assertEqual(
             floating_ips.GIVEN_UP, self.members()[0].floating_ip_reason
@@ -513,7 +513,7 @@ class TestRelease(FloatingIpsTestCase):
         # This one has run, and may run again.
         self.move(MemberState.FAILED, [third], reason_class='application')
         self.assertIsNone(self.settle())
-        self.turn()
+        self.cycle()
         self.assertEqual(0, self.settle())
         self.assert_bound(1, 3)
         # Should it run by itself, there is something to be tried.
@@ -521,7 +521,7 @@ class TestRelease(FloatingIpsTestCase):
         self.assertEqual(0, self.settle())
         db_bulks.retry_bulk(self.bulk.id)
         self.take()
-        self.turn()
+        self.cycle()
         self.assert_bound(1, 2, 3)
 
     def test_one_that_is_retried_while_it_is_released(self):
@@ -536,10 +536,10 @@ class TestRelease(FloatingIpsTestCase):
         with mock.patch.object(
             self.neutron.client, 'delete_floatingip', retry_first
         ):
-            self.turn()
+            self.cycle()
         self.assertEqual([], self.made())
         self.take()
-        self.turn()
+        self.cycle()
         self.assert_bound(1)
 
     def test_one_that_is_retried_before_it_is_released(self):
@@ -554,7 +554,7 @@ class TestRelease(FloatingIpsTestCase):
         with mock.patch.object(
             self.neutron.client, 'list_floatingips', retry_first
         ):
-            self.turn()
+            self.cycle()
         self.assert_bound(1)
 
 

@@ -13,13 +13,13 @@
 """How often Neutron is asked for a bulk, by a conductor with all it has."""
 
 from tests import emulated_neutron
-from tests.unit.conductor import test_conductor
+from tests.unit.conductor import base
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.network import ports
 
 
-class TestNeutronCalls(test_conductor.ConductorTestCase):
+class TestNeutronCalls(base.ConductorTestCase):
     def setUp(self):
         super().setUp()
         self.neutron = self.useFixture(
@@ -44,7 +44,7 @@ class TestNeutronCalls(test_conductor.ConductorTestCase):
             project_id=self.neutron.project,
             spec={'requested_networks': [network], 'mounts': {}},
         )
-        self.turn()
+        self.cycle()
         self.assertEqual({'placed': 1000}, self.states())
         self.assertEqual(
             {member.name for member in self.members()},
