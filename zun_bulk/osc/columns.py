@@ -24,7 +24,7 @@ PLAN_COLUMNS = {
     'zone': 'Zone',
     'members': 'Containers',
     'room': 'Room',
-    'bound_by': 'Bound by',
+    'bound_by': 'Limited by',
 }
 
 

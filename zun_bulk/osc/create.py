@@ -161,7 +161,7 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
                 f'--count is {count}, but {path} contains {body["count"]} '
                 'members.'
             )
-        return file.naming_lines()
+        return file.lines_in_errors()
 
     def _note(self, text):
         progress.Reporter(self.app.stderr).note(text)

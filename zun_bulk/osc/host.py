@@ -63,7 +63,7 @@ class CutColumn(cliff_columns.FormattableColumn):
     def human_readable(self):
         if not self._value:
             return ''
-        return f'{_ago(self._value["ago"])} ago: {self._value["why"]}'
+        return f'{_format_age(self._value["ago"])} ago: {self._value["why"]}'
 
 
 class HoldsColumn(cliff_columns.FormattableColumn):
@@ -76,7 +76,7 @@ class HoldsColumn(cliff_columns.FormattableColumn):
         )
 
 
-def _ago(seconds):
+def _format_age(seconds):
     """Format a duration with one unit."""
     for length, unit in ((86400, 'd'), (3600, 'h'), (60, 'min')):
         if seconds >= length:
@@ -198,7 +198,7 @@ class SetBulkHost(command.ShowOne):
         hold.add_argument(
             '--release',
             action='store_true',
-            help='Release the host: it starts containers again',
+            help='Release the host, so that it starts containers again',
         )
         parser.add_argument(
             '--max-in-flight',

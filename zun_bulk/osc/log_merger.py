@@ -62,8 +62,8 @@ class Merger:
         self._tail = tail
         self._render = render
         self._positions = {}
-        # Lines that are held back, as older ones of other members may still
-        # follow, and their places in the spool.
+        # Lines that are held back, as older lines of other members may still
+        # arrive, and their places in the spool.
         self._spool = spools.Spool()
         self._held = []
         # The newest time seen before the logs were last read.
@@ -92,11 +92,11 @@ class Merger:
             uuid, log_position.Position(self._since, self._tail)
         )
         query = {**self._streams, **position.query()}
-        answer = log_lines.split_lines(self._containers.logs(uuid, **query))
+        response = log_lines.split_lines(self._containers.logs(uuid, **query))
         try:
             places = spool.store(
                 (moment, self._render(line, text, member['name'], width))
-                for moment, line, text in position.new_lines(answer)
+                for moment, line, text in position.new_lines(response)
             )
         except client.ApiError as e:
             if _has_no_log(member, e):

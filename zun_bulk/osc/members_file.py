@@ -45,7 +45,7 @@ class MembersFile:
         self._places = places
 
     @contextlib.contextmanager
-    def naming_lines(self):
+    def lines_in_errors(self):
         """Replace members[i] in errors of the API with lines of the file."""
         try:
             yield
@@ -106,7 +106,7 @@ def parse(name, content, nets, files=False):
     members, places = [], []
     for entry in reader(text, problems):
         places.append((entry.line, entry.item))
-        members.append(checker.member(entry, len(places)))
+        members.append(checker.convert(entry, len(places)))
     if not problems and not members:
         problems.add(1, None, 'the file contains no members')
     problems.raise_if_any()

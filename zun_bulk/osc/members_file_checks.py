@@ -47,9 +47,9 @@ class Checker:
         #: {(field, value): line and item where it was first used}
         self._used = {}
         #: {mount as written in the file: mount in the form of the API}
-        self._known_mounts = {}
+        self._parsed_mounts = {}
 
-    def member(self, entry, index):
+    def convert(self, entry, index):
         """Convert an entry; add its problems.
 
         :returns: the valid fields in the form of the API
@@ -77,11 +77,11 @@ class Checker:
                     self._problems.add(line, column + e.part, str(e))
         return member
 
-    def _check_unique(self, what, value, entry):
+    def _check_unique(self, field, value, entry):
         place = f'line {entry.line} {entry.item}'.rstrip()
-        if self._used.setdefault((what, value), place) is not place:
+        if self._used.setdefault((field, value), place) is not place:
             raise _InvalidField(
-                f'{value} is already used in {self._used[what, value]}'
+                f'{value} is already used in {self._used[field, value]}'
             )
 
     def _name(self, value, index, entry):
@@ -148,7 +148,7 @@ class Checker:
             text = ','.join(f'{key}={mount[key]}' for key in mount)
         if not isinstance(text, str):
             raise _InvalidField(f'{mount!r} is not a mount')
-        if text not in self._known_mounts:
+        if text not in self._parsed_mounts:
             if not self._files and not _is_volume(text):
                 raise _InvalidField(
                     f'{text!r}: only the openstack command can mount files'
@@ -165,8 +165,8 @@ class Checker:
                 ) from e
             if parsed.get('type') == 'bind':
                 parsed['source'] = zun_utils.encode_file_data(parsed['source'])
-            self._known_mounts[text] = parsed
-        return self._known_mounts[text]
+            self._parsed_mounts[text] = parsed
+        return self._parsed_mounts[text]
 
 
 def _is_volume(mount):

@@ -30,7 +30,7 @@ from zun_bulk.osc import progress
 #: restart of an API takes.
 PATIENCE = 600
 
-#: In these statuses a conductor works on a bulk that is not deleted.
+#: Statuses in which a conductor works on a bulk, apart from its deletion.
 UNFINISHED = (BulkStatus.BUILDING, BulkStatus.CANCELLING)
 
 
@@ -106,7 +106,8 @@ def check_wait_options(parsed_args):
         raise exceptions.CommandError('--wait-timeout requires --wait.')
 
 
-def _success(bulk):
+def _count_text(bulk):
+    """Describe how many containers were started or created."""
     # A member that is created only, not started, becomes running too.
     return (
         f'{bulk["members"]["running"]} of {bulk["count"]} containers '
@@ -164,17 +165,17 @@ class WaitForBulk:
                 f'is {bulk["status"]}: {tracker.line()}'
             )
         else:
-            self._problem = self._verdict(bulk, wanted)
+            self._problem = self._describe_failure(bulk, wanted)
             if not self._problem:
                 reporter.note(
-                    f'{_success(bulk)} after {tracker.elapsed:.1f} s.'
+                    f'{_count_text(bulk)} after {tracker.elapsed:.1f} s.'
                 )
         finally:
             reporter.close()
         return bulk
 
     @staticmethod
-    def _verdict(bulk, wanted):
+    def _describe_failure(bulk, wanted):
         """Describe what went wrong with a bulk that is finished or paused.
 
         :returns: a message, None if nothing went wrong
@@ -187,7 +188,7 @@ class WaitForBulk:
         if bulk['status'] == wanted and not members['failed']:
             return None
         lines = [
-            f'{columns.title(bulk)} is {bulk["status"]}: {_success(bulk)}, '
+            f'{columns.title(bulk)} is {bulk["status"]}: {_count_text(bulk)}, '
             f'{members["failed"]} failed.'
         ]
         failures = bulk['failures']

@@ -96,7 +96,7 @@ def member_view(index, **values):
 
 
 def error(status, detail, title='Bad luck'):
-    """The keywords of a mocked answer that is an error of the bulk API."""
+    """Return keywords of requests_mock for an error of the bulk API."""
     return {
         'status_code': status,
         'headers': HEADERS,
@@ -116,12 +116,12 @@ def error(status, detail, title='Bad luck'):
 
 
 def answer(body, status=200):
-    """The keywords of a mocked answer."""
+    """Return keywords of requests_mock for a response of the bulk API."""
     return {'status_code': status, 'headers': HEADERS, 'json': body}
 
 
 class Stream(io.StringIO):
-    """What a command writes to."""
+    """A stream that a command writes to."""
 
     terminal = False
 
@@ -130,7 +130,7 @@ class Stream(io.StringIO):
 
 
 class Clock:
-    """Time that passes only when someone sleeps."""
+    """A clock that advances only while the code sleeps."""
 
     def __init__(self):
         self.now = 1000.0
@@ -145,7 +145,7 @@ class Clock:
 
 
 class CommandTestCase(base.BaseTestCase):
-    """Runs commands with the real client against answers that are mocked."""
+    """Runs commands with the real client against mocked responses."""
 
     def setUp(self):
         super().setUp()

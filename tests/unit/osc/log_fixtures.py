@@ -24,14 +24,14 @@ MILLISECOND = 10**6
 
 
 def stamp(moment):
-    """Docker's way to write a time."""
+    """Format a time as Docker does."""
     seconds, nanoseconds = divmod(moment, log_lines.SECOND)
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return f'{moment:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z'
 
 
 class Container:
-    """What the container API knows of a log.
+    """A log as the container API returns it.
 
     :ivar lines: pairs of a time and a text, as they were written
     :ivar problem: (status, text) to answer instead

@@ -31,7 +31,10 @@ COMMANDS = {
 @ddt.ddt
 class TestActions(base.CommandTestCase):
     def act(self, action, *answers, argv=()):
-        """:param answers: to the GETs that follow the POST"""
+        """Run a command.
+
+        :param answers: responses to the GETs that follow the POST
+        """
         self.api.post(
             f'{base.BULKS}/load/{action}',
             **base.answer(base.bulk_view('building', queued=3), 202),
@@ -40,7 +43,7 @@ class TestActions(base.CommandTestCase):
         return self.run_command(COMMANDS[action], *argv, 'load', '-f', 'json')
 
     @ddt.data('pause', 'resume', 'cancel', 'retry')
-    def test_asks_and_shows(self, action):
+    def test_requests_and_shows(self, action):
         view = json.loads(self.act(action))
         self.assertEqual(base.UUID, view['uuid'])
         (request,) = self.api.request_history
@@ -57,7 +60,7 @@ class TestActions(base.CommandTestCase):
         )
         self.assertIn('3 of 3 containers running', self.progress)
 
-    def test_waits_for_what_is_being_started(self):
+    def test_waits_for_members_being_started(self):
         self.act(
             'cancel',
             base.answer(base.bulk_view('cancelling', starting=1, queued=2)),
@@ -81,7 +84,7 @@ class TestActions(base.CommandTestCase):
         (request,) = self.api.request_history
         self.assertEqual(body, request.json())
 
-    def test_waits_until_what_is_too_many_is_gone(self):
+    def test_waits_until_surplus_members_are_deleted(self):
         self.act(
             'scale',
             base.answer(base.bulk_view(running=3)),
@@ -98,12 +101,12 @@ class TestActions(base.CommandTestCase):
         ['--remove', '0'],
         ['--count', '3', '--remove', '1'],
     )
-    def test_scale_by_what(self, argv):
+    def test_scale_refuses_options(self, argv):
         self.assertRaises(
             SystemExit, self.run_command, actions.ScaleBulk, *argv, 'load'
         )
 
-    def test_waits_and_it_fails(self):
+    def test_wait_fails(self):
         error = self.assertRaises(
             exceptions.CommandError,
             self.act,

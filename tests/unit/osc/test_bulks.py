@@ -88,7 +88,7 @@ class TestShow(base.CommandTestCase):
             self.assertIn(row, rows)
         self.assertNotIn('03:04:05Z  0', text)
 
-    def test_asks_for_no_more_than_the_first_version(self):
+    def test_requests_the_first_version(self):
         self.show(base.bulk_view())
         self.assertEqual(
             'container-bulk 1.0',

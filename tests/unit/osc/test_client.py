@@ -42,12 +42,12 @@ class TestJsonText(test_base.BaseTestCase):
             self.assertEqual(text, ''.join(client.json_text(chunks)))
 
     @ddt.data(b'', b'"abc', b'"abc\\', b'"\\ud83d"', b'{"a": 1}', b'null')
-    def test_anything_else(self, data):
+    def test_invalid(self, data):
         self.assertRaises(ValueError, list, client.json_text([data]))
 
 
 class Body(io.RawIOBase):
-    """An answer that is made while it is read."""
+    """A response body that is generated while it is read."""
 
     def __init__(self, size):
         self.left = size
@@ -79,7 +79,7 @@ class TestContainerClient(base.CommandTestCase):
         self.client = client.ContainerClient(self.app.client_manager.container)
         self.url = f'{base.ENDPOINT}/containers/uuid-1/logs'
 
-    def test_answer_is_not_held(self):
+    def test_response_is_not_held_in_memory(self):
         body = Body(50 * 1024 * 1024)
         self.api.get(self.url, headers=JSON, body=body)
         tracemalloc.start()
@@ -89,7 +89,7 @@ class TestContainerClient(base.CommandTestCase):
         self.assertGreater(size, 45 * 1024 * 1024)
         self.assertLess(peak, 5 * 1024 * 1024)
 
-    def test_version_is_the_containers(self):
+    def test_version_is_of_the_container_api(self):
         self.api.get(self.url, headers=JSON, text='""')
         self.assertEqual('', ''.join(self.client.logs('uuid-1')))
         self.assertEqual(
@@ -97,7 +97,7 @@ class TestContainerClient(base.CommandTestCase):
             self.api.last_request.headers['OpenStack-API-Version'],
         )
 
-    def test_what_is_no_log(self):
+    def test_invalid_log(self):
         for text in ('"abc', '{}', '"\\q"'):
             self.api.get(self.url, headers=JSON, text=text)
             self.assertRaises(

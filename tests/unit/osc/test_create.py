@@ -33,7 +33,7 @@ class TestCreateRequest(base.CommandTestCase):
         self.run_command(create.CreateBulk, *argv)
         return self.api.last_request.json()
 
-    def test_least(self):
+    def test_minimal(self):
         body = self.create('--count', '3', 'busybox')
         template = body.pop('template')
         token = body.pop('client_token')
@@ -277,7 +277,7 @@ class TestCreateRequest(base.CommandTestCase):
         self.assertIn(message, stderr.getvalue())
         self.assertFalse(self.api.called)
 
-    def test_count_is_needed(self):
+    def test_count_is_required(self):
         error = self.assertRaises(
             exceptions.CommandError,
             self.run_command,
@@ -295,7 +295,7 @@ class TestCreateRequest(base.CommandTestCase):
             'busybox',
         )
 
-    def test_placement_that_is_none(self):
+    def test_unknown_placement(self):
         self._assert_usage_error(
             "argument --placement: invalid choice: 'heap'",
             '--count',
@@ -382,7 +382,7 @@ class TestCreateErrors(base.CommandTestCase):
                 ),
             )
 
-    def test_title_where_there_is_no_detail(self):
+    def test_title_without_detail(self):
         self.assertEqual(
             'Bad luck (HTTP 400) (Request-ID: req-1)',
             self._error(**base.error(400, '')),
@@ -417,7 +417,7 @@ class TestCreateErrors(base.CommandTestCase):
             self._unanswered(exc=requests.exceptions.ConnectionError),
         )
 
-    def test_what_passes_is_borne(self):
+    def test_transient_errors_are_retried(self):
         post = self.api.post(
             base.BULKS,
             [
@@ -459,7 +459,7 @@ class TestCreateErrors(base.CommandTestCase):
         )
         self.assertNotIn('--client-token', str(error))
 
-    def test_each_command_has_a_token_of_its_own(self):
+    def test_each_command_has_its_own_token(self):
         post = self.api.post(base.BULKS, **base.answer(base.bulk_view(), 202))
         for _number in range(2):
             self.run_command(create.CreateBulk, '--count', '3', 'busybox')
@@ -528,7 +528,7 @@ class TestDryRun(base.CommandTestCase):
                 ' 3',
                 ' 0',
                 ' all 3 fit',
-                ' Host     Zone  Containers  Room  Bound by',
+                ' Host     Zone  Containers  Room  Limited by',
                 ' host-1   nova  3           100   VCPU',
                 ' host-20  -     0           0     its zun-compute is down or '
                 'disabled',
@@ -548,7 +548,7 @@ class TestDryRun(base.CommandTestCase):
         self.assertNotIn('Host', self.dry_run(**plan))
 
     def test_no_host_at_all(self):
-        self.assertIn('Bound by', self.dry_run(hosts=[]))
+        self.assertIn('Limited by', self.dry_run(hosts=[]))
 
     def test_not_all_fit(self):
         error = self.assertRaises(
@@ -558,7 +558,7 @@ class TestDryRun(base.CommandTestCase):
         # It is shown all the same.
         self.assertEqual(self.plan(missing=4), json.loads(self.output))
 
-    def test_there_is_nothing_to_wait_for(self):
+    def test_wait_has_no_effect(self):
         self.dry_run('--wait', '--wait-timeout', '5')
         self.assertEqual(1, self.api.call_count)
 

@@ -31,7 +31,7 @@ class TestDelete(base.CommandTestCase):
         ]
 
     def expect(self, name, **values):
-        """Have a bulk that can be deleted. Its name is its uuid too."""
+        """Mock a bulk that can be deleted; its name is also its UUID."""
         view = dict(base.bulk_view('ready', running=2), uuid=name, **values)
         self.api.get(f'{base.BULKS}/{name}', **base.answer(view))
         self.api.delete(f'{base.BULKS}/{name}', status_code=202)
@@ -56,7 +56,7 @@ class TestDelete(base.CommandTestCase):
             {'keep_containers': ['true']}, self.api.last_request.qs
         )
 
-    def test_empty_body_that_calls_itself_json(self):
+    def test_empty_body_of_type_json(self):
         self.expect('a')
         logs = self.useFixture(fixtures.FakeLogger('zunclient'))
         self.api.delete(
@@ -65,7 +65,7 @@ class TestDelete(base.CommandTestCase):
         self.run_command(delete.DeleteBulk, 'a')
         self.assertEqual('', logs.output)
 
-    def test_goes_on_past_failures(self):
+    def test_continues_after_failures(self):
         self.api.get(f'{base.BULKS}/a', **base.error(404, 'No bulk a.'))
         self.expect('b')
         self.api.get(f'{base.BULKS}/c', **base.error(409, 'Two are c.'))
@@ -98,7 +98,7 @@ class TestDelete(base.CommandTestCase):
             **base.answer({'members': members, 'next': None}),
         )
 
-    def test_tells_which_floating_ips_stay(self):
+    def test_shows_kept_floating_ips(self):
         for network, pool, on_delete in (
             ('public', 0, 'keep'),
             ('public', 2, 'release'),
@@ -121,7 +121,7 @@ class TestDelete(base.CommandTestCase):
                 self.progress,
             )
 
-    def test_does_not_tell_of_floating_ips_that_go(self):
+    def test_does_not_show_released_floating_ips(self):
         self.expect(
             'a',
             floating_ips={
@@ -172,7 +172,7 @@ class TestDelete(base.CommandTestCase):
         self.assertIn('after 5 s: 1 of 3 done', self.progress)
         self.assertAlmostEqual(5, sum(self.clock.naps))
 
-    def test_foreign_404_is_not_the_end(self):
+    def test_404_of_another_service(self):
         self._wait(
             {'status_code': 404, 'text': 'Not Found'},
             base.error(404, 'No such bulk.'),

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Commands that the documentation shows: whether there are such."""
+"""Checks that the commands in the documentation can be parsed."""
 
 import argparse
 import os

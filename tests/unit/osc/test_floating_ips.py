@@ -66,7 +66,7 @@ class TestCreate(base.CommandTestCase):
             self.create('--floating-ip-pool', path),
         )
 
-    def test_a_pool_that_is_wrong(self):
+    def test_invalid_pool(self):
         for text, said in (
             (
                 b'172.24.0.7\n\n172.24.0\n',
@@ -81,7 +81,7 @@ class TestCreate(base.CommandTestCase):
             self.refuse(said, '--floating-ip-pool', path)
         self.refuse('cannot read', '--floating-ip-pool', '/nosuch')
 
-    def test_what_is_missing_at_the_end(self):
+    def test_failed_floating_ips(self):
         seen = dict(
             base.bulk_view('error', running=3),
             status_reason='2 of 3 members have no floating IP',

@@ -70,7 +70,7 @@ UNKNOWN = {'state': 'unknown', 'source': None, 'age': None, 'pace': None}
 
 class HostTestCase(base.CommandTestCase):
     def table(self, command, *argv):
-        """Run a command. Returns the cells of its table."""
+        """Run a command; return the cells of its table."""
         return [
             [cell.strip() for cell in line.split('|')[1:-1]]
             for line in self.run_command(command, *argv).splitlines()
@@ -172,7 +172,7 @@ class TestShow(HostTestCase):
         ):
             self.assertIn(row, rows)
 
-    def test_one_that_never_reported(self):
+    def test_host_without_report(self):
         rows = self.show(host_view(**UNKNOWN))
         for row in (
             ['state', 'unknown'],
@@ -198,12 +198,12 @@ class TestShow(HostTestCase):
 
 class TestSet(HostTestCase):
     def set(self, *argv):
-        """Run the command. Returns what it sent."""
+        """Run the command; return the request body."""
         self.api.patch(f'{HOSTS}/host-1', **base.answer(host_view()))
         self.run_command(host.SetBulkHost, 'host-1', *argv)
         return self.api.last_request.json()
 
-    def test_what_is_sent(self):
+    def test_request(self):
         for body, *argv in (
             ({'held': True, 'hold_reason': 'disk'}, '--hold', 'disk'),
             ({'held': False}, '--release'),
@@ -228,7 +228,7 @@ class TestSet(HostTestCase):
         ):
             self.assertEqual(body, self.set(*argv))
 
-    def test_what_cannot_be(self):
+    def test_invalid_values(self):
         for argv in (
             ('--hold', 'disk', '--release'),
             ('--mode', 'fast'),
@@ -260,9 +260,9 @@ class TestSet(HostTestCase):
         self.assertIn('max_in_flight', str(error))
 
 
-class TestAgo(HostTestCase):
+class TestFormatAge(HostTestCase):
     def test_units(self):
         self.assertEqual(
             ['5 s', '2 min', '3 h', '4 d'],
-            [host._ago(seconds) for seconds in (5, 125, 10800, 345600)],
+            [host._format_age(seconds) for seconds in (5, 125, 10800, 345600)],
         )

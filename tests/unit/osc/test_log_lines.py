@@ -84,7 +84,7 @@ class TestTimes(base.BaseTestCase):
                 log_lines.since_time(text),
             )
 
-    def test_since_a_time_of_here(self):
+    def test_since_local_time(self):
         self.addCleanup(log_lines._unix_time.cache_clear)
         self.addCleanup(time.tzset)
         self.useFixture(fixtures.EnvironmentVariable('TZ', 'UTC-2'))
@@ -100,7 +100,7 @@ class TestTimes(base.BaseTestCase):
     @ddt.data(
         '', 'yesterday', '-5', '10x', 'm', '2026-13-01', '9' * 12, '5m1h'
     )
-    def test_no_since(self, text):
+    def test_invalid_since(self, text):
         self.assertRaises(
             argparse.ArgumentTypeError, log_lines.since_time, text
         )
@@ -116,7 +116,7 @@ class TestLines(base.BaseTestCase):
         )
         self.assertEqual([], list(log_lines.split_lines([])))
 
-    def test_long_lines_are_cut_always_alike(self):
+    def test_long_lines_are_split_at_the_same_places(self):
         length = log_lines.LONGEST_LINE
         text = f'{"a" * length}\n{"b" * (2 * length + 5)}\nc\n'
         wanted = ['a' * length, 'b' * length, 'b' * length, 'bbbbb', 'c']

@@ -24,7 +24,7 @@ from zun_bulk.osc import log_merger
 
 
 class Endless:
-    """Logs of so many lines for each container, made while they are read."""
+    """Logs that are generated while they are read."""
 
     def __init__(self, lines, text=''):
         self._lines = lines

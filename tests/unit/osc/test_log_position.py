@@ -102,7 +102,7 @@ class TestPosition(base.BaseTestCase):
         )
         self.assertEqual([], list(self.position.new_lines(iter(answer))))
 
-    def test_a_log_begun_anew(self):
+    def test_restarted_log(self):
         self.write(0, 'a', 'b', 'c')
         self.assertEqual(['a', 'b', 'c'], self.read())
         self.container.lines = []
@@ -110,7 +110,7 @@ class TestPosition(base.BaseTestCase):
         self.assertEqual(['new', 'newer'], self.read())
         self.assertEqual([], self.read())
 
-    def test_an_answer_that_breaks_off_counts_for_nothing(self):
+    def test_incomplete_response_does_not_count(self):
         self.write(0, 'a', 'b')
         self.assertEqual(['a', 'b'], self.read())
         self.write(1500, 'c', 'd')

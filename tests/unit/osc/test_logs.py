@@ -27,7 +27,7 @@ JSON = {'Content-Type': 'application/json'}
 
 
 class Clock(base.Clock):
-    """While someone sleeps, the next thing happens.
+    """Runs the next step during each sleep.
 
     :ivar steps: functions
     """
@@ -224,7 +224,7 @@ class TestLogs(base.CommandTestCase):
         )
         self.assertEqual([], self.containers[2].queries)
 
-    def test_one_that_fails(self):
+    def test_log_that_fails(self):
         self.add(1, (0, 'a'))
         self.add(2)
         self.containers[2].problem = 500, 'Docker internal error.'
@@ -316,7 +316,7 @@ class TestLogs(base.CommandTestCase):
         # One that has ended is not asked over and over.
         self.assertEqual([1, 1], asked)
 
-    def test_follow_one_that_fails_for_a_while(self):
+    def test_follow_log_that_fails_for_a_while(self):
         self.add(1, (0, 'a'))
 
         def broken():
@@ -333,7 +333,7 @@ class TestLogs(base.CommandTestCase):
         self.assertEqual(['load-1 | a', 'load-1 | b'], self.show('--follow'))
         self.assertEqual(1, self.progress.count('load-1: Bad luck.'))
 
-    def test_follow_ends_though_one_fails(self):
+    def test_follow_ends_although_one_log_fails(self):
         self.add(1, (0, 'a'), state='failed')
         self.add(2, state='failed')
         self.add(3, state='failed')
@@ -358,7 +358,7 @@ class TestLogs(base.CommandTestCase):
         self.assertEqual(['load-1 | a'], self.show('--follow'))
         self.assertEqual('The bulk was deleted.\n', self.progress)
 
-    def test_interrupt_shows_what_was_held_back(self):
+    def test_interrupt_shows_lines_held_back(self):
         self.add(1, (0, 'a'))
 
         def write():

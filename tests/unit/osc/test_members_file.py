@@ -110,8 +110,8 @@ class FileTestCase(base.CommandTestCase):
         self.write(name, content)
         return members_file.read(name, nets).members
 
-    def wrong(self, name, content, nets=2):
-        """:returns: the lines of what is said of a file."""
+    def problems(self, name, content, nets=2):
+        """Read an invalid file; return the reported problems."""
         error = self.assertRaises(
             exceptions.CommandError, self.read, name, content, nets
         )
@@ -137,7 +137,7 @@ class TestRead(FileTestCase):
     def test_format(self, name, content):
         self.assertEqual(MEMBERS, self.read(name, content))
 
-    def test_scalars_mean_what_they_look_like(self):
+    def test_scalars_are_taken_literally(self):
         values = {'A': '010', 'B': 'yes', 'C': '1.10', 'D': '2026-01-02'}
         content = textwrap.dedent(
             """\
@@ -230,9 +230,9 @@ class TestRead(FileTestCase):
 
 
 @ddt.ddt
-class TestWrong(FileTestCase):
+class TestProblems(FileTestCase):
     @ddt.data(
-        # fields as JSON has them, column, what is said
+        # fields as JSON has them, column, what is problem
         ({'name': 'a'}, 'name', "'a' does not match"),
         ({'name': 'a b'}, 'name', 'match'),
         ({'name': True}, 'name', 'string'),
@@ -268,14 +268,14 @@ class TestWrong(FileTestCase):
     def test_field(self, fields, column, text):
         content = json.dumps([{}, fields, {}], indent=1)
         line = 1 + content[: content.index('\n', 6) + 1].count('\n')
-        (said,) = self.wrong('f.json', content)
+        (problem,) = self.problems('f.json', content)
         if column is not None:
             place = f'f.json:{line}: [1].{column}'.rstrip('.')
-            self.assertTrue(said.startswith(place + ': '), said)
-        self.assertIn(text, said)
+            self.assertTrue(problem.startswith(place + ': '), problem)
+        self.assertIn(text, problem)
 
     def test_lines_of_csv(self):
-        lines = self.wrong(
+        lines = self.problems(
             'f.csv',
             'name,addrs,environment, addresses,name\n'
             'a b,,A=1,,\n'
@@ -301,7 +301,7 @@ class TestWrong(FileTestCase):
         )
 
     def test_lines_of_yaml(self):
-        lines = self.wrong(
+        lines = self.problems(
             'f.yaml',
             '# names\n- name: ab\n\n- hostname: h\n  name: AB\n'
             '  colour: red\n  hostname: i\n- {environment: [A]}\n'
@@ -322,9 +322,9 @@ class TestWrong(FileTestCase):
             lines,
         )
 
-    def test_twice(self):
+    def test_duplicate_values(self):
         member = {'addresses': ['10.0.0.5'], 'floating_ip': '172.24.4.9'}
-        lines = self.wrong(
+        lines = self.problems(
             'f.json', json.dumps([{'name': 'w2'}, {}, member, member])
         )
         self.assertEqual(
@@ -337,13 +337,13 @@ class TestWrong(FileTestCase):
             lines,
         )
         # With the index in its place.
-        lines = self.wrong('f.csv', 'name\nw2\nw{index}\n')
+        lines = self.problems('f.csv', 'name\nw2\nw{index}\n')
         self.assertEqual(
             ['f.csv:3: name: w2 is already used in line 2'], lines
         )
 
-    def test_one_key_twice(self):
-        (line,) = self.wrong(
+    def test_duplicate_keys(self):
+        (line,) = self.problems(
             'f.json',
             '[{"environment": {"A": "1"}},\n{"name": "ab",'
             ' "environment": {"A": "1", "B": "2", "A": "3"}}]',
@@ -370,13 +370,13 @@ class TestWrong(FileTestCase):
         ('f.yaml', '- &a [*a]\n', 1, 'nested'),
     )
     @ddt.unpack
-    def test_no_such_format(self, name, content, line, text):
-        said = self.wrong(name, content)[0]
-        self.assertTrue(said.startswith(f'{name}:{line}: '), said)
-        self.assertIn(text, said)
+    def test_invalid_format(self, name, content, line, text):
+        problem = self.problems(name, content)[0]
+        self.assertTrue(problem.startswith(f'{name}:{line}: '), problem)
+        self.assertIn(text, problem)
 
-    def test_so_many(self):
-        lines = self.wrong('f.csv', 'hostname\n' + 117 * 'a b\n')
+    def test_too_many_problems(self):
+        lines = self.problems('f.csv', 'hostname\n' + 117 * 'a b\n')
         self.assertEqual(101, len(lines))
         self.assertTrue(lines[99].startswith('f.csv:101: '))
         self.assertEqual('and 17 more problems', lines[100])

@@ -27,7 +27,7 @@ class TestIndexRanges(base.BaseTestCase):
         self.assertEqual(ranges, options.index_ranges(text))
 
     @ddt.data('', 'a', '1,', '7-5', '-1', '1-', '1' * 10)
-    def test_no_indexes(self, text):
+    def test_invalid_indexes(self, text):
         self.assertRaises(
             argparse.ArgumentTypeError, options.index_ranges, text
         )

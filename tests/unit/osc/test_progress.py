@@ -33,20 +33,20 @@ class TestFormatDuration(base.BaseTestCase):
 
 class TestProgress(base.BaseTestCase):
     def track(self, total, *seen):
-        """Progress after it has seen (time, counts) pairs; it starts at 0."""
+        """Return a Progress updated with (time, counts) pairs, from time 0."""
         tracker = progress.Progress(total, FINAL, 0)
         for now, counts in seen:
             tracker.update(counts, now)
         return tracker
 
-    def test_nothing_seen(self):
+    def test_no_update(self):
         tracker = self.track(60)
         self.assertEqual(0, tracker.done)
         self.assertIsNone(tracker.rate)
         self.assertIsNone(tracker.eta)
         self.assertEqual(0.5, tracker.poll_interval)
 
-    def test_floating_ips_that_are_missing(self):
+    def test_pending_floating_ips(self):
         tracker = self.track(4, (0, {'queued': 4}), (1, {'running': 3}))
         tracker.update({'running': 3, 'starting': 1}, 2, 2)
         self.assertNotIn('floating', tracker.line())
@@ -74,7 +74,7 @@ class TestProgress(base.BaseTestCase):
         self.assertEqual(8.0, tracker.eta)
         self.assertEqual(4, tracker.elapsed)
 
-    def test_rate_forgets(self):
+    def test_rate_over_a_window(self):
         tracker = self.track(
             1000,
             (0, {'running': 0}),
@@ -96,7 +96,7 @@ class TestProgress(base.BaseTestCase):
         self.assertIsNone(tracker.eta)
         self.assertEqual(2.0, tracker.poll_interval)
 
-    def test_going_back_is_no_negative_rate(self):
+    def test_rate_is_not_negative(self):
         tracker = self.track(60, (0, {'running': 7}), (1, {'deleting': 7}))
         self.assertEqual(0.0, tracker.rate)
 
@@ -198,7 +198,7 @@ class TestReporter(base.BaseTestCase):
             ],
         )
 
-    def test_bar_covers_the_longer_one_before(self):
+    def test_bar_overwrites_a_longer_one(self):
         self.stream.terminal = True
         reporter = progress.Reporter(self.stream)
         self.show(reporter, 0, queued=20, placed=20, starting=20)

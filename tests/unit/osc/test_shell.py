@@ -33,7 +33,7 @@ TIMEOUT = 300
 
 
 class Api(server.ThreadingHTTPServer):
-    """A bulk API that shows one bulk, in the state it is told.
+    """A bulk API that shows one bulk, in given states.
 
     :ivar views: what each GET answers; the last one for ever
     :ivar asked: set at the first GET
@@ -80,7 +80,7 @@ class TestShell(base.BaseTestCase):
     """The commands as openstack itself runs them."""
 
     def start(self, *views, stderr=subprocess.PIPE):
-        """Start a create that waits for a bulk which looks like views."""
+        """Start a create that waits for a bulk; the API shows these views."""
         self.api = Api(*views)
         self.addCleanup(self.api.server_close)
         threading.Thread(target=self.api.serve_forever, daemon=True).start()

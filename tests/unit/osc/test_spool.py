@@ -20,7 +20,7 @@ from zun_bulk.osc import spool as spools
 
 
 class TestSpool(base.BaseTestCase):
-    def test_many_write_at_a_time(self):
+    def test_concurrent_writes(self):
         self.useFixture(
             fixtures.MonkeyPatch('zun_bulk.osc.spool.MEMORY', 4096)
         )
@@ -45,7 +45,7 @@ class TestSpool(base.BaseTestCase):
         for name, lines in written.items():
             self.assertEqual(lines, list(spool.read(places[name])))
 
-    def test_what_is_no_text(self):
+    def test_unencodable_text(self):
         spool = spools.Spool()
         self.addCleanup(spool.close)
         places = spool.store([(1, 'a\ud800'), (2, ''), (3, 'b\rc d')])

@@ -226,7 +226,7 @@ class TestWait(base.CommandTestCase):
         self.assertIn('not finished after 9 s. It is building', message)
         self.assertAlmostEqual(9, sum(self.clock.naps))
 
-    def test_api_never_comes_back(self):
+    def test_api_stays_unavailable(self):
         message = self.failing(base.error(503, 'The server is busy.'))
         self.assertIn('The server is busy.', message)
         self.assertAlmostEqual(waiter.PATIENCE, sum(self.clock.naps), delta=2)
@@ -239,7 +239,7 @@ class TestWait(base.CommandTestCase):
         )
         self.assertEqual([], self.clock.naps)
 
-    def test_deleted_meanwhile(self):
+    def test_deleted_during_the_wait(self):
         self.assertEqual(
             f'Bulk load ({base.UUID}) was deleted during the wait.',
             self.failing(
@@ -267,7 +267,7 @@ class TestWait(base.CommandTestCase):
             self.progress,
         )
 
-    def test_reads_have_a_time_limit_and_the_post_has_none(self):
+    def test_timeout_of_gets_only(self):
         self.create(base.answer(base.bulk_view('ready', running=3)))
         post, get = self.api.request_history
         self.assertIsNone(post.timeout)

@@ -143,7 +143,7 @@ class CreateForm(create_fields.CreateFields):
         file = self.cleaned_data['members_file']
         if not file:
             return api.bulk_create(request, body)
-        with file.naming_lines():
+        with file.lines_in_errors():
             return api.bulk_create(request, body)
 
     def add_api_error(self, error):
