@@ -29,6 +29,8 @@ from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import members as db_members
 from zun_bulk.db import models
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.db.specs import BulkSpec
+from zun_bulk.db.specs import MemberSpec
 
 
 class Database(fixtures.Fixture):
@@ -62,7 +64,7 @@ class Database(fixtures.Fixture):
 def rows(count=3, **values):
     """What accept_bulk takes for a bulk of so many members.
 
-    :param values: columns of the bulk.
+    :param values: columns of the bulk; the spec may be a dict of its fields.
     :returns: (bulk, members, containers, actions).
     """
     bulk = {
@@ -77,15 +79,18 @@ def rows(count=3, **values):
         'max_attempts': 3,
         'placement': {'policy': 'spread'},
         'template': {'image': 'cirros', 'name': 'web-{index}'},
-        'spec': {'mounts': {}, 'requested_networks': [{'network': 'net'}]},
+        'spec': {'requested_networks': [{'network': 'net'}]},
         **values,
     }
+    if isinstance(bulk['spec'], dict):
+        bulk['spec'] = BulkSpec.from_json(bulk['spec'])
     members = [
         {
             'member_index': index,
             'container_uuid': uuidutils.generate_uuid(),
             'name': '%s-%d' % (bulk['name'], index),
             'state': MemberState.QUEUED,
+            'wanted': MemberSpec(),
         }
         for index in range(1, count + 1)
     ]

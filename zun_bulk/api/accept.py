@@ -50,6 +50,8 @@ from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import quotas as db_quotas
 from zun_bulk.db.models import Bulk
+from zun_bulk.db.specs import BulkSpec
+from zun_bulk.db.specs import MemberSpec
 from zun_bulk.volume import trusts
 
 
@@ -196,17 +198,19 @@ def _trusted(context, bulk, member_rows):
     exception does not prove that: the database may have committed and lost
     its answer.
     """
-    own = [row['wanted'] or {} for row in member_rows]
+    spec = bulk['spec']
     trust_id = mounts.trust(
         context,
         bulk['uuid'],
-        mounts.wishes(bulk['spec'], bulk['count'])
-        + mounts.wishes_of_members(own),
+        mounts.wishes(spec.mounts, bulk['count'])
+        + mounts.wishes_of_members(
+            [row['wanted'].mounts for row in member_rows]
+        ),
     )
     if trust_id is None:
         yield
         return
-    bulk['spec']['trust_id'] = trust_id
+    spec.trust_id = trust_id
     try:
         yield
     except Exception:
@@ -281,22 +285,21 @@ def _prepare(context, body):
         'on_failure': body['on_failure'],
         'placement': body['placement'],
         'template': template,
-        'spec': {
-            'requested_networks': networks,
-            'security_groups': container.get('security_groups') or [],
-            'mounts': wanted['mounts'],
-            'availability_zone': wanted.get('availability_zone'),
-            'hints': wanted.get('hints'),
-            'requested_host': wanted.get('host'),
-            'cpu': container['cpu'],
-            'memory': int(container['memory']),
-            'disk': container['disk'],
-            'cpu_policy': container['cpu_policy'],
-            'own_fields': members.fields(body.get('members') or ()),
-        },
+        'spec': BulkSpec(
+            requested_networks=networks,
+            security_groups=container.get('security_groups') or [],
+            mounts=wanted['mounts'],
+            availability_zone=wanted.get('availability_zone'),
+            hints=wanted.get('hints'),
+            requested_host=wanted.get('host'),
+            cpu=container['cpu'],
+            memory=int(container['memory']),
+            disk=container['disk'],
+            cpu_policy=container['cpu_policy'],
+            own_fields=members.fields(body.get('members') or ()),
+            floating_ips=public,
+        ),
     }
-    if public:
-        bulk['spec']['floating_ips'] = public
     member_rows = _members(rows, own=own)
     floating_ips.distribute(public, member_rows)
     return Prepared(bulk, member_rows, rows, check_quota)
@@ -326,13 +329,14 @@ def grow(context, bulk, count):
     # As found when the bulk was created, so that its members stay alike.
     wanted.pop('security_groups', None)
     for name in ('cpu', 'memory', 'disk', 'cpu_policy'):
-        if bulk.spec.get(name) is not None:
-            wanted[name] = bulk.spec[name]
+        value = getattr(bulk.spec, name)
+        if value is not None:
+            wanted[name] = value
     container = container_rows.common_values(owner, wanted)
-    if bulk.spec.get('security_groups'):
-        container['security_groups'] = bulk.spec['security_groups']
+    if bulk.spec.security_groups:
+        container['security_groups'] = bulk.spec.security_groups
     check_quota = quota.check_for(owner, container, added)
-    nets.check_sizes(bulk.spec['requested_networks'], count)
+    nets.check_sizes(bulk.spec.requested_networks, count)
     rows = container_rows.make(
         container,
         bulk.uuid,
@@ -346,7 +350,7 @@ def grow(context, bulk, count):
     if context.project_id == bulk.project_id:
         # Other users have other quotas, and the conductor fails such members
         # anyway.
-        mounts.resolve(context, mounts.wishes(bulk.spec, count, added))
+        mounts.resolve(context, mounts.wishes(bulk.spec.mounts, count, added))
     return db_accepting.grow_bulk(
         bulk, last, member_rows, rows, _actions(owner, rows), check_quota
     )
@@ -373,7 +377,9 @@ def _members(rows, first=1, own=None):
             'container_uuid': row['uuid'],
             'name': row['name'],
             'state': MemberState.QUEUED,
-            'wanted': members.wanted(own[index - first]) if own else None,
+            'wanted': members.wanted(own[index - first])
+            if own
+            else MemberSpec(),
         }
         for index, row in enumerate(rows, first)
     ]

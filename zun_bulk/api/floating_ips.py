@@ -16,6 +16,8 @@ Neutron is asked with the user's token, so that he gets no more by a bulk than
 by himself; conductors bind them with Zun's own.
 """
 
+import dataclasses
+
 from neutronclient.common import exceptions as neutron_exceptions
 from zun.common import exception
 from zun.common import policy
@@ -24,6 +26,7 @@ from zun.network import neutron
 from zun_bulk.api import validation
 from zun_bulk.consts import FloatingIpState
 from zun_bulk.db import floating_ips as db_floating_ips
+from zun_bulk.db.specs import FloatingIpSpec
 
 
 #: How many addresses one call looks up: they go into its URL.
@@ -75,12 +78,12 @@ def check(context, wanted, count, own=()):
     check_pool(context, [*pool, *given.values()], names.__getitem__, network)
     if not pool and count > len(given):
         _check_quota(context, count - len(given))
-    return {
-        'network_id': network and network['id'],
-        'network': network and network['name'],
-        'on_delete': wanted['on_delete'],
-        'pool': pool,
-    }
+    return FloatingIpSpec(
+        network_id=network and network['id'],
+        network=network and network['name'],
+        on_delete=wanted['on_delete'],
+        pool=pool,
+    )
 
 
 def _network(context, wanted):
@@ -178,11 +181,11 @@ def grow(context, bulk, members):
     :param members: as for ``distribute``.
     :raises: OverQuota, PolicyNotAuthorized (403), Conflict (409)
     """
-    spec = bulk.spec.get('floating_ips')
+    spec = bulk.spec.floating_ips
     if spec is None:
         return
     policy.enforce(context, _RULE, action=_RULE)
-    if spec['network_id'] and not spec['pool']:
+    if spec.network_id and not spec.pool:
         _check_quota(context, len(members))
     distribute(spec, members, db_floating_ips.list_given(bulk.id))
 
@@ -201,25 +204,22 @@ def distribute(spec, members, taken=()):
     if spec is None:
         return
     without = [m for m in members if not _own(m)]
-    rest = [address for address in spec['pool'] if address not in taken]
-    if spec['pool'] and len(rest) < len(without):
+    rest = [address for address in spec.pool if address not in taken]
+    if spec.pool and len(rest) < len(without):
         raise exception.Conflict(
             'floating_ips.pool: %d of its addresses are free, and %d '
             'containers need one. Those of deleted containers are free once '
             'they are gone.' % (len(rest), len(without))
         )
     for member, address in zip(without, rest, strict=False):
-        member['wanted'] = dict(
-            member.get('wanted') or {}, floating_ip=address
+        member['wanted'] = dataclasses.replace(
+            member['wanted'], floating_ip=address
         )
     for member in members:
-        member.setdefault('wanted', None)
         member['floating_ip_state'] = (
-            FloatingIpState.WANTED
-            if spec['network_id'] or _own(member)
-            else None
+            FloatingIpState.WANTED if spec.network_id or _own(member) else None
         )
 
 
 def _own(member):
-    return (member.get('wanted') or {}).get('floating_ip')
+    return member['wanted'].floating_ip

@@ -28,6 +28,7 @@ from zun_bulk.api import validation
 from zun_bulk.api.schemas import member as schema
 from zun_bulk.conf import CONF
 from zun_bulk.consts import LABEL_PREFIX
+from zun_bulk.db.specs import MemberSpec
 from zun_bulk.network import requested
 
 
@@ -321,7 +322,7 @@ def wanted(member):
             str(_address(text)) if text else None
             for text in values['addresses']
         ]
-    return values or None
+    return MemberSpec(**values)
 
 
 def check_sizes(rows, measure):

@@ -109,10 +109,10 @@ def resolve(context, wishes):
         ) from error
 
 
-def wishes(spec, count, added=None):
+def wishes(mounts, count, added=None):
     """List the mounts that all members of a bulk need.
 
-    :param spec: the template, or a bulk's spec.
+    :param mounts: those of the template.
     :param count: number of members in total.
     :param added: number of new members, if not all are new.
     :returns: [Wish].
@@ -123,20 +123,20 @@ def wishes(spec, count, added=None):
             mount,
             added if added and 'size' in mount else count,
         )
-        for number, mount in enumerate(spec.get('mounts') or ())
+        for number, mount in enumerate(mounts)
     ]
 
 
-def wishes_of_members(own):
+def wishes_of_members(mounts):
     """List the mounts that single members need.
 
-    :param own: the per-member values of each member.
+    :param mounts: for each member, the list of its own.
     :returns: [Wish].
     """
     return [
         Wish('members[%d].mounts[%d]' % (position, number), mount, 1)
-        for position, member in enumerate(own)
-        for number, mount in enumerate(member.get('mounts') or ())
+        for position, own in enumerate(mounts)
+        for number, mount in enumerate(own)
     ]
 
 
@@ -149,8 +149,14 @@ def resolve_all(context, wanted, own, count):
     :returns: own with its mounts replaced.
     :raises: as ``resolve``.
     """
-    shared = wishes(wanted, count)
-    resolved = resolve(context, shared + wishes_of_members(own or ()))
+    shared = wishes(wanted.get('mounts') or (), count)
+    resolved = resolve(
+        context,
+        shared
+        + wishes_of_members(
+            [member.get('mounts') or () for member in own or ()]
+        ),
+    )
     wanted['mounts'] = resolved[: len(shared)]
     rest = iter(resolved[len(shared) :])
     return own and [

@@ -295,8 +295,8 @@ class Clearing:
         )
         # Also of members that are forgotten: nobody looks for them any more.
         self._sweep_volumes(bulk, None)
-        if bulk.spec.get('trust_id'):
-            trusts.delete(bulk.spec['trust_id'])
+        if bulk.spec.trust_id:
+            trusts.delete(bulk.spec.trust_id)
         # Before the last transaction, which should not be a large one.
         db_history.trim_events(bulk.id, 0)
         if db_bulks.destroy_bulk(bulk.id, epoch):

@@ -270,12 +270,7 @@ class FloatingIps:
         reason = (
             'There are no more floating IPs of network %s: %d of %d members '
             'have none yet. %s'
-            % (
-                bulk.spec['floating_ips']['network'],
-                missing,
-                bulk.count,
-                error,
-            )
+            % (bulk.spec.floating_ips.network, missing, bulk.count, error)
         )
         pausing.pause(bulk, reason, bulk.epoch)
 
@@ -290,7 +285,8 @@ class FloatingIps:
         members = failed + [
             m for m in members if m.state in MemberState.UNWANTED
         ]
-        keeps = (bulk.spec.get('floating_ips') or {}).get('on_delete')
+        spec = bulk.spec.floating_ips
+        keeps = spec and spec.on_delete
 
         down = []
 

@@ -60,9 +60,9 @@ def list_given(bulk_id):
     )
     with base.reader() as session:
         return {
-            wanted['floating_ip']
+            wanted.floating_ip
             for wanted in session.scalars(query)
-            if wanted.get('floating_ip')
+            if wanted.floating_ip
         }
 
 

@@ -25,6 +25,8 @@ from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
 
 from zun_bulk.consts import OnFailure
+from zun_bulk.db.specs import BulkSpec
+from zun_bulk.db.specs import MemberSpec
 
 
 class Json(sa.types.TypeDecorator):
@@ -43,6 +45,26 @@ class Json(sa.types.TypeDecorator):
 
     def process_result_value(self, value, dialect):
         return None if value is None else json.loads(value)
+
+
+class Document(Json):
+    """One of the dataclasses of ``specs`` in a text column."""
+
+    cache_ok = True
+
+    def __init__(self, cls):
+        """Store a class.
+
+        :param cls: one that has ``to_json`` and ``from_json``.
+        """
+        super().__init__()
+        self.cls = cls
+
+    def process_bind_param(self, value, dialect):
+        return super().process_bind_param(value and value.to_json(), dialect)
+
+    def process_result_value(self, value, dialect):
+        return self.cls.from_json(super().process_result_value(value, dialect))
 
 
 #: What utf8mb3 (MySQL), PostgreSQL or UTF-8 itself does not have.
@@ -135,9 +157,8 @@ class Bulk(Base):
     placement = sa.Column(Json, nullable=False)
     #: The body of a container create, as the user gave it.
     template = sa.Column(Json, nullable=False)
-    #: What the API worked out of the template for those who start members:
-    #: requested_networks, security_groups, mounts, extra_spec, resources.
-    spec = sa.Column(Json, nullable=False)
+    #: What the API worked out of the request, for conductors and agents.
+    spec = sa.Column(Document(BulkSpec), nullable=False)
     #: Rises with each change of owner; a write with an older one is refused.
     epoch = sa.Column(sa.Integer, nullable=False, default=0)
     lease_owner = sa.Column(sa.String(255))
@@ -202,9 +223,10 @@ class Member(Base):
     #: Why it failed, or why the last attempt did.
     reason = sa.Column(Reason)
     reason_class = sa.Column(sa.String(30))
-    #: What it has of its own, where that is not in its container's row:
-    #: addresses (one of each requested network, or None), floating_ip, mounts.
-    wanted = sa.Column(Json)
+    #: What it has of its own, where its container's row has no place for it.
+    wanted = sa.Column(Document(MemberSpec))
+    #: Its new volumes, and the start that they are for: see volume.mounts.
+    volumes = sa.Column(Json)
     #: The address of its floating IP, once that is bound to its port.
     floating_ip = sa.Column(sa.String(64))
     #: A FloatingIpState; None of a member that is to have none.

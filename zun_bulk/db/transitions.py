@@ -124,21 +124,21 @@ def claim_members(bulk_id, epoch, claims):
     )
 
 
-def note_volumes(bulk_id, epoch, wanted):
+def note_volumes(bulk_id, epoch, volumes):
     """Note what volumes queued members have, as conductor.
 
-    :param wanted: [(Member, its ``wanted`` with them)].
+    :param volumes: [(Member, its ``volumes``)].
     :returns: as ``place_members``; the Members are brought up to date.
     """
     noted = _set_members(
         bulk_id,
         epoch,
         MemberState.QUEUED,
-        [(member, {'wanted': value}) for member, value in wanted],
+        [(member, {'volumes': value}) for member, value in volumes],
     )
-    for member, value in wanted:
+    for member, value in volumes:
         if noted and member.id in noted:
-            member.wanted = value
+            member.volumes = value
             member.epoch += 1
     return noted
 

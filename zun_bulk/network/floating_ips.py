@@ -143,7 +143,7 @@ class FloatingIps:
 
     def _make(self, bulk, member, target):
         body = {
-            'floating_network_id': bulk.spec['floating_ips']['network_id'],
+            'floating_network_id': bulk.spec.floating_ips.network_id,
             'tenant_id': bulk.project_id,
             'description': MARK + member.container_uuid,
             **target,
@@ -230,7 +230,7 @@ def _translate_errors():
 
 def given(member):
     """The address of the floating IP that a user has given to a member."""
-    return (member.wanted or {}).get('floating_ip')
+    return member.wanted.floating_ip
 
 
 def _target(networks):
@@ -256,7 +256,7 @@ def _port_ids(bulk, member):
         network['port']
         for network in (
             *(member.networks or ()),
-            *bulk.spec['requested_networks'],
+            *bulk.spec.requested_networks,
         )
         if network.get('port')
     }

@@ -52,7 +52,7 @@ class Maker:
         self._api = api
         self._bulk = bulk
         self._hostnames = hostnames
-        self._networks = bulk.spec['requested_networks']
+        self._networks = bulk.spec.requested_networks
         #: Indexes of the requested networks that ports are made for.
         self._indexes = [
             index
@@ -85,7 +85,7 @@ class Maker:
         self._refusal = None
 
     def _address_given(self, member, index):
-        own = ((member.wanted or {}).get('addresses') or [])[index:][:1]
+        own = (member.wanted.addresses or [])[index:][:1]
         address = (own and own[0]) or self._networks[index].get('fixed_ip')
         try:
             # As Neutron writes it.

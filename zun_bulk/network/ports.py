@@ -106,7 +106,7 @@ class Ports:
 
         :returns: {network id: what a port's body may say in addition}.
         """
-        ids = list({n['network'] for n in bulk.spec['requested_networks']})
+        ids = list({n['network'] for n in bulk.spec.requested_networks})
         found = {ident: {} for ident in ids}
         subnets = collections.defaultdict(list)
         for subnet in self._client.list_subnets(network_id=ids)['subnets']:
@@ -151,7 +151,7 @@ class Ports:
             takes them}.
         :raises: errors.Refused, errors.Busy
         """
-        networks = bulk.spec['requested_networks']
+        networks = bulk.spec.requested_networks
         missing = [
             _port_body(
                 bulk,
@@ -194,9 +194,7 @@ class Ports:
 
         :returns: how many there were.
         """
-        given = {
-            network['port'] for network in bulk.spec['requested_networks']
-        }
+        given = {network['port'] for network in bulk.spec.requested_networks}
         # Not what find says: there may be two of one container and network.
         ports = self._list(container_uuids)
         for port in ports:
@@ -231,6 +229,6 @@ def _port_body(bulk, network, member, host, first, default, own):
     if first:
         body['device_owner'] = kuryr_network.DEVICE_OWNER
         body[consts.BINDING_HOST_ID] = host
-    if bulk.spec.get('security_groups'):
-        body['security_groups'] = bulk.spec['security_groups']
+    if bulk.spec.security_groups:
+        body['security_groups'] = bulk.spec.security_groups
     return {**body, **own}

@@ -98,7 +98,7 @@ def survey(context, container, spec, placement, taken=None):
 
     :param container: any container of the bulk: they are all alike in what
         filters look at.
-    :param spec: the bulk's spec.
+    :param spec: the bulk's BulkSpec.
     :param placement: a Placement.
     :param taken: {host name: members that the bulk has there}.
     :returns: a Survey.
@@ -142,10 +142,10 @@ def _pace(report):
 def _passing(context, container, spec, placement):
     """:returns: {name: Host}, and {name: (zone, 0, why)} of all others."""
     extra_spec = {
-        'hints': spec.get('hints'),
+        'hints': spec.hints,
         'pci_requests': objects.ContainerPCIRequests(requests=[]),
-        'availability_zone': spec.get('availability_zone'),
-        'requested_host': spec.get('requested_host'),
+        'availability_zone': spec.availability_zone,
+        'requested_host': spec.requested_host,
     }
     request_filter.process_reqspec(context, extra_spec)
     scheduler = filter_scheduler.FilterScheduler()

@@ -19,10 +19,7 @@ with a size stands for a new volume, one for each member: the member's own.
 
 def of(bulk, member):
     """The mounts of a member: those of all, and those it has of its own."""
-    return [
-        *(bulk.spec.get('mounts') or ()),
-        *((member.wanted or {}).get('mounts') or ()),
-    ]
+    return [*bulk.spec.mounts, *member.wanted.mounts]
 
 
 def own(bulk, member):
@@ -45,17 +42,15 @@ def given(bulk, member):
 
 def made_for_any(bulk):
     """Whether members of a bulk may have volumes of their own."""
-    return bool(bulk.spec.get('trust_id'))
+    return bulk.spec.trust_id is not None
 
 
 def noted(member, volumes):
-    """What is to be noted in ``wanted`` of a member with its own volumes.
+    """What ``Member.volumes`` is to be of a member with new volumes.
 
     :param volumes: {number of the mount: id of the volume}.
     """
-    return dict(
-        member.wanted or {}, volumes={'of': _start(member), 'ids': volumes}
-    )
+    return {'of': _start(member), 'ids': volumes}
 
 
 def volume_ids(member):
@@ -77,7 +72,7 @@ def lacks(bulk, member):
 
 
 def _noted(member):
-    return (member.wanted or {}).get('volumes') or {}
+    return member.volumes or {}
 
 
 def _start(member):

@@ -205,7 +205,7 @@ class Volumes:
             under way any more.
         """
         reasons = {}
-        client = connections.cinder(trust_id=bulk.spec['trust_id'])
+        client = connections.cinder(trust_id=bulk.spec.trust_id)
         try:
             client.client.get_token()
         except (ks_exc.Unauthorized, ks_exc.Forbidden, ks_exc.NotFound):

@@ -29,6 +29,7 @@ from zun_bulk.db import base as db_base
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import specs
 from zun_bulk.db import transitions as db_transitions
 
 
@@ -341,7 +342,7 @@ class TestShow(base.ApiTestCase):
         )
         self.assertEqual(['environment', 'name'], shown('own'))
         # Those of earlier releases do not say.
-        update(models.Bulk, sa.true(), spec={})
+        update(models.Bulk, sa.true(), spec=specs.BulkSpec())
         self.assertIsNone(shown())
 
 

@@ -193,7 +193,7 @@ class TestWritten(base.ApiTestCase):
                 'cpu_policy': 'shared',
                 'own_fields': [],
             },
-            row['spec'],
+            row['spec'].to_json(),
         )
         self.assertEqual(
             {None},
@@ -224,19 +224,16 @@ class TestWritten(base.ApiTestCase):
         # Zun's own default: the first network of the project.
         self.assertEqual(
             [self.neutron.networks[0]['id']],
-            [
-                network['network']
-                for network in row['spec']['requested_networks']
-            ],
+            [network['network'] for network in row['spec'].requested_networks],
         )
         self.assertEqual(
             (1.0, 512, None, None),
             tuple(
-                row['spec'][key]
+                getattr(row['spec'], key)
                 for key in ('cpu', 'memory', 'disk', 'cpu_policy')
             ),
         )
-        self.assertEqual([], row['spec']['mounts'])
+        self.assertEqual([], row['spec'].mounts)
 
     def test_a_range(self):
         net_a, _net_b = self.neutron.networks
@@ -256,9 +253,9 @@ class TestWritten(base.ApiTestCase):
             [None, ['10.0.0.1', '10.0.0.4']],
             [
                 network.get('v4_range')
-                for network in self.rows(models.Bulk)[0]['spec'][
-                    'requested_networks'
-                ]
+                for network in self.rows(models.Bulk)[0][
+                    'spec'
+                ].requested_networks
             ],
         )
 
@@ -268,7 +265,7 @@ class TestWritten(base.ApiTestCase):
             count=1,
             template={'image': 'busybox', 'nets': [{'port': 'port-1'}]},
         )
-        (network,) = self.rows(models.Bulk)[0]['spec']['requested_networks']
+        (network,) = self.rows(models.Bulk)[0]['spec'].requested_networks
         self.assertEqual(self.neutron.ports[0]['id'], network['port'])
         self.assertTrue(network['preserve_on_delete'])
 
@@ -491,7 +488,7 @@ class TestRefused(base.ApiTestCase):
                 'nets': [{'network': 'net-a', 'v4-fixed-ip': '10.0.0.3'}],
             },
         )
-        (network,) = self.rows(models.Bulk)[0]['spec']['requested_networks']
+        (network,) = self.rows(models.Bulk)[0]['spec'].requested_networks
         self.assertEqual('10.0.0.3', network['fixed_ip'])
 
     @ddt.data(

@@ -24,6 +24,7 @@ from zun_bulk.api import accept
 from zun_bulk.api import container_rows
 from zun_bulk.api import validation
 from zun_bulk.db import models
+from zun_bulk.db import specs
 
 
 FILE = base64.b64encode(b'motd').decode()
@@ -65,7 +66,9 @@ class OwnTestCase(base.ApiTestCase):
         return error['detail'].split('\n')
 
     def wanted(self):
-        return [member['wanted'] for member in self.rows(models.Member)]
+        return [
+            member['wanted'].to_json() for member in self.rows(models.Member)
+        ]
 
 
 class TestWritten(OwnTestCase):
@@ -152,7 +155,7 @@ class TestWritten(OwnTestCase):
         )
         self.assertEqual(2, self.neutron.calls['list_subnets'])
         (bulk,) = self.rows(models.Bulk)
-        self.assertEqual([], bulk['spec']['mounts'])
+        self.assertEqual([], bulk['spec'].mounts)
         self.assertNotIn('members', bulk['template'])
 
     def test_dry_run(self):
@@ -174,7 +177,9 @@ class TestWritten(OwnTestCase):
         _first, second = self.rows(zun_models.Container)
         self.assertEqual('web-2', second['name'])
         self.assertEqual(TEMPLATE['environment'], second['environment'])
-        self.assertIsNone(self.rows(models.Member)[1]['wanted'])
+        self.assertEqual(
+            specs.MemberSpec(), self.rows(models.Member)[1]['wanted']
+        )
 
     def test_token_is_of_members_too(self):
         bulk = self.create([{'name': 'first'}], client_token='t')

@@ -24,6 +24,7 @@ from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import models
+from zun_bulk.db import specs
 
 
 class FloatingIpsTestCase(base.ApiTestCase):
@@ -47,14 +48,14 @@ class FloatingIpsTestCase(base.ApiTestCase):
             (
                 row['member_index'],
                 row['floating_ip_state'],
-                (row['wanted'] or {}).get('floating_ip'),
+                row['wanted'].floating_ip,
             )
             for row in self.rows(models.Member)
         ]
 
     def spec(self):
         (bulk,) = db_bulks.list_bulks()
-        return bulk.spec.get('floating_ips')
+        return bulk.spec.floating_ips
 
 
 @ddt.ddt
@@ -81,12 +82,10 @@ class TestCreate(FloatingIpsTestCase):
             bulk['floating_ips'],
         )
         self.assertEqual(
-            {
-                'network_id': zun_fixtures.network('public')['id'],
-                'network': 'public',
-                'on_delete': 'release',
-                'pool': [],
-            },
+            specs.FloatingIpSpec(
+                network_id=zun_fixtures.network('public')['id'],
+                network='public',
+            ),
             self.spec(),
         )
         self.assertEqual(
@@ -103,11 +102,7 @@ class TestCreate(FloatingIpsTestCase):
         )
         self.assertEqual(
             (pool, None, 'keep'),
-            (
-                self.spec()['pool'],
-                self.spec()['network_id'],
-                self.spec()['on_delete'],
-            ),
+            (self.spec().pool, self.spec().network_id, self.spec().on_delete),
         )
 
     def test_a_pool_is_looked_up_in_parts(self):
@@ -259,17 +254,12 @@ class TestOwn(FloatingIpsTestCase):
             own,
         )
         members = [
-            {'wanted': {'mounts': [], 'floating_ip': address}}
-            if address
-            else {'wanted': None}
+            {'wanted': specs.MemberSpec(floating_ip=address)}
             for address in own
         ]
         floating_ips.distribute(spec, members)
         return [
-            (
-                member['floating_ip_state'],
-                (member['wanted'] or {}).get('floating_ip'),
-            )
+            (member['floating_ip_state'], member['wanted'].floating_ip)
             for member in members
         ]
 

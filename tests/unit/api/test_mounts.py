@@ -227,7 +227,6 @@ class TestResolve(base.BaseTestCase):
 
     def fail_to_write(self, write=lambda bulk: None):
         bulk, *rest = database.rows(1, spec={'mounts': [{'size': 1}]})
-        rest[0][0]['wanted'] = None
         with (
             contextlib.suppress(db_exc.DBConnectionError),
             accept._trusted(self.context, bulk, rest[0]),
@@ -244,7 +243,7 @@ class TestResolve(base.BaseTestCase):
             lambda rows: db_accepting.accept_bulk(*rows)
         )
         (bulk,) = db_bulks.list_bulks()
-        self.assertEqual(trust_id, bulk.spec['trust_id'])
+        self.assertEqual(trust_id, bulk.spec.trust_id)
 
     def test_a_trust_stays_if_nobody_knows(self):
         self.useFixture(

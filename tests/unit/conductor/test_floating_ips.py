@@ -29,6 +29,7 @@ from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.db.specs import MemberSpec
 from zun_bulk.network import requested
 
 
@@ -78,9 +79,8 @@ class FloatingIpsTestCase(base.BaseTestCase):
         )
         for number, member in enumerate(written[1]):
             member['floating_ip_state'] = FloatingIpState.WANTED
-            member['wanted'] = (
-                {'floating_ip': given[number]} if number < len(given) else None
-            )
+            if number < len(given):
+                member['wanted'] = MemberSpec(floating_ip=given[number])
         db_accepting.accept_bulk(*written)
         return written[0]['uuid']
 

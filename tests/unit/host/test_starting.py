@@ -24,6 +24,7 @@ from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import history as db_history
 from zun_bulk.db import models
 from zun_bulk.db import zun_rows
+from zun_bulk.db.specs import MemberSpec
 from zun_bulk.host import in_flight
 from zun_bulk.host import starting
 
@@ -82,9 +83,9 @@ class TestStart(base.AgentTestCase):
         )
         first, second = self.accept(2, spec={'mounts': [mount('all')]})
         with db_base.writer() as session:
-            session.get(models.Member, self.member(second).id).wanted = {
-                'mounts': [mount('one'), mount('two')]
-            }
+            session.get(
+                models.Member, self.member(second).id
+            ).wanted = MemberSpec(mounts=[mount('one'), mount('two')])
         self.cycle()
         self.assertEqual(
             {

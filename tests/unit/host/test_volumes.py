@@ -62,13 +62,13 @@ class TestVolumes(base.AgentTestCase):
         return uuid
 
     def note(self, uuid):
-        wanted = mounts.noted(self.member(uuid), {'2': self.NEW})
+        volumes = mounts.noted(self.member(uuid), {'2': self.NEW})
         with db_base.writer() as session:
             table = models.Member.__table__
             session.execute(
                 table.update()
                 .where(table.c.container_uuid == uuid)
-                .values(wanted=wanted)
+                .values(volumes=volumes)
             )
 
     def test_what_zun_compute_is_told(self):

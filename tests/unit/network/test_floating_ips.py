@@ -15,6 +15,7 @@ from oslotest import base
 
 from tests import emulated_neutron
 from zun_bulk.db import models
+from zun_bulk.db import specs
 from zun_bulk.network import floating_ips
 from zun_bulk.network import requested
 
@@ -31,12 +32,12 @@ class TestFloatingIps(base.BaseTestCase):
         self.floating_ips = floating_ips.FloatingIps()
         self.bulk = models.Bulk(
             project_id=self.neutron.project,
-            spec={
-                'requested_networks': [{'network': 'lab', 'port': ''}],
-                'floating_ips': {
-                    'network_id': self.neutron.network_id('public')
-                },
-            },
+            spec=specs.BulkSpec(
+                requested_networks=[{'network': 'lab', 'port': ''}],
+                floating_ips=specs.FloatingIpSpec(
+                    network_id=self.neutron.network_id('public')
+                ),
+            ),
         )
 
     def member(self, number=1, given=None):
@@ -45,7 +46,7 @@ class TestFloatingIps(base.BaseTestCase):
         return models.Member(
             container_uuid=uuid,
             name='web-%d' % number,
-            wanted=given and {'floating_ip': given},
+            wanted=specs.MemberSpec(floating_ip=given),
             networks=[
                 {
                     'network': 'lab',

@@ -19,6 +19,7 @@ from oslotest import base
 
 from tests import emulated_neutron
 from zun_bulk.db import models
+from zun_bulk.db import specs
 from zun_bulk.network import errors
 from zun_bulk.network import maker
 from zun_bulk.network import ports
@@ -58,22 +59,22 @@ class MakerTestCase(base.BaseTestCase):
                 container_uuid='uuid-%d' % index,
                 name='web-%d' % index,
                 host='host-1',
+                wanted=specs.MemberSpec(),
             )
             for index in range(1, number + 1)
         ]
         for member in self.members:
             if member.id in (addresses or {}):
-                member.wanted = {'addresses': addresses[member.id]}
+                member.wanted.addresses = addresses[member.id]
 
     def new_maker(self):
         bulk = models.Bulk(
             project_id=self.lab.project,
             count=len(self.members),
             template={'nets': self.nets},
-            spec={
-                'requested_networks': self.networks,
-                'security_groups': self.groups,
-            },
+            spec=specs.BulkSpec(
+                requested_networks=self.networks, security_groups=self.groups
+            ),
         )
         self.maker = maker.Maker(
             self.api, bulk, self.members, lambda uuids: self.hostnames

@@ -18,13 +18,14 @@ from keystoneauth1 import exceptions as ks_exc
 from neutronclient.common import exceptions as neutron_exceptions
 from oslotest import base
 
+from zun_bulk.db import specs
 from zun_bulk.network import errors
 from zun_bulk.network import ports
 from zun_bulk.network import requested
 from zun_bulk.pacing import failures
 
 
-BULK = mock.Mock(project_id='project-1', spec={})
+BULK = mock.Mock(project_id='project-1')
 
 
 def network(name, **values):
@@ -122,10 +123,10 @@ class TestPorts(base.BaseTestCase):
             fixtures.MockPatch('zun.common.context.get_admin_context')
         )
         self.ports = ports.Ports()
-        BULK.spec = {
-            'requested_networks': [network('first'), network('last')],
-            'security_groups': ['group-1'],
-        }
+        BULK.spec = specs.BulkSpec(
+            requested_networks=[network('first'), network('last')],
+            security_groups=['group-1'],
+        )
         self.placements = [(member(1), 'host-1'), (member(2), 'host-2')]
 
     def ensure(self, own=None):
@@ -209,7 +210,7 @@ class TestPorts(base.BaseTestCase):
         self.assertEqual(['group-1'], last['security_groups'])
         self.assertEqual(own, {name: last[name] for name in own})
         self.assertEqual([{'subnet_id': 'two'}], other['fixed_ips'])
-        BULK.spec['security_groups'] = []
+        BULK.spec.security_groups = []
         self.neutron.ports = []
         self.ensure()
         self.assertEqual(
@@ -255,7 +256,7 @@ class TestPorts(base.BaseTestCase):
         ):
             networks = [network(name) for name in names]
             self.assertEqual(attached, requested.attached(networks))
-        BULK.spec['requested_networks'] = [network('net'), network('net')]
+        BULK.spec.requested_networks = [network('net'), network('net')]
         self.assertEqual(network('net'), self.ensure()[1][0])
         self.assertEqual([2], self.neutron.calls)
 
@@ -278,11 +279,11 @@ class TestPorts(base.BaseTestCase):
         self.neutron.list_extensions.assert_called_once_with()
 
     def test_a_port_of_the_user_is_left_to_zun(self):
-        BULK.spec['requested_networks'] = [
+        BULK.spec.requested_networks = [
             network('net', port='his', preserve_on_delete=True)
         ]
         self.placements = self.placements[:1]
-        self.assertEqual({1: BULK.spec['requested_networks']}, self.ensure())
+        self.assertEqual({1: BULK.spec.requested_networks}, self.ensure())
         self.assertEqual([], self.neutron.calls)
 
     def test_refused(self):
@@ -392,7 +393,7 @@ class TestPorts(base.BaseTestCase):
 
     def test_sweep_frees_a_port_of_the_user(self):
         self.ensure()
-        BULK.spec['requested_networks'] = [
+        BULK.spec.requested_networks = [
             network('last', port=self.neutron.ports[0]['id'])
         ]
         self.ports.sweep(BULK, ['uuid-1'])

@@ -19,6 +19,7 @@ from zun.common import consts
 from zun.common import exception
 
 from zun_bulk.conf import CONF
+from zun_bulk.db import specs
 from zun_bulk.scheduler import filters
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
@@ -136,7 +137,7 @@ class TestSurvey(base.BaseTestCase):
                 memory='64',
                 disk=0,
             ),
-            spec,
+            specs.BulkSpec(**spec),
             self.placement,
             taken,
         )

@@ -114,8 +114,7 @@ class TestMake(VolumesTestCase):
         self.assertEqual(([], []), (found.missing, found.waiting))
         ids = {volume['id'] for volume in made}
         self.assertEqual(
-            ids,
-            {wanted['volumes']['ids']['1'] for _member, wanted in found.ready},
+            ids, {noted['ids']['1'] for _member, noted in found.ready}
         )
 
     def test_what_is_noted_is_good_for_one_start(self):
@@ -142,7 +141,7 @@ class TestMake(VolumesTestCase):
         self.assertIsNone(
             db_transitions.note_volumes(self.bulk.id, epoch - 1, ready)
         )
-        self.assertIsNone(db_members.list_members(self.bulk.id)[0].wanted)
+        self.assertIsNone(db_members.list_members(self.bulk.id)[0].volumes)
 
     def test_one_that_another_project_has_marked_is_not_taken(self):
         self.cloud.make(
@@ -451,16 +450,14 @@ class TestDetach(VolumesTestCase):
         ):
             client.volumes.reserve(volume['id'])
             client.volumes.attach(volume['id'], uuid, '/dev/x')
-        self.bulk.spec['mounts'] = [
+        self.bulk.spec.mounts = [
             {'type': 'volume', 'source': shared['id']},
             {'type': 'bind', 'source': 'YQ=='},
         ]
-        self.members[0].wanted = {
-            'mounts': [
-                {'type': 'volume', 'source': own['id']},
-                {'type': 'volume', 'source': 'deleted'},
-            ]
-        }
+        self.members[0].wanted.mounts = [
+            {'type': 'volume', 'source': own['id']},
+            {'type': 'volume', 'source': 'deleted'},
+        ]
         self.volumes.detach(self.bulk, self.members[:1])
         self.assertEqual(
             (['in-use'], 'available'),
@@ -478,7 +475,7 @@ class TestDetach(VolumesTestCase):
 class TestTrusts(VolumesTestCase):
     def setUp(self):
         super().setUp()
-        self.trust_id = self.bulk.spec['trust_id']
+        self.trust_id = self.bulk.spec.trust_id
         self.time = self.useFixture(utils_fixture.TimeFixture())
 
     def left(self):

@@ -145,8 +145,8 @@ def delete_bulk(req, ident):
                 'error or cancelled and none of them is being deleted.'
                 % (bulk.uuid, bulk.status)
             )
-        if bulk.spec.get('trust_id'):
-            trusts.discard(bulk.spec['trust_id'])
+        if bulk.spec.trust_id:
+            trusts.discard(bulk.spec.trust_id)
         notifications.send('deleted', bulk)
         return webob.Response(status=202, content_type='application/json')
     if db_bulks.mark_bulk_deleting(bulk.id):

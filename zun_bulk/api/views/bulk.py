@@ -80,13 +80,13 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
     )
     if req.version.matches((1, 1)):
         # Those of earlier releases do not say.
-        view['own_fields'] = bulk.spec.get('own_fields')
-    spec = bulk.spec.get('floating_ips')
+        view['own_fields'] = bulk.spec.own_fields
+    spec = bulk.spec.floating_ips
     if spec:
         view['floating_ips'] = {
-            'network': spec['network'],
-            'pool': len(spec['pool']),
-            'on_delete': spec['on_delete'],
+            'network': spec.network,
+            'pool': len(spec.pool),
+            'on_delete': spec.on_delete,
             **{
                 state: floating_ips.get(state, 0)
                 for state in FloatingIpState.ALL
