@@ -10,25 +10,25 @@ usage() {
                       [--down]
            run_lab.sh --real [OPTIONS]
 
-    Brings up a lab, creates containers in bulk by the command line, looks at
-    each of them at the Docker Engine, deletes them and cleans up. Exit status
-    0 only if all of that went well.
+    Starts a lab, creates containers in bulk with the command line, checks each
+    of them in the Docker Engine, deletes them and cleans up. The exit status
+    is 0 only if all steps succeeded.
 
-    Without --real the lab is embedded: zun-api, zun-compute and Placement on
+    Without --real, the lab is embedded: zun-api, zun-compute and Placement on
     SQLite, with an emulated Keystone and Neutron, as one host, without root.
     The Docker Engine is the one at DOCKER_HOST or at the default socket, else
-    an emulated one; the last line says which.
+    an emulated one; the last line shows which.
 
-      --count N    containers (60)
+      --count N    number of containers (60)
       --zun N      release of Zun, 16, 17 or 18 (18)
       --keep       leave the lab running and print how to use it
-      --horizon    and Horizon with it, in a virtual environment of its own;
-                   with Zun 16 and 18 only
-      --down       end what --keep has left
-      --real       an OpenStack in which nothing is emulated (root, Debian or
-                   Ubuntu): see run_lab.sh --real --help
+      --horizon    also start Horizon, in its own virtual environment; only
+                   with Zun 16 and 18
+      --down       stop a lab left running by --keep
+      --real       use an OpenStack in which nothing is emulated (root, Debian
+                   or Ubuntu): see run_lab.sh --real --help
 
-    The environment variable PYTHON names the interpreter, 3.11 or newer.
+    The environment variable PYTHON selects the interpreter, 3.11 or newer.
 TEXT
 }
 
@@ -51,12 +51,12 @@ while (($#)); do
         --count=* | --keep | --down) ARGUMENTS+=("$1") ;;
         --horizon) HORIZON=1 ;;
         -h | --help) usage; exit 0 ;;
-        *) usage >&2; die "what is $1?" ;;
+        *) usage >&2; die "unknown argument $1" ;;
     esac
     shift
 done
 CONSTRAINTS=constraints/zun-$ZUN.txt
-[[ -f $CONSTRAINTS ]] || die "--zun is 16, 17 or 18"
+[[ -f $CONSTRAINTS ]] || die "--zun must be 16, 17 or 18"
 [[ ! $HORIZON || $ZUN != 17 ]] || die "--horizon needs --zun 16 or 18"
 
 PYTHON=${PYTHON:-python3}
@@ -65,13 +65,13 @@ VENV=.venv-lab-$ZUN
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     die "$PYTHON is not Python 3.11 or newer"
 
-# A virtual environment is good for one interpreter at one place.
+# A virtual environment works for one interpreter in one place.
 identity() {
     "$PYTHON" --version
     pwd
 }
 
-# Changes when what is to be installed does.
+# Changes with what has to be installed.
 stamp() {
     identity
     sha256sum "$CONSTRAINTS" requirements.txt setup.cfg \
@@ -96,7 +96,7 @@ install() {
 
 if [[ $(stamp) != "$(cat "$VENV/stamp" 2>/dev/null)" ]]; then
     echo "lab: installing Zun $ZUN, Placement and zun_bulk into $VENV"
-    install || die "cannot install"
+    install || die "failed to install"
     echo "lab: installed in $SECONDS s"
 fi
 if [[ $HORIZON ]]; then
@@ -104,7 +104,7 @@ if [[ $HORIZON ]]; then
     echo "lab: installing Horizon into $HORIZON"
     LAB_PYTHON=$PYTHON tests/lab/horizon/install "$HORIZON" "$ZUN" \
         --editable >"$VENV/horizon.log" 2>&1 ||
-        die "cannot install it; see $VENV/horizon.log"
+        die "failed to install Horizon; see $VENV/horizon.log"
     echo "lab: installed in $SECONDS s"
     ARGUMENTS+=(--horizon "$HORIZON")
 fi

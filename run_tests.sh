@@ -1,21 +1,21 @@
 #!/bin/bash
-# Runs the tests in a virtual environment of their own. The last line is
+# Runs the tests in their own virtual environment. The last line is
 # "N passed, N failed"; the exit status is 0 only if none failed.
 #
 #   ./run_tests.sh [--zun 16|17|18] [--full] [REGEX...]
 #
-#   --zun N      the Zun to test beside, 16, 17 or 18 (18)
-#   --full       the unit and functional tests beside Zun 18, beside Zun 16 but
-#                for those in tests/beside-one-zun.txt, beside Zun 17 only those
-#                in tests/beside-zun-17.txt, the style checks, and tests on a
-#                real OpenStack, of which some are in a browser, but for those
-#                that take long ("tox -e real" runs all): these need root and
-#                the Debian packages that
+#   --zun N      release of Zun to test with: 16, 17 or 18 (18)
+#   --full       run the unit and functional tests with Zun 18; with Zun 16,
+#                except those in tests/beside-one-zun.txt; with Zun 17, only
+#                those in tests/beside-zun-17.txt; the style checks; and tests
+#                on a real OpenStack, some of them in a browser, except those
+#                that take long ("tox -e real" runs all). The latter need root
+#                and the Debian packages that
 #                "tests/lab/real/lab missing --browser" prints
-#   REGEX        run the unit and functional tests whose names match only
+#   REGEX        run only the unit and functional tests whose names match
 #
-# Without --full no root is needed, and nothing is changed outside of this
-# directory. PYTHON (python3) is the interpreter, 3.11 or newer.
+# Without --full, no root is needed, and nothing outside of this directory is
+# changed. PYTHON (python3) is the interpreter, 3.11 or newer.
 
 set -euo pipefail
 
@@ -29,7 +29,7 @@ failures=()
 lab_installation=""
 trap 'print_times; exit 143' TERM
 trap '[[ ! $lab_installation ]] || kill "$lab_installation" 2>/dev/null || true' EXIT
-# What tests print and log is shown with those that fail.
+# The output and the logs of tests are shown only for failed ones.
 export OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
 
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
@@ -49,8 +49,8 @@ title() { # TEXT
     printf '\n== %s\n' "$1"
 }
 
-print_times() { # for who sees the end only, as of a run that was cut short
-    printf '\nWhen each part began:\n'
+print_times() { # at the end, also of an interrupted run
+    printf '\nStart of each part:\n'
     printf '%s\n' "${begun[@]}"
 }
 
@@ -80,13 +80,13 @@ get_uv() { # for tools/pip_install and pre-commit: pip takes ten minutes more
             "$venv/bin/pip" install -qq --disable-pip-version-check \
                 pre-commit-uv==4.4.1 uv==0.13.9 || return 0
     fi
-    # It reads no settings of pip.
+    # uv does not read pip's settings.
     index=$("$venv/bin/pip" config list |
         sed -n "s/^\(global\|install\|:env:\)\.index-url='\(.*\)'$/\2/p" |
         tail -n 1)
     [[ ! $index ]] || export UV_DEFAULT_INDEX=$index
     export UV_HTTP_TIMEOUT=120 UV_SYSTEM_CERTS=true
-    # Where it cannot reach the packages, and pip can.
+    # Use uv only if it can reach the packages; otherwise use pip.
     if "$venv/bin/uv" pip install --quiet --dry-run --python "$venv" pbr; then
         export UV=$PWD/$venv/bin/uv
         pre_commit=$venv/bin/pre-commit
@@ -101,9 +101,9 @@ make_venv() { # NAME CONSTRAINTS ARGUMENT...: those of pip
     fi
     title "Installation of $constraints and the tests' requirements"
     "$PYTHON" -m venv --clear "$venv" ||
-        die "$PYTHON cannot make a virtual environment (on Debian and" \
+        die "$PYTHON cannot create a virtual environment (on Debian and" \
             "Ubuntu: apt install python3-venv)"
-    # An old one in the tree hides the entry points that are new since.
+    # An old one in the tree hides newer entry points.
     rm -rf zun_bulk.egg-info
     tools/pip_install "$venv" \
         --constraint "constraints/$constraints.txt" "$@" ||
@@ -115,7 +115,7 @@ run_suite() { # ZUN SUITE COMMAND...: the command runs $STESTR
     local zun=$1 suite=$2 venv=.venv-tests-$1 status=0 passed failed
     shift 2
     title "$suite tests beside Zun $zun"
-    # Fresh, so that no earlier run is taken for this one.
+    # Fresh, so that an earlier run is not mistaken for this one.
     rm -rf "${venv:?}/$suite"
     mkdir "$venv/$suite"
     export STESTR="$venv/bin/stestr --repo-url $venv/$suite"
@@ -131,7 +131,8 @@ run_suite() { # ZUN SUITE COMMAND...: the command runs $STESTR
             "$venv/bin/subunit-ls" | sed "s/$/ (beside Zun $zun)/")
     if ((status && !failed)); then
         # Status 1 without a result: the regex matches nothing in this suite.
-        # Else a module that cannot be imported, say; stestr has told which.
+        # Otherwise, for example, stestr has printed a module that cannot be
+        # imported.
         if ((!${#regexes[@]} || status != 1 || passed)); then
             failed=1
             failures+=("the $suite tests beside Zun $zun: status $status")
@@ -146,10 +147,10 @@ stestr_run() { # SUITE OPTION...
     $STESTR --test-path "tests/$suite" run "$@" "${regexes[@]}"
 }
 
-prepare_lab() { # what takes minutes of it, while tests wait
+prepare_lab() { # install the slow parts of the lab while tests wait
     local log=.venv-uv/lab.log
     mkdir -p .venv-uv
-    # What this cannot do, the real tests' own installation tries again.
+    # If this fails, the installation for the real tests tries again.
     tests/lab/real/lab install --zun 16 --others >"$log" 2>&1 &
     lab_installation=$!
 }
@@ -164,7 +165,7 @@ run_suites() { # ZUN OPTION...: those of stestr
         --requirement test-requirements.txt --editable '.[service]'
     run_suite "$zun" unit stestr_run unit "$@"
     if $full && [[ $zun == 18 ]]; then prepare_lab; fi
-    # They wait for half of the time.
+    # These tests spend half of their time waiting.
     run_suite "$zun" functional stestr_run functional \
         --concurrency $((cores < 4 ? 4 : cores)) "$@"
 }
@@ -182,7 +183,7 @@ run_dashboard() { # HORIZON
     failed=$(awk -F '[(), =]+' '/^FAILED / {
             for (i = 2; i < NF; i++) if ($i ~ /failures|errors/) n += $(i + 1)
         } END { print n + 0 }' "$venv/output")
-    # A module that cannot be imported, say.
+    # For example, a module that cannot be imported.
     ((!status || failed)) || failed=1
     ((!failed)) || failures+=("the dashboard's tests in Horizon $1")
     count $((${ran:-0} > failed ? ${ran:-0} - failed : 0)) "$failed"
@@ -207,7 +208,7 @@ while (($#)); do
     esac
     shift
 done
-[[ $zun =~ ^1[678]$ ]] || die "--zun takes 16, 17 or 18"
+[[ $zun =~ ^1[678]$ ]] || die "--zun must be 16, 17 or 18"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     die "$PYTHON is not Python 3.11 or newer"
 
@@ -224,7 +225,7 @@ if $full; then
         --requirement tests/browser/requirements.txt ||
         die "pip could not install what tests/browser requires"
     wait "$lab_installation" || true
-    # Without what stops and starts daemons, and waits for them.
+    # Without the tests that stop and start daemons and wait for them.
     run_suite 18 real timeout --kill-after=60 2100 tests/lab/real-tests.sh \
         --browser-too -- --exclude-regex \
         'test_(each_has|engine|host_down|neutron_dies|overcommit|restarts)'
@@ -237,7 +238,7 @@ fi
 
 print_times
 if ((${#failures[@]})); then
-    printf '\nWhat failed:\n'
+    printf '\nFailed:\n'
     printf '    %s\n' "${failures[@]}"
 fi
 printf '\n%d passed, %d failed\n' "$PASSED" "$FAILED"

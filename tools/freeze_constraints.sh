@@ -1,20 +1,20 @@
 #!/bin/bash
 # Writes constraints/zun-NN.txt: the exact versions that this project is
-# tested with beside one release of Zun.
+# tested with for one release of Zun.
 #
 #   tools/freeze_constraints.sh RELEASE [FILE]
 #
-# RELEASE is Zun's version, 18.0.0 say. FILE (a path or a URL) is where the
-# versions are taken from, OpenStack's upper-constraints.txt of that release as
-# a rule; without it, the present file, which keeps all it has and adds what
-# has become a requirement since. Commit the result once
-# "./run_tests.sh --full" has passed with it, and "--zun 17" for Zun 17.
+# RELEASE is Zun's version, for example 18.0.0. FILE (a path or a URL) contains
+# the versions to use, usually OpenStack's upper-constraints.txt of that
+# release. Without FILE, the existing file keeps its versions, and new
+# requirements are added. Commit the result once "./run_tests.sh --full" has
+# passed with it, and "--zun 17" for Zun 17.
 #
 # Zun 16 and 17 need oslo.db before 18. The upper-constraints.txt of OpenStack
 # 2026.1 has 18.0.0: change it to 17.4.0 in a copy, for Zun 17.
 #
-# PYTHON (python3) is the interpreter to freeze with: the oldest in use, for
-# that one needs the most backports.
+# PYTHON (python3) is the interpreter to freeze with: use the oldest supported
+# one, because it needs the most backports.
 
 set -euo pipefail
 

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Bring a real lab up, run tests/real on it, bring it down. Options for lab up
-# come first (--zun 16), then arguments for stestr. With --browser it has
-# Horizon, and tests/browser run instead; with --browser-too, both.
-# STESTR is the command that runs them, stestr unless told otherwise.
+# Starts a real lab, runs tests/real on it and stops it. Options for "lab up"
+# come first (--zun 16), then arguments for stestr. With --browser, the lab
+# contains Horizon, and tests/browser run instead; with --browser-too, both.
+# STESTR is the command that runs the tests, by default stestr.
 set -euo pipefail
 
 HERE=$(dirname "$(readlink -f "$0")")
 LAB=$HERE/real/lab
 read -ra stestr <<<"${STESTR:-$(command -v stestr)}"
-((${#stestr[@]})) || { echo "real-tests: there is no stestr" >&2; exit 1; }
+((${#stestr[@]})) || { echo "real-tests: stestr not found" >&2; exit 1; }
 
 up=() horizon=() suites=(real) zun=18
 while (($#)); do

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The main job on a real OpenStack: bring one up, create containers by one
-# command, look at each of them, delete them, see that nothing is left.
+# The main job on a real OpenStack: start one, create containers with one
+# command, check each of them, delete them, check that nothing is left.
 set -euo pipefail
 
 HERE=$(dirname "$(readlink -f "$0")")
@@ -10,16 +10,16 @@ BULK=main-job
 usage() {
     sed -n 's/^    //p' <<'TEXT'
     usage: run_lab.sh --real [OPTIONS]
-      --hosts N           hosts, each with its own Docker Engine (2)
-      --count N           containers (60)
-      --net kuryr|none    kuryr: they reach each other; none: Neutron ports only (kuryr)
+      --hosts N           number of hosts, each with its own Docker Engine (2)
+      --count N           number of containers (60)
+      --net kuryr|none    kuryr: containers reach each other; none: only Neutron ports (kuryr)
       --zun 16|18         release of Zun (18); this lab has no Zun 17
-      --kolla             with the zun.conf that Kolla Ansible makes of etc/kolla; Zun 16 only
-      --install           install the Debian packages that are missing
-      --keep              leave all of it running and print how to use it
-      --horizon           Horizon too, with zun_bulk's panels
-      --down              end what --keep has left
-    LAB_ROOT (/var/tmp/zun-bulk-lab) holds the virtual environments and all data.
+      --kolla             use the zun.conf that Kolla Ansible generates from etc/kolla; Zun 16 only
+      --install           install missing Debian packages
+      --keep              leave the lab running and print how to use it
+      --horizon           also start Horizon, with zun_bulk's panels
+      --down              stop a lab left running by --keep
+    LAB_ROOT (/var/tmp/zun-bulk-lab) contains the virtual environments and all data.
 TEXT
 }
 
@@ -39,12 +39,12 @@ while (($#)); do
         --horizon) HORIZON=--horizon ;;
         --down) DOWN=1 ;;
         -h | --help) usage; exit 0 ;;
-        *) usage >&2; die "what is $1?" ;;
+        *) usage >&2; die "unknown argument $1" ;;
     esac
     shift
 done
-[[ $COUNT =~ ^[1-9][0-9]*$ ]] || die "--count wants a number"
-((EUID == 0)) || die "the real lab wants to be root: it makes network namespaces and starts Docker Engines"
+[[ $COUNT =~ ^[1-9][0-9]*$ ]] || die "--count requires a number"
+((EUID == 0)) || die "the real lab requires root: it creates network namespaces and starts Docker Engines"
 
 if [[ $DOWN ]]; then
     "$LAB" down
