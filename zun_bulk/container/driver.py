@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Zun's Docker driver, throttled and safe to be asked again.
+"""Zun's Docker driver, throttled and idempotent.
 
-All of Zun's own calls work as in the driver that this one extends. What is
-new: whatever makes the engine work waits for its turn, be it of a bulk or
-not; a create looks for the container first, a start of a bulk's member is
-reported to the agent, and a delete finds a container that Zun lost sight of.
+All calls work as in Zun's driver. In addition, everything that makes the
+engine work waits for a slot, for bulks and single containers alike. A create
+looks for an existing container first, the start of a member is reported to the
+agent, and a delete also removes a container whose ID Zun has lost.
 """
 
 import collections
@@ -45,16 +45,16 @@ from zun_bulk.volume import attaching
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which a probe waits for the engine: the agent waits with it.
+#: Seconds that a probe, and with it the agent, waits for the engine.
 PROBE_TIMEOUT = 5
-#: Set on each container of a bulk, in Zun and in Docker.
+#: Number of pulls that are remembered.
 PULLS_KNOWN = 100
 
 
 class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
-    """Zun makes two of it, one for containers and one for capsules."""
+    """The driver; Zun creates one for containers and one for capsules."""
 
-    #: The host has one, whatever asks its engine for work.
+    #: The agent of the host; all drivers share it.
     _agent = None
 
     def __init__(self):
@@ -75,25 +75,28 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
                 ),
             )
         self._serving = False
-        #: Capsules that are being deleted, each of which has its place.
+        #: Capsules that are being deleted, each of which has a slot.
         self._capsules = set()
         #: (request id, repo, tag) of the last pulls.
         self._pulled = collections.deque(maxlen=PULLS_KNOWN)
 
-    # Zun asks for these to limit what a container may be enlarged to.
+    # Zun calls these to limit the new size of a container.
 
     def get_cpu_allocation_ratio(self):
+        """Return the CPU overcommit ratio of this host."""
         ratio = overcommit.configured_ratio('cpu', CONF.host)
         return super().get_cpu_allocation_ratio() if ratio is None else ratio
 
     def get_ram_allocation_ratio(self):
+        """Return the memory overcommit ratio of this host."""
         ratio = overcommit.configured_ratio('ram', CONF.host)
         return super().get_ram_allocation_ratio() if ratio is None else ratio
 
     def get_available_resources(self):
-        """Zun's first call of it comes once it has looked at its containers.
+        """Return the resources of the host; start the agent the first time.
 
-        So this is when the agent may begin.
+        Zun calls it first after it has synchronized its containers, so the
+        agent may begin then.
         """
         if not self._serving:
             self._serving = True
@@ -107,7 +110,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         return super().get_available_resources()
 
     def inspect(self, container_uuid):
-        """:returns: Docker's inspect of a container of Zun's, or None."""
+        """Return Docker's inspect of a container; None if there is none."""
         with docker_utils.docker_client() as docker:
             try:
                 return docker.inspect_container(
@@ -118,7 +121,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
 
     @staticmethod
     def list_states():
-        """:returns: {uuid: Docker's state} of the containers of bulks."""
+        """Return {uuid: Docker's state} of the containers of bulks."""
         with docker_utils.docker_client() as docker:
             return {
                 uuid_of(found['Names'][0]): found['State']
@@ -128,9 +131,9 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
             }
 
     def watch(self, since):
-        """Ask for the events of containers of bulks that start and die.
+        """Subscribe to the start and die events of containers of bulks.
 
-        :param since: from when on, in seconds since the epoch.
+        :param since: time of the first event, in seconds since the epoch.
         :returns: an iterator of (action, container uuid).
         """
         with docker_utils.docker_client() as docker:
@@ -149,7 +152,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         )
 
     def _start_slot(self, container):
-        # A member has had its place since the agent sent it here.
+        # A member has had a slot since the agent cast its start.
         if self._agent.is_starting(container.uuid):
             return self._agent.working(container.uuid)
         return self._agent.starts.slot(container.uuid)
@@ -170,12 +173,12 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         driver_name=None,
         registry=None,
     ):
-        """Pull an image unless its bulk has had it pulled here already.
+        """Pull an image unless it was pulled here for the same bulk before.
 
-        Containers that want the same image wait for the one that pulls it,
-        and pulls of others for their turn.
+        Containers with the same image wait for one pull, and pulls of
+        different images wait for a slot.
         """
-        # All members of a bulk have the id of the request that made it.
+        # All members of a bulk have the ID of the request that created it.
         pull = context.request_id, repo, tag
         image = '%s:%s' % (repo, tag)
         with lockutils.lock('zun-bulk-image-' + image):
@@ -202,10 +205,10 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
             return found
 
     def _provision_network(self, context, network_driver, requested_networks):
-        """Let the first container of a network make it in Docker, alone.
+        """Let only one container at a time create a network in Docker.
 
-        Zun looks for it and makes it if it is not there, so that all of many
-        first ones would try, and wait for seconds or fail.
+        Zun creates a network that Docker does not have. If several containers
+        did so at the same time, they would wait for seconds, or fail.
         """
         for network in requested_networks:
             with lockutils.lock('zun-bulk-network-%s' % network['network']):
@@ -233,7 +236,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         if (
             found is not None
             and self._is_of_this_bulk(container, found)
-            # Its mounts are where the start before had them.
+            # The mounts of a container that does not run may have moved.
             and (
                 found['State']['Running']
                 or not requested_volumes.get(container.uuid)
@@ -263,8 +266,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
 
     def _adopt(self, context, container, found, requested_networks):
         LOG.info(
-            'Container %s exists in Docker already and is taken over',
-            container.uuid,
+            'Container %s already exists in Docker; using it', container.uuid
         )
         container.container_id = found['Id']
         container.addresses = {
@@ -280,6 +282,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         return container
 
     def start(self, context, container):
+        """Start a container, and report it to the agent."""
         with self._start_slot(container):
             return self._start(context, container)
 
@@ -287,14 +290,14 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         try:
             container = super().start(context, container)
         except exception.Conflict as error:
-            # Zun takes an error for "not found" wherever 404 is in its text,
-            # in an id for one, and drops what Docker has said.
-            said = error.__context__
-            if isinstance(said, exception.DockerError):
-                raise said from None
+            # Zun takes any error with 404 in its text, such as in an ID, for
+            # "not found", and drops the text of Docker.
+            original = error.__context__
+            if isinstance(original, exception.DockerError):
+                raise original from None
             raise
         except requests.exceptions.RequestException:
-            # No answer is not a failure: Docker may have started it.
+            # Docker may have started it, although its answer was lost.
             found = self.inspect(container.uuid)
             if found is None or not found['State']['Running']:
                 raise
@@ -303,20 +306,23 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         if container.status == consts.RUNNING:
             self._agent.started(container.uuid)
         elif self._agent.is_starting(container.uuid):
-            # Zun's driver stops a container whose network it cannot set up,
-            # and says nothing.
+            # Zun's driver stops a container whose network it failed to set up,
+            # without an error.
             raise exception.DockerError(error_msg=container.status_reason)
         return container
 
     def reboot(self, context, container, timeout):
+        """Restart a container."""
         with self._start_slot(container):
             return super().reboot(context, container, timeout)
 
     def stop(self, context, container, timeout):
+        """Stop a container."""
         with self._delete_slot(container):
             return super().stop(context, container, timeout)
 
     def delete(self, context, container, force):
+        """Delete a container, even if Zun does not have its Docker ID."""
         with self._delete_slot(container):
             super().delete(context, container, force)
             if not container.container_id:
@@ -330,7 +336,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
         requested_networks,
         requested_volumes,
     ):
-        # It is started there, too, and its image pulled.
+        # This also pulls the image and starts the container.
         with self._agent.starts.slot(container.uuid):
             super()._create_container_in_capsule(
                 context,
@@ -341,7 +347,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
             )
 
     def delete_capsule(self, context, capsule, force):
-        # All of its containers by one place: there are few.
+        """Delete a capsule, with one slot for its few containers."""
         with self._delete_slot(capsule):
             self._capsules.add(capsule.uuid)
             try:
@@ -351,7 +357,7 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
 
     @staticmethod
     def remove(container_uuid):
-        """Remove a container by its name, whether or not it is there."""
+        """Remove a container by its name, if it exists."""
         with docker_utils.docker_client() as docker:
             try:
                 docker.remove_container(
@@ -361,20 +367,20 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
                 return
 
     def probe(self):
-        """:returns: the gates.Readings of this host."""
+        """Return the gates.Readings of this host."""
         if self._docker_root is None:
             self._docker_root = self._find_docker_root()
         return self._probes.read(self._docker_root, self._ping)
 
     @staticmethod
     def _find_docker_root():
-        """Docker's data root, None as long as the engine does not answer."""
+        """Return Docker's data root; None if the engine does not answer."""
         try:
             with docker_utils.docker_client() as docker:
                 docker.timeout = PROBE_TIMEOUT
                 return docker.info().get('DockerRootDir')
         except Exception as error:
-            LOG.warning('Could not ask Docker for its data root: %s', error)
+            LOG.warning('Failed to get the data root of Docker: %s', error)
             return None
 
     @staticmethod
@@ -385,5 +391,5 @@ class ThrottledDockerDriver(attaching.Attaching, docker_driver.DockerDriver):
 
 
 def uuid_of(name):
-    """The uuid of the container to which Zun gave this name in Docker."""
+    """Return the uuid of a container, from its name in Docker."""
     return name.lstrip('/').removeprefix(consts.NAME_PREFIX)

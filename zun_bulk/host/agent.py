@@ -123,7 +123,7 @@ class HostAgent:
             ).start()
         rpc.serve_host(self.wake, self.show)
         if CONF.zun_bulk.metrics_port:
-            # Only then has its library to be installed.
+            # Without metrics, their library need not be installed.
             from zun_bulk.host import metrics
 
             metrics.serve(

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What has become of containers that have run: they stop, die, run again."""
+"""Follows containers that have run: they stop, die, or run again."""
 
 import collections
 import itertools
@@ -31,89 +31,93 @@ from zun_bulk.host import verification
 
 LOG = logging.getLogger(__name__)
 
-#: How many containers are looked at in one turn: when an engine comes back,
-#: all may have died.
-AT_A_TIME = 20
-#: Seconds until one is looked at again that Zun or Docker is at work on.
-LOOK_AGAIN = 1.0
-#: States of members whose containers have run, and may run no more or again.
+#: How many containers are checked per cycle: all may have died when an engine
+#: comes back.
+BATCH_SIZE = 20
+#: Seconds until a container is checked again that Zun or Docker works on.
+CHECK_INTERVAL = 1.0
+#: States of members whose containers have run, and may have changed since.
 HAVE_RUN = (MemberState.RUNNING, MemberState.STOPPED, MemberState.FAILED)
 
 
 class Changes:
-    """Brings members up to date with containers that started or died."""
+    """Updates members whose containers have started or died."""
 
-    def __init__(self, docker, of_host, starting, wake):
-        """:param docker: the host's Engine.
+    def __init__(self, docker, host_members, starting, wake):
+        """Create it.
 
-        :param of_host: the host's Members.
+        :param docker: the host's Engine.
+        :param host_members: the host's Members.
         :param starting: the host's Starting.
-        :param wake: function that has ``follow`` called soon.
+        :param wake: function that has ``check_due`` called soon.
         """
         self._engine = docker
-        self._members = of_host
+        self._members = host_members
         self._starting = starting
         self._wake = wake
-        # Told by the thread that follows Docker's events.
+        # Set by the thread that follows Docker's events.
         self._changed = collections.deque()
-        self._missed = False
-        #: {container uuid: when to look at it}
-        self._looks = {}
+        self._may_have_missed = False
+        #: {container uuid: when to check it}
+        self._due = {}
 
     # --------------------------------------------- called by Docker's events
 
     def add(self, action, container_uuid):
-        """A container of a bulk has started or died."""
+        """Record that a container of a bulk has started or died.
+
+        :param action: Docker's name of the event.
+        """
         if action == 'start' and self._starting.has(container_uuid):
-            # As it was asked to.
+            # The agent has started it.
             return
         self._changed.append(container_uuid)
         self._wake()
 
-    def subscribed(self, back):
-        """Containers may have started or died without being told.
+    def subscribed(self, at):
+        """Check all containers: earlier events may have been missed.
 
-        :param back: when the engine was found to answer, in seconds since the
-            epoch.
+        :param at: when the engine answered, in seconds since the epoch.
         """
-        self._engine.back = back
-        self._missed = True
+        self._engine.back_since = at
+        self._may_have_missed = True
         self._wake()
 
     def unsubscribed(self):
-        """Nothing is told of containers until ``missed`` is called."""
-        self._engine.back = math.inf
+        """Record that no events arrive until ``subscribed`` is called."""
+        self._engine.back_since = math.inf
 
-    # ------------------------------------------------------------- the turn
+    # ------------------------------------------------------------ the cycle
 
     def wait(self, now):
-        """Seconds until one is to be looked at; None if none is."""
-        return min(self._looks.values()) - now if self._looks else None
+        """Return the seconds until the next check; None if none is due."""
+        return min(self._due.values()) - now if self._due else None
 
     def check_due(self, now):
-        """Look at what Docker's events have told of."""
+        """Check the containers whose events have arrived."""
         try:
-            if self._missed:
+            if self._may_have_missed:
                 self._changed.extend(self._list_changed())
-                self._missed = False
+                self._may_have_missed = False
             while self._changed:
-                self._looks[self._changed.popleft()] = now
-            # One that dies while it settles has not settled.
-            for uuid in self._starting.settle_now(self._looks, now):
-                del self._looks[uuid]
-            self._look_again(now)
+                self._due[self._changed.popleft()] = now
+            # A container that dies during its settle time is verified at once.
+            for uuid in self._starting.settle_now(self._due, now):
+                del self._due[uuid]
+            self._check_batch(now)
         except Exception as error:
-            # An engine that is down is no reason to do nothing else.
+            # An engine that is down must not keep the agent from other work.
             LOG.warning(
-                'Could not look at containers that have changed: %s', error
+                'Failed to check containers that have changed; retrying: %s',
+                error,
             )
-            self._looks = {
-                uuid: max(due, now + LOOK_AGAIN)
-                for uuid, due in self._looks.items()
+            self._due = {
+                uuid: max(due, now + CHECK_INTERVAL)
+                for uuid, due in self._due.items()
             }
 
     def _list_changed(self):
-        """Containers that are not what their members say."""
+        """List the containers whose states differ from those of members."""
         states = self._engine.list_states()
         self._remove_strays(list(states))
         found = []
@@ -123,7 +127,7 @@ class Changes:
             ):
                 uuid = member.container_uuid
                 if state == MemberState.RUNNING:
-                    # What was only to be created is "created".
+                    # Containers of bulks without run stay "created".
                     changed = states.get(uuid) not in ('running', 'created')
                 else:
                     changed = states.get(uuid) == 'running'
@@ -132,10 +136,12 @@ class Changes:
         return found
 
     def _remove_strays(self, uuids):
-        """Remove containers whose members are another host's by now.
+        """Remove containers whose members are on another host by now.
 
-        They were taken back from this host when it was forced down. What has
-        no rows at all is left alone, as the database may be an old one.
+        The members were moved when this host was forced down. Containers
+        without rows are left alone: the database may be an old backup.
+
+        :param uuids: of all containers of bulks in Docker.
         """
         host = self._members.host
         unknown = set(uuids)
@@ -143,8 +149,8 @@ class Changes:
             unknown.discard(member.container_uuid)
             if member.host != host:
                 LOG.warning(
-                    'Container %(uuid)s is removed from %(host)s, as its '
-                    'member has gone to %(other)s',
+                    'Removing container %(uuid)s from %(host)s, as its member '
+                    'was moved to %(other)s',
                     {
                         'uuid': member.container_uuid,
                         'host': host,
@@ -156,16 +162,16 @@ class Changes:
         if unknown:
             LOG.warning(
                 'Docker on %(host)s has %(number)d containers of bulks that '
-                'Zun does not know, such as zun-%(uuid)s; remove them by hand '
-                'if they are not wanted',
+                'are not in the database, such as zun-%(uuid)s; remove them '
+                'by hand if they are not needed',
                 {'host': host, 'number': len(unknown), 'uuid': min(unknown)},
             )
 
-    def _look_again(self, now):
+    def _check_batch(self, now):
         uuids = list(
             itertools.islice(
-                (uuid for uuid, due in self._looks.items() if due <= now),
-                AT_A_TIME,
+                (uuid for uuid, due in self._due.items() if due <= now),
+                BATCH_SIZE,
             )
         )
         if not uuids:
@@ -177,17 +183,19 @@ class Changes:
             if member.host == self._members.host and member.state in HAVE_RUN
         }
         for uuid in uuids:
-            if uuid in found and not self._look_at(
-                found[uuid], rows.get(uuid)
-            ):
-                self._looks[uuid] = now + LOOK_AGAIN
+            if uuid in found and not self._update(found[uuid], rows.get(uuid)):
+                self._due[uuid] = now + CHECK_INTERVAL
             else:
-                del self._looks[uuid]
+                del self._due[uuid]
 
-    def _look_at(self, member, row):
-        """Returns whether what the container is now is known."""
+    def _update(self, member, row):
+        """Update a member if its container's state has changed.
+
+        :param row: Zun's row of the container; None if there is none.
+        :returns: False if the state is not final yet.
+        """
         inspect = self._engine.inspect(member.container_uuid)
-        found = verification.since(inspect, row and (row[0], row[2]))
+        found = verification.state_after_run(inspect, row and (row[0], row[2]))
         if found is None:
             return False
         if found[0] == member.state:
@@ -196,9 +204,9 @@ class Changes:
         if (
             member.state == MemberState.RUNNING
             and self._may_try_again(bulk, member)
-            and self._engine.has_taken(inspect)
+            and self._engine.has_stopped(inspect)
         ):
-            self._members.again(member, engine.RESTARTED)
+            self._members.try_again(member, engine.RESTARTED)
             self._starting.more = True
         else:
             self._record(bulk, member, *found)
@@ -213,7 +221,7 @@ class Changes:
         )
 
     def _record(self, bulk, member, state, reason_class, reason):
-        """A container that has run is in another state than it was."""
+        """Record the new state of a container that has run."""
         uuid = member.container_uuid
         reason = reason and disclosure.mark_host(self._members.host, reason)
         if not db_transitions.move_members(
@@ -222,16 +230,16 @@ class Changes:
             return
         db_bulks.review_bulk(member.bulk_id)
         if state == MemberState.RUNNING:
-            LOG.info('Container %s runs again', uuid)
+            LOG.info('Container %s is running again', uuid)
             return
-        zun_rows.stop_container(uuid, reason or 'It has ended.')
+        zun_rows.stop_container(uuid, reason or 'The container has ended.')
         LOG.warning(
             'Container %(uuid)s of bulk %(bulk)s has ended: %(reason)s',
             {
                 'uuid': uuid,
                 'bulk': bulk and bulk.uuid,
                 'reason': disclosure.render(reason)
-                or 'it was done, or was stopped',
+                or 'it finished, or was stopped',
             },
         )
         if state == MemberState.FAILED:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""When to do again what is not to be done often: pure, without a clock.
+"""Limits how often something is done: pure, without a clock.
 
 All times are monotonic seconds.
 """
@@ -18,65 +18,71 @@ All times are monotonic seconds.
 import math
 
 
-#: Seconds between two reports of a host, and between two wake-ups, at least.
+#: Minimum seconds between two reports of a host, and between two wakes.
 MIN_INTERVAL = 1.0
-#: Seconds between two reports of a host that is at work.
+#: Seconds between two reports of a busy host.
 BUSY_INTERVAL = 5.0
 
 
 class Debounce:
-    """Does what is wished for at most so often; the last wish is not lost."""
+    """Grants requests at a limited rate; the last request is never lost."""
 
     def __init__(self, interval=MIN_INTERVAL):
+        """Create it.
+
+        :param interval: minimum seconds between two grants.
+        """
         self._interval = interval
         self._requested = False
-        self._done = -math.inf
+        self._granted_at = -math.inf
 
     def request(self):
+        """Ask for it to be done once more."""
         self._requested = True
 
     def wait(self, now):
-        """Seconds until it is time; None if nothing is wished for."""
+        """Return the seconds until the next grant; None without a request."""
         if not self._requested:
             return None
-        return max(0.0, self._done + self._interval - now)
+        return max(0.0, self._granted_at + self._interval - now)
 
     def take(self, now):
-        """Whether to do it now. It then counts as done."""
+        """Return whether to do it now; it then counts as done."""
         if self.wait(now) != 0.0:
             return False
         self._requested = False
-        self._done = now
+        self._granted_at = now
         return True
 
 
 class Reports:
-    """Whether a report tells anything new.
+    """Decides when a report of a host is due.
 
-    One is due when its host's state is not that of the last one, and every
-    BUSY_INTERVAL seconds while the host is at work.
+    It is due when the state of the host differs from that in the last report,
+    and every BUSY_INTERVAL seconds while the host is busy.
     """
 
     def __init__(self):
         self._state = None
         self._debounce = Debounce()
-        self._done = -math.inf
+        self._reported_at = -math.inf
 
-    def is_due(self, now, state, at_work):
-        """See whether a report is due.
+    def is_due(self, now, state, busy):
+        """Return whether to report now; the report then counts as done.
 
-        :param state: anything to compare with that of the last report.
+        :param state: the state of the host, compared with ``==``.
+        :param busy: whether the host is busy.
         """
         if state != self._state or (
-            at_work and now - self._done >= BUSY_INTERVAL
+            busy and now - self._reported_at >= BUSY_INTERVAL
         ):
             self._debounce.request()
         if not self._debounce.take(now):
             return False
         self._state = state
-        self._done = now
+        self._reported_at = now
         return True
 
     def wait(self, now):
-        """Seconds until one is due that cannot be yet; None if none is."""
+        """Return the seconds until the next report; None if none is due."""
         return self._debounce.wait(now)

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Deleting the members of a host."""
+"""Deletes the members of a host."""
 
 from oslo_log import log as logging
 
@@ -26,15 +26,16 @@ LOG = logging.getLogger(__name__)
 
 
 class Deleting:
-    """Casts deletes as the throttle grants, and sees what became of them.
+    """Casts deletes as fast as the throttle allows, and checks their results.
 
-    :ivar in_flight: {container uuid: InFlight} of what is being deleted.
-    :ivar more: whether the database may hold more than was read.
+    :ivar in_flight: {container uuid: InFlight} of members being deleted.
+    :ivar more: whether the database may have more members to delete.
     """
 
     def __init__(self, engine, members, throttle):
-        """:param engine: the host's Engine.
+        """Create it.
 
+        :param engine: the host's Engine.
         :param members: the host's Members.
         :param throttle: the Throttle of deletes.
         """
@@ -45,11 +46,11 @@ class Deleting:
         self.more = True
 
     def wait(self, now):
-        """Seconds until one may be deleted; None as long as none can be."""
+        """Return the seconds until the next delete; None if unknown."""
         return self._throttle.wait(now) if self.more else None
 
     def delete_due(self, now):
-        """Cast what may be deleted now."""
+        """Cast the deletes that the throttle allows now."""
         room = self._throttle.room(now)
         if not room or not self.more:
             return
@@ -79,14 +80,14 @@ class Deleting:
         )
 
     def check(self, now):
-        """See what is gone, and what has to be asked for again."""
+        """Finish the deletes that are done, and repeat those that are lost."""
         if not self.in_flight:
             return
         rows = zun_rows.container_states(list(self.in_flight))
         gone = [
             entry.member
             for uuid, entry in self.in_flight.items()
-            if uuid not in rows and self._engine.clear(uuid)
+            if uuid not in rows and self._engine.remove_leftover(uuid)
         ]
         for member in gone:
             del self.in_flight[member.container_uuid]
@@ -94,12 +95,12 @@ class Deleting:
         if gone:
             db_transitions.move_members(gone, MemberState.DELETED)
             self.more = True
-            self._members.has_ended()
+            self._members.note_end()
         for uuid, entry in list(self.in_flight.items()):
-            if entry.is_quiet(now):
+            if entry.is_idle(now):
                 LOG.warning(
-                    'Container %(uuid)s is not deleted from %(host)s '
-                    'after %(seconds)d s; asking again',
+                    'Container %(uuid)s was not deleted from %(host)s '
+                    'within %(seconds)d s; retrying',
                     {
                         'uuid': uuid,
                         'host': self._members.host,

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The Docker Engine of a host, as its agent asks it."""
+"""The Docker Engine of a host, as its agent uses it."""
 
 import functools
 import math
@@ -22,18 +22,18 @@ from zun_bulk.host import verification
 
 LOG = logging.getLogger(__name__)
 
-#: What is not read holds nothing.
+#: Readings of nothing, for which no gate holds.
 UNREAD = functools.partial(gates.Readings, ping=0.0)
-#: Why a container ended that the engine has taken with it.
+#: Why a container ended that the end of its engine has stopped.
 RESTARTED = 'its engine was restarted'
 
 
 class Engine:
-    """Each function takes a container's uuid, unless said otherwise.
+    """Functions of a Docker Engine and what they show.
 
-    :ivar back: when it was last found to answer after it had not, in seconds
-        since the epoch. As long as nobody listens to it, any container may
-        have ended with it.
+    :ivar back_since: when the engine was last found to answer after an outage,
+        in seconds since the epoch; infinite while no subscription to its
+        events exists, because any container may have ended with it then.
     """
 
     def __init__(
@@ -45,8 +45,9 @@ class Engine:
         watch=None,
         forget_volumes=lambda container_uuid: None,
     ):
-        """:param inspect: function that returns Docker's inspect, or None.
+        """Create it of functions; each takes a container's uuid unless noted.
 
+        :param inspect: function that returns Docker's inspect, or None.
         :param remove: function that removes a container from Docker.
         :param probe: function without arguments that returns the host's
             gates.Readings.
@@ -63,33 +64,38 @@ class Engine:
         self.list_states = list_states
         self.watch = watch
         self.forget_volumes = forget_volumes
-        self.back = math.inf
+        self.back_since = math.inf
 
-    def runs(self, container_uuid):
-        """Whether a container runs, by Docker's inspect of it."""
+    def is_running(self, container_uuid):
+        """Return whether a container runs, by Docker's inspect of it."""
         state = (self.inspect(container_uuid) or {}).get('State') or {}
         return bool(state.get('Running'))
 
-    def has_taken(self, inspect):
-        """Whether a container ended because this engine did."""
-        return verification.ended_with_engine(inspect, self.back)
+    def has_stopped(self, inspect):
+        """Return whether a container ended because this engine did.
 
-    def clear(self, container_uuid):
-        """Remove what Docker still has. Returns whether it has nothing.
+        :param inspect: Docker's inspect of it.
+        """
+        return verification.ended_with_engine(inspect, self.back_since)
 
-        Zun deletes the row of a container that Docker would not remove.
+    def remove_leftover(self, container_uuid):
+        """Remove a container from Docker if it is still there.
+
+        Zun deletes the row of a container even if Docker failed to remove it.
+
+        :returns: whether Docker has no such container any more.
         """
         try:
             if self.inspect(container_uuid) is not None:
                 LOG.info(
-                    'Container %s is left in Docker and is removed',
+                    'Removing container %s, which is left over in Docker',
                     container_uuid,
                 )
                 self.remove(container_uuid)
         except Exception as error:
             LOG.warning(
-                'Could not remove container %(uuid)s, which is tried '
-                'again: %(error)s',
+                'Failed to remove container %(uuid)s from Docker; retrying '
+                'later: %(error)s',
                 {'uuid': container_uuid, 'error': error},
             )
             return False

@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Docker's events of the containers of bulks: one subscription a host."""
+"""Follows Docker's events of the containers of bulks.
+
+Each host has one subscription.
+"""
 
 import time
 
@@ -19,35 +22,36 @@ from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds before the subscription is made anew after it broke.
-PATIENCE = 1.0
-PATIENCE_MAX = 5.0
-#: Seconds of the past that a new subscription asks for: the engine's clock
-#: may be behind ours.
+#: Seconds until a new subscription after one has ended.
+RETRY_MIN = 1.0
+RETRY_MAX = 5.0
+#: Seconds of the past that a new subscription asks for: the engine's clock may
+#: be behind.
 OVERLAP = 5.0
 
 
-def follow(subscribe, changed, missed, lost):
-    """Tell of every container that starts or dies, for ever.
+def follow(subscribe, on_event, on_subscribed, on_unsubscribed):
+    """Report every container that starts or dies; never returns.
 
     :param subscribe: function of a time, in seconds since the epoch, that
-        asks for what happens from then on and returns an iterator of (action,
-        container uuid).
-    :param changed: function of an action and a container's uuid.
-    :param missed: function to call when events may have been missed, with the
-        time when the engine answered. What happens from then on is told.
-    :param lost: function to call when nothing is told any longer.
+        subscribes to the events from then on and returns an iterator of
+        (action, container uuid).
+    :param on_event: function of an action and a container's uuid.
+    :param on_subscribed: function of the time when the engine answered, in
+        seconds since the epoch. It is called at the start of a subscription:
+        events before it may have been missed.
+    :param on_unsubscribed: function to call when a subscription has ended.
     """
-    patience = PATIENCE
+    wait = RETRY_MIN
     while True:
         try:
             stream = subscribe(time.time() - OVERLAP)
-            missed(time.time())
+            on_subscribed(time.time())
             for action, container_uuid in stream:
-                patience = PATIENCE
-                changed(action, container_uuid)
+                wait = RETRY_MIN
+                on_event(action, container_uuid)
         except Exception as error:
-            LOG.debug('The events of Docker ended: %s', error)
-        lost()
-        time.sleep(patience)
-        patience = min(PATIENCE_MAX, 2 * patience)
+            LOG.debug('Subscription to the events of Docker ended: %s', error)
+        on_unsubscribed()
+        time.sleep(wait)
+        wait = min(RETRY_MAX, 2 * wait)

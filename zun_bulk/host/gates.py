@@ -10,37 +10,37 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whether a host has room for one more container: pure, without I/O.
+"""Gates: whether a host has resources for another container. Pure.
 
-Each container takes mounts, processes, file descriptors and more from limits
-that the whole host shares. Past one of them Docker fails every start, and
-often other services of the host too. A gate holds the host before that, and
-says what lifts it.
+Each container uses mounts, processes, file descriptors and more, of which the
+whole host has a limited number. At such a limit every start fails, and often
+other services of the host fail too. A gate holds the host before that, and its
+text explains what lifts the hold.
 """
 
 import collections
 import dataclasses
 
 
-#: Percentage points below its limit at which a gate lets the host go.
+#: Percentage points below its limit at which a gate releases the host.
 SLACK = 2
 MIB = 1024**2
 
 
 class Usage(collections.namedtuple('Usage', 'used most')):
-    """How much of something is used, of the most that there can be."""
+    """How much of a resource is used, and its limit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Readings:
-    """What a host has left. None is what could not be read."""
+    """The resources of a host. None for those that could not be read."""
 
     #: Bytes.
     memory_available: int | None = None
     memory_total: int | None = None
-    #: Processes and threads, of the limit that is nearest.
+    #: Processes and threads, with the limit that is closest to being reached.
     pids: Usage | None = None
-    #: What sets that limit.
+    #: The setting of that limit.
     pids_limit: str = 'sysctl kernel.pid_max'
     mounts: Usage | None = None
     fds: Usage | None = None
@@ -52,18 +52,21 @@ class Readings:
     shm: Usage | None = None
     #: Bytes of the file system of Docker's data root.
     disk: Usage | None = None
-    #: Ports of the bridge that has the most.
+    #: Ports of the bridge with the most ports.
     bridge_ports: int | None = None
-    #: Containers that Docker has, running or not.
+    #: Containers in Docker, running or not.
     containers: int | None = None
-    #: Seconds in which the engine answered. No gate looks at it.
+    #: Seconds that the engine took to answer. No gate uses it.
     ping: float | None = None
 
 
 class _Share(collections.namedtuple('_Share', 'name what lift unit')):
-    """A gate on a share of something.
+    """A gate on the used share of a resource.
 
-    Its name is that of its field of Readings and is in that of its option.
+    :ivar name: its field of Readings; also part of the name of its option.
+    :ivar what: the resource, for its text.
+    :ivar lift: what lifts the hold, for its text.
+    :ivar unit: bytes to show it in; None for a number.
     """
 
 
@@ -97,7 +100,7 @@ _SHARES = (
     ),
 )
 
-#: Of all gates.
+#: The names of all gates.
 NAMES = (
     'memory',
     *(share.name for share in _SHARES),
@@ -107,14 +110,14 @@ NAMES = (
 
 
 def held(readings, limits, already=frozenset()):
-    """Which gates hold the host.
+    """Return the gates that hold the host.
 
     :param readings: the host's Readings.
-    :param limits: what has the options of ``[zun_bulk_pacing]``.
-    :param already: names of the gates that hold it now. They go on holding
-        it until it is a little below their limit, so that a host at a limit
-        does not start and stop all the time.
-    :returns: dict of each such gate's name to a text for the operator.
+    :param limits: object with the options of ``[zun_bulk_pacing]``.
+    :param already: names of the gates that hold it now. They release it only
+        when it is a little below their limit, so that a host at a limit does
+        not stop and start all the time.
+    :returns: {gate: text for the operator}.
     """
     texts = {
         'memory': _memory(readings, limits, 'memory' in already),
@@ -123,8 +126,7 @@ def held(readings, limits, already=frozenset()):
             limits.max_bridge_ports,
             'bridge_ports' in already,
             'ports on one bridge',
-            'use more networks, as the kernel has no more than 1023 to a '
-            'bridge,',
+            'use more networks, as the kernel allows 1023 ports per bridge,',
             'max_bridge_ports',
         ),
         'containers': _count(
@@ -148,7 +150,8 @@ def _memory(readings, limits, holds):
         return None
     least = limits.min_memory_mb * MIB
     if holds:
-        # On a large host two hundredths of it are many times the limit.
+        # At most twice the limit: 2 % of a large host's memory may be many
+        # times the limit.
         total = readings.memory_total or 0
         least += min(least, total * SLACK // 100)
     if readings.memory_available >= least:
@@ -206,5 +209,5 @@ def _share(share, readings, limits, holds):
 
 
 def _number(value):
-    """82013 as 82 013."""
+    """Format a number with spaces, such as 82 013."""
     return f'{value:_}'.replace('_', ' ')

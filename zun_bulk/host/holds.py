@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What holds a host, so that it starts no more containers for now."""
+"""The holds of a host: while there is one, it starts no containers."""
 
 from oslo_log import log as logging
 
@@ -22,38 +22,41 @@ LOG = logging.getLogger(__name__)
 
 
 class Holds:
-    """The gates that are shut, and the operator's word."""
+    """The holds by gates and by the operator.
+
+    :ivar gates: {gate: text} of the gates that hold the host.
+    """
 
     def __init__(self, host, engine, starts):
-        """:param host: this host's name.
+        """Create it without holds.
 
+        :param host: the name of this host.
         :param engine: its Engine.
-        :param starts: the Throttle of what is held.
+        :param starts: the Throttle of starts.
         """
         self._host = host
         self._engine = engine
         self._starts = starts
-        #: What holds the host: {gate: text}.
         self.gates = {}
-        #: Why the operator holds it, None if he does not.
-        self._operator = None
-        self._probed = float('-inf')
+        #: Why the operator holds the host; None if they do not.
+        self._operator_reason = None
+        self._probed_at = float('-inf')
 
     def reasons(self):
-        """:returns: {who holds the host: why}."""
-        if self._operator is None:
+        """Return {what holds the host: why}: gates and the operator."""
+        if self._operator_reason is None:
             return self.gates
-        return dict(self.gates, **{OPERATOR: self._operator})
+        return dict(self.gates, **{OPERATOR: self._operator_reason})
 
     def wait(self, now):
-        """Seconds until the next probe; None if no gate is shut."""
+        """Return the seconds until the next probe; None if no gate holds."""
         return self._next_probe() - now if self.gates else None
 
     def probe(self, now):
-        """See which gates are shut, unless that was seen just now."""
+        """Find out which gates hold the host, unless probed recently."""
         if now < self._next_probe():
             return
-        self._probed = now
+        self._probed_at = now
         before = self.gates
         readings = self._engine.probe()
         self.gates = gates.held(
@@ -63,33 +66,32 @@ class Holds:
         self._starts.pinged(now, readings.ping)
         for name in self.gates.keys() - before.keys():
             LOG.warning(
-                '%(host)s starts no more containers: %(text)s',
+                'Host %(host)s starts no more containers: %(text)s',
                 {'host': self._host, 'text': self.gates[name]},
             )
         for name in before.keys() - self.gates.keys():
             LOG.info(
-                '%(host)s is no longer held by %(gate)s, which was: %(text)s',
+                'Gate %(gate)s no longer holds host %(host)s; it was: '
+                '%(text)s',
                 {'host': self._host, 'gate': name, 'text': before[name]},
             )
 
     def _next_probe(self):
-        return self._probed + CONF.zun_bulk_pacing.probe_interval
+        return self._probed_at + CONF.zun_bulk_pacing.probe_interval
 
     def set_operator_hold(self, why):
-        """Hold the host for its operator.
+        """Hold or release the host for its operator.
 
-        :param why: what he gave as a reason, None to let it go.
+        :param why: the operator's reason; None to release it.
         """
-        if why == self._operator:
+        if why == self._operator_reason:
             return
-        self._operator = why
+        self._operator_reason = why
         self._starts.hold(self.reasons())
-        LOG.warning(
-            '%(host)s: %(what)s',
-            {
-                'host': self._host,
-                'what': 'the operator lets it start containers again'
-                if why is None
-                else 'the operator lets it start nothing: ' + why,
-            },
-        )
+        if why is None:
+            LOG.warning('The operator released host %s', self._host)
+        else:
+            LOG.warning(
+                'The operator holds host %(host)s: %(why)s',
+                {'host': self._host, 'why': why},
+            )

@@ -9,43 +9,49 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Members that were cast to zun-compute, whose end is waited for."""
+"""Members that zun-compute is creating or deleting."""
 
 import contextlib
 import time
 
 
-#: Seconds without any work of the driver after which a start or a delete is
-#: lost and asked for again. Zun claims in between and saves its row.
+#: Seconds without any work of the driver after which a start or a delete
+#: counts as lost and is repeated. Meanwhile Zun may claim resources and save
+#: its row.
 LOST = 45.0
 
 
 class InFlight:
-    """A member that was cast to zun-compute, to be created or deleted.
+    """A member whose create or delete was cast to zun-compute.
 
-    :ivar since: when that was, in monotonic seconds as all times here.
-    :ivar looked: when it was looked into, as it took long.
-    :ivar at_work: whether the driver is at it just now.
-    :ivar seen: when the driver was last at it.
-    :ivar refused: when it was seen that its claim was refused.
+    All times are monotonic seconds.
+
+    :ivar since: when it was cast.
+    :ivar checked_at: when it was last checked because it takes long.
+    :ivar driver_active: whether the driver works on it right now.
+    :ivar driver_seen_at: when the driver last worked on it.
+    :ivar refused_at: when its claim was found refused; None if it was not.
     """
 
     def __init__(self, member, now):
         self.member = member
-        self.since = self.looked = self.seen = now
-        self.at_work = False
-        self.refused = None
+        self.since = self.checked_at = self.driver_seen_at = now
+        self.driver_active = False
+        self.refused_at = None
 
     @contextlib.contextmanager
     def working(self):
-        """Within it the driver is at the member. Entered by its threads."""
-        self.at_work = True
+        """Mark the member as being worked on; for the driver's threads."""
+        self.driver_active = True
         try:
             yield
         finally:
-            self.seen = time.monotonic()
-            self.at_work = False
+            self.driver_seen_at = time.monotonic()
+            self.driver_active = False
 
-    def is_quiet(self, now, patience=LOST):
-        """Whether the driver has not been at it for ``patience`` seconds."""
-        return not self.at_work and now - self.seen > patience
+    def is_idle(self, now, seconds=LOST):
+        """Return whether the driver has not worked on it for some time.
+
+        :param seconds: for how long.
+        """
+        return not self.driver_active and now - self.driver_seen_at > seconds

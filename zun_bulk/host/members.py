@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The members of a host: whose they are, and how they go on."""
+"""The members of a host: their bulks and their state changes."""
 
 from oslo_log import log as logging
 from oslo_utils import timeutils
@@ -35,9 +35,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Members:
-    """What is written down of them, each change by a compare-and-set.
+    """Changes the states of members, each by a compare-and-set.
 
-    It keeps the bulks of the members in hand, so that a member costs no
+    It caches the bulks of the members in progress, so that no member costs a
     SELECT of its own.
     """
 
@@ -46,18 +46,18 @@ class Members:
         self._context = zun_context.get_admin_context(all_projects=True)
         #: {id: (Bulk, rpc.ComputeAPI)}
         self._bulks = {}
-        self._wake_ups = debounce.Debounce()
-        # Whether one has ended, of which no conductor was told yet.
+        self._wakes = debounce.Debounce()
+        # Whether a member has ended since the last wake of a conductor.
         self._ended = False
 
     def know_bulks(self, members):
-        """Read the bulks of members that are not known yet."""
+        """Read those bulks of members that are not in the cache."""
         wanted = {member.bulk_id for member in members}
         for bulk_id, bulk in db_bulks.get_bulks_by_id(
             wanted - set(self._bulks)
         ).items():
-            # Zun sends the context that its client was made with. It has no
-            # token, so that it is good however long the member waited.
+            # Zun sends the context that its client was made with. This one has
+            # no token, so it does not expire while the member waits.
             context = zun_context.RequestContext(
                 is_admin=True,
                 project_id=bulk.project_id,
@@ -67,18 +67,19 @@ class Members:
             self._bulks[bulk_id] = bulk, rpc.ComputeAPI(context)
 
     def forget_bulks(self):
+        """Empty the cache."""
         self._bulks.clear()
 
     def bulk_of(self, member):
-        """:returns: the Bulk; None if it is not known, or not there."""
+        """Return a member's Bulk; None if it is not in the cache."""
         return self._bulks.get(member.bulk_id, (None, None))[0]
 
     def compute_for(self, member):
-        """:returns: the rpc.ComputeAPI that casts for a known bulk."""
+        """Return the rpc.ComputeAPI for the bulk of a member."""
         return self._bulks[member.bulk_id][1]
 
     def containers(self, members):
-        """:returns: {uuid: Zun's container} of those that Zun has."""
+        """Return {uuid: Zun's container} of the members that Zun has."""
         if not members:
             return {}
         return {
@@ -91,10 +92,12 @@ class Members:
             )
         }
 
-    def again(self, member, reason, state=MemberState.PLACED, **values):
-        """Turn a member back to placed or queued, to be started anew.
+    def try_again(self, member, reason, state=MemberState.PLACED, **values):
+        """Move a member back to placed or queued, for another attempt.
 
-        :returns: whether it was.
+        :param reason: why its last attempt failed.
+        :param values: other columns to set.
+        :returns: whether it was moved.
         """
         moved = db_transitions.move_members(
             [member],
@@ -109,7 +112,12 @@ class Members:
         return moved
 
     def fail(self, member, reason, reason_class, **values):
-        """Give a member up, and its bulk if that says so of all of it."""
+        """Move a member to failed, and pause its bulk if need be.
+
+        :param reason: why it failed.
+        :param reason_class: the class of that reason.
+        :param values: other columns to set.
+        """
         if db_transitions.move_members(
             [member],
             MemberState.FAILED,
@@ -128,40 +136,41 @@ class Members:
                 },
             )
             pause_if_hopeless(bulk, reason)
-        self.has_ended()
+        self.note_end()
 
-    # ------------------------------------------------- telling a conductor
+    # -------------------------------------------------- waking a conductor
 
-    def has_ended(self):
-        """A member has ended. It may be the last of its bulk."""
+    def note_end(self):
+        """Record that a member has ended: it may be the last of its bulk."""
         self._ended = True
 
     def report_ends(self, now, busy):
         """Wake a conductor once the host is idle, if members have ended."""
         if self._ended and not busy:
             self._ended = False
-            self._wake_ups.request()
-        if self._wake_ups.take(now):
+            self._wakes.request()
+        if self._wakes.take(now):
             self.wake_conductor()
 
     def wait(self, now):
-        """Seconds until a conductor may be woken; None if none is to be."""
-        return self._wake_ups.wait(now)
+        """Return the seconds until a wake is allowed; None if none is due."""
+        return self._wakes.wait(now)
 
     def wake_conductor(self):
+        """Wake a conductor now."""
         rpc.wake(self._context)
 
 
 def current_bulk(member):
-    """:returns: a member's Bulk as it is now; None if it is gone."""
+    """Read a member's Bulk from the database; None if it is gone."""
     return db_bulks.get_bulks_by_id([member.bulk_id]).get(member.bulk_id)
 
 
 def pause_if_hopeless(bulk, reason):
-    """See whether a failure says that more of a bulk will fail.
+    """Pause a bulk if its failures suggest that more members will fail.
 
     :param bulk: the Bulk as it is now; None if it is gone.
-    :param reason: of the failure.
+    :param reason: why a member has failed just now.
     """
     if bulk is None or bulk.status != BulkStatus.BUILDING:
         return

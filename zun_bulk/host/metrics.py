@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a host's pace is, for Prometheus: read when it is asked for."""
+"""Serves the pace of a host to Prometheus, read at each scrape."""
 
 import socket
 import socketserver
@@ -29,31 +29,33 @@ LOG = logging.getLogger(__name__)
 PREFIX = 'zun_bulk_host_'
 KINDS = ('starts', 'deletes')
 BREAKER_STATES = ('closed', 'half-open', 'open')
-#: Seconds after which a client is given up that says or takes nothing.
+#: Seconds after which an unresponsive client is disconnected.
 CLIENT_TIMEOUT = 10
 
 
 class Collector:
-    """Makes metrics of what the agent shows."""
+    """Makes metrics of the state that the agent shows."""
 
     def __init__(self, show, holders):
-        """:param show: function that returns what HostAgent.show does.
+        """Create it.
 
-        :param holders: names of all that may hold the host.
+        :param show: HostAgent.show, or a function that returns the same.
+        :param holders: names of everything that may hold the host.
         """
         self._show = show
         self._holders = holders
 
     def collect(self):
+        """Yield the metrics; called by the Prometheus client."""
         try:
             shown = self._show()
         except Exception as error:
-            LOG.warning('There is nothing to measure: %s', error)
+            LOG.warning('Failed to read metrics: %s', error)
             return
         for name, text in (
-            ('limit', 'How many may be in flight.'),
-            ('in_flight', 'How many are in flight.'),
-            ('waiting', 'How many single ones wait for their turn.'),
+            ('limit', 'The most in flight.'),
+            ('in_flight', 'Number in flight.'),
+            ('waiting', 'Number of single containers that wait for a slot.'),
         ):
             metric = core.GaugeMetricFamily(
                 PREFIX + name, text, labels=['kind']
@@ -62,8 +64,8 @@ class Collector:
                 metric.add_metric([kind], shown[kind][name])
             yield metric
         for name, text in (
-            ('queued', 'Members of bulks that wait to be started here.'),
-            ('deleting', 'Members of bulks that are to be deleted here.'),
+            ('queued', 'Members of bulks that wait for their start.'),
+            ('deleting', 'Members of bulks that wait for their deletion.'),
         ):
             yield core.GaugeMetricFamily(
                 PREFIX + name, text, value=shown[name]
@@ -77,7 +79,7 @@ class Collector:
     def _held(self, shown):
         metric = core.GaugeMetricFamily(
             PREFIX + 'held',
-            'Whether a gate or the operator lets nothing start.',
+            'Whether this gate, or the operator, holds the host.',
             labels=['gate'],
         )
         for holder in self._holders:
@@ -102,7 +104,7 @@ class Collector:
     def _ended(shown):
         metric = core.CounterMetricFamily(
             PREFIX + 'ended',
-            'How many have ended since zun-compute started, by outcome.',
+            'Number ended since zun-compute started, by outcome.',
             labels=['kind', 'outcome'],
         )
         for kind in KINDS:
@@ -112,10 +114,10 @@ class Collector:
 
     @staticmethod
     def _seconds(shown):
-        """A summary by hand: the client's own takes no quantiles."""
+        """Make a summary by hand, as the client's own has no quantiles."""
         name = PREFIX + 'seconds'
         metric = core.Metric(
-            name, 'Seconds that those took which ended well.', 'summary'
+            name, 'Durations of those that succeeded.', 'summary'
         )
         for kind in KINDS:
             paced = shown[kind]
@@ -136,8 +138,7 @@ class Collector:
     def _settle_seconds(shown):
         metric = core.GaugeMetricFamily(
             PREFIX + 'settle_seconds',
-            'Seconds from the start of the last members until they counted '
-            'as running.',
+            'Seconds from start to running, of the last members.',
             labels=['quantile'],
         )
         for quantile, name in (('0.5', 'median'), ('0.95', 'p95')):
@@ -162,24 +163,27 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         super().__init__(address, handler)
 
     def serve(self):
-        # Not serve_forever: its poll stops all of a process that is run by
-        # eventlet, while accept lets the others go on.
+        # Not serve_forever: its poll blocks a process that uses eventlet,
+        # while accept lets the other greenthreads run.
         while True:
             try:
                 self.process_request(*self.get_request())
             except OSError as error:
                 if self.socket.fileno() < 0:
                     return
-                LOG.warning('No metrics for a client: %s', error)
+                LOG.warning('Failed to serve metrics to a client: %s', error)
 
 
 def serve(address, port, show, operator):
-    """Serve metrics. Returns the server, None if it cannot be.
+    """Start to serve metrics.
 
-    Without metrics a host works just as well.
+    A failure is logged only, because a host also works without metrics.
 
-    :param show: function that returns what HostAgent.show does.
-    :param operator: who holds the host where it is no gate.
+    :param address: IP address to listen on.
+    :param port: port to listen on.
+    :param show: HostAgent.show, or a function that returns the same.
+    :param operator: the name of the hold that is not by a gate.
+    :returns: the server; None if it could not be started.
     """
     registry = prometheus_client.CollectorRegistry()
     registry.register(Collector(show, (*gates.NAMES, operator)))
@@ -187,7 +191,7 @@ def serve(address, port, show, operator):
         server = _Server((address, port), _Handler)
     except OSError as error:
         LOG.error(
-            'No metrics at %(address)s port %(port)d: %(error)s',
+            'Failed to serve metrics at %(address)s port %(port)d: %(error)s',
             {'address': address, 'port': port, 'error': error},
         )
         return None

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Reads what a host has left from /proc, /sys and its file systems.
+"""Reads a host's resources from /proc, /sys and its file systems.
 
-All is read as zun-compute sees it: where that runs in a container of its own,
-what the container does not show stays unread and holds nothing.
+They are read as zun-compute sees them. If zun-compute runs in a container,
+resources that are not visible there stay unread, and their gates do not hold.
 """
 
 import os
@@ -23,9 +23,9 @@ from zun_bulk.host.gates import Readings
 from zun_bulk.host.gates import Usage
 
 
-#: Seconds between two counts of inotify instances: the kernel tells their
-#: number nowhere, so that each descriptor of each process has to be looked
-#: at, and a container has at least a shim with some ten of them.
+#: Seconds between two counts of inotify instances. The kernel does not show
+#: their number, so each descriptor of each process has to be read, and each
+#: container has at least a shim with about ten descriptors.
 INOTIFY_INTERVAL = 60.0
 #: Where containers and their shims are counted, under cgroup version 2 or 1;
 #: the first is zun-compute's own container, if it runs in one.
@@ -39,9 +39,12 @@ _CGROUPS = (
 
 
 class Probes:
-    def __init__(self, root='/', clock=time.monotonic):
-        """:param root: directory under which /proc, /sys and the rest are.
+    """Reads a host's resources; keeps what is expensive to read."""
 
+    def __init__(self, root='/', clock=time.monotonic):
+        """Create it.
+
+        :param root: directory that contains proc, sys and the rest.
         :param clock: function that returns monotonic seconds.
         """
         self._root = root
@@ -51,12 +54,12 @@ class Probes:
         self._no_bridges = set()
 
     def read(self, docker_root=None, ping=None):
-        """Look at the host.
+        """Read all resources.
 
-        :param docker_root: Docker's data root, None if it is not known.
-        :param ping: function that returns once the engine has answered and
+        :param docker_root: Docker's data root; None if it is unknown.
+        :param ping: function that returns once the engine has answered, and
             raises if it does not.
-        :returns: Readings; no error is raised, whatever cannot be read.
+        :returns: Readings, with None where an error occurred.
         """
         memory = self._memory()
         pids, pids_limit = self._pids()
@@ -80,7 +83,7 @@ class Probes:
         return os.path.join(self._root, path.lstrip('/'))
 
     def _text(self, path):
-        """The content of a small file, '' if there is none."""
+        """Return the content of a small file; '' if there is none."""
         try:
             with open(self._path(path), encoding='ascii') as file:
                 return file.read()
@@ -91,7 +94,7 @@ class Probes:
         return _number(self._text(path))
 
     def _memory(self):
-        """Bytes by name."""
+        """Return {name: bytes} of /proc/meminfo."""
         values = {}
         for line in self._text('proc/meminfo').splitlines():
             name, _colon, rest = line.partition(':')
@@ -101,7 +104,7 @@ class Probes:
         return values
 
     def _pids(self):
-        """The Usage that is nearest to its limit, and what sets that."""
+        """Return the Usage closest to its limit, and the limit's setting."""
         found = []
         # "0.20 0.18 0.12 1/80 11206": the 80 are threads, of all namespaces.
         load = self._text('proc/loadavg').split()
@@ -112,7 +115,7 @@ class Probes:
         for cgroup in _CGROUPS:
             for mount in '', 'pids':
                 directory = os.path.join('sys/fs/cgroup', mount, cgroup)
-                # "max", which is none, where nothing sets one.
+                # "max", not a number, if there is no limit.
                 most = self._number(os.path.join(directory, 'pids.max'))
                 if most is None:
                     continue
@@ -130,16 +133,16 @@ class Probes:
         return max(found, key=lambda item: item[0].used / item[0].most)
 
     def _mounts(self):
-        # The limit is of a mount namespace: Docker's is that of the host's
-        # first process, which only root may look into. The kernel writes
-        # mounts in half the time that mountinfo takes it.
+        # The limit applies to a mount namespace. Docker's is that of the
+        # host's first process, which only root may read. The kernel generates
+        # mounts in half the time of mountinfo.
         used = self._lines('proc/1/mounts')
         if not used:
             used = self._lines('proc/self/mounts')
         return _usage(used or None, self._number('proc/sys/fs/mount-max'))
 
     def _lines(self, path):
-        # Large pieces of bytes: a line of the overlay file system is long.
+        # Read large pieces: lines of overlay file systems are long.
         count = 0
         try:
             with open(self._path(path), 'rb', buffering=0) as file:
@@ -150,7 +153,7 @@ class Probes:
         return count
 
     def _fds(self):
-        # "576	0	2466186": allocated, of them free, most.
+        # "576	0	2466186": allocated, free among them, limit.
         words = [
             _number(word) for word in self._text('proc/sys/fs/file-nr').split()
         ]
@@ -159,7 +162,7 @@ class Probes:
         return _usage(words[0] - words[1], words[2])
 
     def _inotify_instances(self):
-        # Others may not read whose descriptors are what.
+        # Only root may read the descriptors of other processes.
         if os.geteuid() != 0:
             return None
         now = self._clock()
@@ -175,10 +178,10 @@ class Probes:
         )
 
     def _count_inotify(self):
-        """Instances of root, None if there is no /proc.
+        """Count root's inotify instances; None if there is no /proc.
 
-        One that processes share is counted for each: which they share the
-        kernel does not tell.
+        An instance that processes share counts once for each, because the
+        kernel does not show which are shared.
         """
         try:
             pids = [
@@ -207,8 +210,8 @@ class Probes:
         return count
 
     def _keys(self):
-        # "    0:     9 8/8 3/1000000 40/25000000": a user's keys of the
-        # most that it may have come third.
+        # "    0:     9 8/8 3/1000000 40/25000000": the third is the number of
+        # the user's keys and its limit.
         for line in self._text('proc/key-users').splitlines():
             words = line.split()
             if len(words) == 5 and words[0] == '0:':
@@ -223,19 +226,19 @@ class Probes:
             found = os.statvfs(self._path(path))
         except OSError:
             return None
-        # As df does: what is reserved for root is not there to be used.
+        # As df does, without the space that is reserved for root.
         used = (found.f_blocks - found.f_bfree) * found.f_frsize
         return _usage(used, used + found.f_bavail * found.f_frsize)
 
     def _bridge_ports(self):
-        """Ports of the bridge that has the most, 0 without a bridge."""
+        """Return the most ports of any bridge; 0 without a bridge."""
         directory = self._path('sys/class/net')
         try:
             names = set(os.listdir(directory))
         except OSError:
             return None
-        # To look at each of a thousand containers' interfaces again and
-        # again would cost more than all the rest.
+        # Do not check the interfaces of a thousand containers each time: that
+        # would cost more than everything else.
         self._no_bridges &= names
         most = 0
         for name in names - self._no_bridges:
@@ -248,7 +251,8 @@ class Probes:
         return most
 
     def _containers(self, docker_root):
-        # Docker has a directory for each. Its API would make it look at each.
+        # Docker has a directory for each container. Its API is slower, as it
+        # inspects all of them.
         if docker_root is None:
             return None
         try:
@@ -265,14 +269,13 @@ class Probes:
         try:
             ping()
         except Exception:
-            # Whatever it is, there was no answer, and what is to be done then
-            # is decided elsewhere.
+            # There was no answer, for any reason; the caller handles that.
             return None
         return self._clock() - begun
 
 
 def _number(text):
-    """The whole number that a text is, None if it is none."""
+    """Parse an integer; None if the text is not one."""
     try:
         return int(text)
     except ValueError:
@@ -280,5 +283,5 @@ def _number(text):
 
 
 def _usage(used, most):
-    """A Usage, None unless both are known and there is a limit."""
+    """Make a Usage; None unless both are known and there is a limit."""
     return Usage(used, most) if used is not None and most else None

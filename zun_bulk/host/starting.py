@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Starting the members placed on a host, until they are seen to stay up."""
+"""Starts the members placed on a host and verifies that they stay up."""
 
 import collections
 import random
@@ -41,42 +41,44 @@ from zun_bulk.volume import mappings
 
 LOG = logging.getLogger(__name__)
 
-#: How many members are read ahead, so that a start costs no SELECT of its own.
+#: How many members are read ahead, so that no start costs its own SELECT.
 READ_AHEAD = 20
-#: Seconds after which Zun is done with a claim that zun-compute refused.
-CLAIM_GOES = 5.0
+#: Seconds after which Zun has removed a claim that zun-compute refused.
+CLAIM_REMOVAL = 5.0
+#: Seconds until another attempt, at most: they double with each attempt, from
+#: the first value up to the second.
 RETRY_BASE = 2.0
 RETRY_MAX = 60.0
 #: Seconds until volumes that could not be detached are tried again.
 VOLUMES_RETRY_DELAY = 10.0
-#: Seconds until a container is looked at again of which the engine said
-#: nothing.
-LOOK_AGAIN = 1.0
-#: Of how many members the time to settle is shown.
-SETTLED_KNOWN = 200
+#: Seconds until a container is inspected again if the engine did not answer.
+INSPECT_INTERVAL = 1.0
+#: Number of members whose settle times make the quantiles that are shown.
+SETTLE_SAMPLES = 200
 
 
 class Settling(collections.namedtuple('Settling', 'member since due')):
-    """A member started at ``since`` that has to be up at ``due``."""
+    """A member started at ``since`` that is verified at ``due``."""
 
 
 class Starting:
-    """Casts starts as the throttle grants, and sees what became of them.
+    """Casts starts as fast as the throttle allows, and follows them.
 
-    A member is read ahead, cast, settles, and is running; or it is tried
-    again after a while, or failed.
+    A member is read ahead, cast, settles, is verified, and is running then.
+    Otherwise it gets another attempt after a delay, or fails.
 
-    :ivar in_flight: {container uuid: InFlight} of what is being started.
-    :ivar more: whether the database may hold more than was read.
+    :ivar in_flight: {container uuid: InFlight} of members being started.
+    :ivar more: whether the database may have more members to start.
     """
 
     def __init__(self, docker, members, holds, throttle, wake):
-        """:param docker: the host's Engine.
+        """Create it.
 
+        :param docker: the host's Engine.
         :param members: the host's Members.
         :param holds: the host's Holds.
         :param throttle: the Throttle of starts.
-        :param wake: function that has the turn taken soon.
+        :param wake: function that starts the agent's next cycle.
         """
         self._engine = docker
         self._members = members
@@ -85,54 +87,60 @@ class Starting:
         self._volumes = volumes.Volumes(docker, members)
         self._wake = wake
         self._ready = collections.deque()
-        #: [(when to try again, Member)]
+        #: [(when to start, Member)]
         self._delayed = []
         self.in_flight = {}
-        # Told by the driver from other threads.
+        # Filled by the driver from other threads.
         self._started = collections.deque()
         self._settling = []
-        #: Seconds from the start to the running of the last members.
-        self._settled = collections.deque(maxlen=SETTLED_KNOWN)
+        #: Seconds from start to running, of the last members.
+        self._settle_times = collections.deque(maxlen=SETTLE_SAMPLES)
         self.more = True
 
     # ------------------------------------------------ called by the driver
 
     def is_new(self, container_uuid):
-        """Whether Docker cannot have a container: this is its first try."""
+        """Return whether Docker cannot have a container yet.
+
+        That is so in the first attempt.
+        """
         entry = self.in_flight.get(container_uuid)
         return (
             entry is not None
             and entry.member.attempt == 1
-            # One that its user has tried again keeps what it failed of.
+            # After a retry by its user, a member keeps its last reason.
             and not entry.member.reason
         )
 
     def created(self, container_uuid):
+        """Record that a container was created."""
         entry = self.in_flight.get(container_uuid)
         if entry is not None and not self._members.bulk_of(entry.member).run:
             self.started(container_uuid)
 
     def started(self, container_uuid):
+        """Record that a container was started."""
         if container_uuid in self.in_flight:
             self._started.append(container_uuid)
             self._wake()
 
-    # ------------------------------------------------------------ the turn
+    # ------------------------------------------------------------ the cycle
 
     def is_busy(self):
+        """Return whether any member is being started or waits to be."""
         return bool(
             self.in_flight or self._settling or self._ready or self._delayed
         )
 
     def has(self, container_uuid):
-        """Whether a member is being started, or settles."""
+        """Return whether a member is being started, or settles."""
         return container_uuid in self.in_flight or any(
             item.member.container_uuid == container_uuid
             for item in self._settling
         )
 
     def waits(self, now):
-        """:returns: seconds until there is something to do, in a list."""
+        """Return a list of the seconds until there is something to do."""
         waits = [item.due - now for item in self._settling]
         waits.extend(when - now for when, _member in self._delayed)
         if self._ready or self.more:
@@ -140,7 +148,7 @@ class Starting:
         return waits
 
     def report(self):
-        """What is in hand, as a dict, for who looks for a fault."""
+        """Return counts of members in progress, for troubleshooting."""
         return {
             'settling': len(self._settling),
             'read_ahead': len(self._ready),
@@ -148,18 +156,18 @@ class Starting:
         }
 
     def settle_times(self):
-        """How long the last members took to settle, in seconds."""
-        # Others may append while it is looked at.
-        settled = list(self._settled)
+        """Return quantiles of the last members' settle times, in seconds."""
+        # The agent's thread may append meanwhile.
+        times = list(self._settle_times)
         return {
-            'median': pacer.quantile(settled, 0.5),
-            'p95': pacer.quantile(settled, 0.95),
+            'median': pacer.quantile(times, 0.5),
+            'p95': pacer.quantile(times, 0.95),
         }
 
     def recover(self, now):
-        """Take up members in starting that this process does not know of.
+        """Resume members in starting that this process does not know of.
 
-        An earlier life of it left them, or a turn that was cut short.
+        An earlier process, or a cycle that failed, has left them.
         """
         known = {entry.member.id for entry in self.in_flight.values()}
         known.update(item.member.id for item in self._settling)
@@ -168,13 +176,13 @@ class Starting:
         ):
             if member.id in known:
                 continue
-            if self._engine.runs(member.container_uuid):
+            if self._engine.is_running(member.container_uuid):
                 self._begin_settling(member, now)
             else:
-                self._members.again(member, 'its start was cut short')
+                self._members.try_again(member, 'its start was interrupted')
 
     def start_due(self, now):
-        """Start what may be started now."""
+        """Start the members that the throttle allows now."""
         due = [member for when, member in self._delayed if when <= now]
         self._delayed = [item for item in self._delayed if item[0] > now]
         self._ready.extend(due)
@@ -191,7 +199,7 @@ class Starting:
             self._start(batch, now)
 
     def read_ahead(self):
-        """Read members that are to be started here next."""
+        """Read the members to be started here next."""
         known = {member.id for member in self._ready}
         known.update(member.id for _when, member in self._delayed)
         limit = READ_AHEAD + len(known)
@@ -223,7 +231,7 @@ class Starting:
                 self._begin_settling(member, now)
             else:
                 members.append(member)
-        # Zun's rows may still say how the last attempt ended.
+        # Zun's rows may still contain the failure of the last attempt.
         again = [
             member.container_uuid for member in members if member.attempt > 1
         ]
@@ -235,8 +243,8 @@ class Starting:
             if container is None:
                 self._members.fail(
                     member,
-                    'the container was deleted outside its '
-                    'bulk before it started',
+                    'the container was deleted outside its bulk before it '
+                    'started',
                     ReasonClass.DELETED,
                 )
                 continue
@@ -269,7 +277,7 @@ class Starting:
         )
 
     def take_started(self, now):
-        """Have those settle that the driver has started."""
+        """Let the containers settle that the driver has started."""
         while self._started:
             uuid = self._started.popleft()
             entry = self.in_flight.pop(uuid, None)
@@ -278,9 +286,10 @@ class Starting:
                 self._begin_settling(entry.member, now)
 
     def settle_now(self, uuids, now):
-        """Decide at once on those of some containers that settle.
+        """End the settle time of some containers now.
 
-        :returns: the uuids of those.
+        :param uuids: of any containers.
+        :returns: the uuids of those that were settling.
         """
         found = {
             item.member.container_uuid
@@ -296,7 +305,7 @@ class Starting:
         return found
 
     def settle(self, now):
-        """Decide on members that have been up for long enough."""
+        """Verify the members whose settle time is over."""
         due = [item for item in self._settling if item.due <= now]
         if not due:
             return
@@ -307,17 +316,19 @@ class Starting:
             try:
                 found = self._engine.inspect(item.member.container_uuid)
             except Exception as error:
-                # The engine does not answer, which says nothing of the
-                # container.
+                # The engine did not answer; the container may be fine.
                 LOG.warning(
-                    'Could not look at container %(uuid)s: %(error)s',
+                    'Failed to inspect container %(uuid)s; retrying: '
+                    '%(error)s',
                     {'uuid': item.member.container_uuid, 'error': error},
                 )
-                self._settling.append(item._replace(due=now + LOOK_AGAIN))
+                self._settling.append(
+                    item._replace(due=now + INSPECT_INTERVAL)
+                )
                 continue
-            if self._is_up(item.member, found):
+            if self._verify(item.member, found):
                 verified.append(item.member)
-                self._settled.append(now - item.since)
+                self._settle_times.append(now - item.since)
         if verified:
             db_transitions.move_members(
                 verified,
@@ -326,18 +337,22 @@ class Starting:
                 reason_class=None,
                 finished_at=timeutils.utcnow(),
             )
-            self._members.has_ended()
+            self._members.note_end()
 
-    def _is_up(self, member, found):
-        """Whether a container is as it was asked for; what it is, if not."""
+    def _verify(self, member, found):
+        """Check whether a container is as requested; retry or fail it if not.
+
+        :param found: Docker's inspect of it; None if Docker has none.
+        :returns: whether it is as requested.
+        """
         bulk = self._members.bulk_of(member)
         problem = verification.problem(found, bulk.run)
         if not problem:
             return True
-        if member.attempt < bulk.max_attempts and self._engine.has_taken(
+        if member.attempt < bulk.max_attempts and self._engine.has_stopped(
             found
         ):
-            self._members.again(member, engine.RESTARTED)
+            self._members.try_again(member, engine.RESTARTED)
             self.more = True
         else:
             self._members.fail(
@@ -347,10 +362,10 @@ class Starting:
             )
         return False
 
-    # --------------------------------------------------------- what failed
+    # ------------------------------------------------------------ failures
 
     def check(self, now):
-        """Find starts that ended without the driver having started them."""
+        """Find the starts that have failed, were lost, or take long."""
         if not self.in_flight:
             return
         rows = zun_rows.container_states(list(self.in_flight))
@@ -360,8 +375,8 @@ class Starting:
                 self._ended(uuid, now)
                 self._members.fail(
                     entry.member,
-                    'the container was deleted outside '
-                    'its bulk while it started',
+                    'the container was deleted outside its bulk while it '
+                    'started',
                     ReasonClass.DELETED,
                 )
                 continue
@@ -369,20 +384,20 @@ class Starting:
             if status == consts.ERROR and task_state is None:
                 failure = failures.classify(reason)
                 if failure is failures.FailureClass.CLAIM:
-                    # Zun takes its claim away once it has written that down,
-                    # and it must not be the next one.
-                    entry.refused = entry.refused or now
-                    if now - entry.refused < CLAIM_GOES:
+                    # Zun removes the claim only after it has saved the error.
+                    # It must not remove the next claim instead.
+                    entry.refused_at = entry.refused_at or now
+                    if now - entry.refused_at < CLAIM_REMOVAL:
                         continue
                 self._ended(uuid, now, failure.outcome)
                 self._retry_or_fail(entry.member, reason, now)
-            elif now - entry.looked > min(
+            elif now - entry.checked_at > min(
                 self._throttle.deadline(),
                 in_flight.LOST,
                 CONF.zun_bulk.create_timeout,
             ):
-                entry.looked = now
-                self._look_into(uuid, entry, status, task_state, now)
+                entry.checked_at = now
+                self._check_slow(uuid, entry, status, task_state, now)
 
     def _ended(self, uuid, now, outcome=Outcome.NEUTRAL):
         self.in_flight.pop(uuid, None)
@@ -397,20 +412,22 @@ class Starting:
         if row.hint:
             reason = '%s (%s)' % (reason, row.hint)
         refused = row.failure is failures.FailureClass.CLAIM
-        # Without a claim it is no longer this host's.
+        # Without a claim it no longer belongs to this host.
         values = {'host': None} if refused else {}
         if not row.failure.retried:
             self._members.fail(member, reason, ReasonClass.PERMANENT)
         elif member.attempt >= self._members.bulk_of(member).max_attempts:
             self._members.fail(member, reason, ReasonClass.TRANSIENT, **values)
         elif refused:
-            self._members.again(member, reason, MemberState.QUEUED, **values)
+            self._members.try_again(
+                member, reason, MemberState.QUEUED, **values
+            )
             self._members.wake_conductor()
         else:
             delay = min(RETRY_MAX, RETRY_BASE * 2 ** (member.attempt - 1))
             LOG.info(
-                '%(host)s starts container %(uuid)s again in at most '
-                '%(delay)d s, after attempt %(attempt)d: %(reason)s',
+                'Attempt %(attempt)d to start container %(uuid)s on %(host)s '
+                'failed; retrying within %(delay)d s: %(reason)s',
                 {
                     'host': self._members.host,
                     'uuid': member.container_uuid,
@@ -420,34 +437,34 @@ class Starting:
                 },
             )
             if row.failure is failures.FailureClass.BUSY:
-                self._engine.clear(member.container_uuid)
-            if self._members.again(member, reason):
+                self._engine.remove_leftover(member.container_uuid)
+            if self._members.try_again(member, reason):
                 self._delayed.append((now + random.uniform(0, delay), member))
 
-    def _look_into(self, uuid, entry, status, task_state, now):
-        """A start takes long: see what became of it, start none twice."""
-        if self._engine.runs(uuid):
+    def _check_slow(self, uuid, entry, status, task_state, now):
+        """Find out why a start takes long, and repeat it if it was lost."""
+        if self._engine.is_running(uuid):
             self.started(uuid)
         elif self._is_lost(uuid, entry, now):
-            # The message never arrived, or Zun's thread has ended of an error
-            # that it could not write down. Should it come after all, Zun does
-            # one after the other, and the driver finds what is there.
+            # The message never arrived, or Zun's thread has died of an error
+            # that it could not save. If the start goes on after all, Zun runs
+            # both one after the other, and the driver finds the container.
             LOG.warning(
-                'Nothing is done about container %(uuid)s, in %(task)s on '
-                '%(host)s; it is started again',
+                'Start of container %(uuid)s on %(host)s appears lost (task '
+                '%(task)s); retrying',
                 {
                     'uuid': uuid,
-                    'task': task_state or status,
                     'host': self._members.host,
+                    'task': task_state or status,
                 },
             )
             self._ended(uuid, now)
-            self._members.again(entry.member, 'its start was lost')
+            self._members.try_again(entry.member, 'its start was lost')
             self.more = True
         else:
             LOG.warning(
-                'Container %(uuid)s has been in %(task)s on %(host)s '
-                'for %(seconds)d s',
+                'Start of container %(uuid)s on %(host)s takes long: it has '
+                'been in task %(task)s for %(seconds)d s',
                 {
                     'uuid': uuid,
                     'task': task_state or status,
@@ -458,8 +475,8 @@ class Starting:
 
     @staticmethod
     def _is_lost(uuid, entry, now):
-        """Whether nobody does anything about a start any more."""
-        if not entry.is_quiet(
+        """Return whether neither Zun nor the driver works on a start."""
+        if not entry.is_idle(
             now, min(in_flight.LOST, CONF.zun_bulk.create_timeout)
         ):
             return False
@@ -467,5 +484,6 @@ class Starting:
             with locks.zun_idle(uuid):
                 return True
         except lockutils.AcquireLockFailedException:
-            # It pulls the image, for one, or waits for who does.
+            # For example, Zun pulls the image, or waits for another pull of
+            # it.
             return False

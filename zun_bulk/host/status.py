@@ -82,7 +82,7 @@ class Status:
                 ),
                 'attempt': entry.member.attempt,
                 'seconds': round(now - entry.since, 1),
-                'driver_is_at_it': entry.at_work,
+                'driver_is_at_it': entry.driver_active,
             }
             for uuid, entry in list(in_flight.items())
         }

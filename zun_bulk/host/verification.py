@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What became of a container, read from what Docker says of it: pure."""
+"""What became of a container, according to Docker's inspect: pure."""
 
 from oslo_utils import timeutils
 
@@ -19,10 +19,11 @@ from zun_bulk.consts import ReasonClass
 
 
 def problem(inspect, run):
-    """Why a container is not as it was asked for; None if it is.
+    """Find out why a container is not as requested.
 
     :param inspect: Docker's inspect of it; None if Docker has none.
     :param run: whether it was to be started, or only created.
+    :returns: a text; None if the container is as requested.
     """
     if inspect is None:
         return 'the container is gone from Docker'
@@ -34,34 +35,35 @@ def problem(inspect, run):
         if state.get('Status') == 'exited':
             text = 'the container exited with code %s' % state.get('ExitCode')
         if state.get('OOMKilled'):
-            text += ': it had no more memory than its limit'
+            text += ': it ran out of memory'
         return ': '.join(filter(None, (text, state.get('Error'))))
     if state.get('Restarting') or inspect.get('RestartCount'):
-        # Docker starts the count anew with each start that it is asked for.
+        # Docker resets the count with each requested start.
         return (
             'the container died and was restarted; its last exit code '
             'was %s' % state.get('ExitCode')
         )
     if not state.get('Pid'):
-        return 'Docker calls the container running but it has no process'
+        return 'Docker reports the container as running, but it has no process'
     if (state.get('Health') or {}).get('Status') == 'unhealthy':
         return "the container's health check fails"
     return None
 
 
-#: What a container exits with that was told to stop, or was killed.
-_TOLD = (0, 137, 143)
-#: What one exits with whose engine has ended, which kills it or forgets how
-#: it ended.
-_ENGINE = (137, 143, 255)
+#: Exit codes of a container that was stopped or killed.
+_STOP_CODES = (0, 137, 143)
+#: Exit codes of a container whose engine has ended: the engine kills it, or
+#: does not know how it ended.
+_ENGINE_END_CODES = (137, 143, 255)
 
 
-def since(inspect, zun):
-    """What a container that has run is now: (state, reason class, reason).
+def state_after_run(inspect, zun):
+    """Find out the state of a container that has run.
 
     :param inspect: Docker's inspect of it; None if Docker has none.
     :param zun: (status, task state) of Zun's row of it; None if there is none.
-    :returns: None as long as Zun or Docker is at work on it.
+    :returns: (state, reason class, reason); None while Zun or Docker works on
+        the container.
     """
     if zun is None:
         return (
@@ -76,11 +78,11 @@ def since(inspect, zun):
     if state.get('Running'):
         return MemberState.RUNNING, None, None
     code = state.get('ExitCode')
-    # Zun's row tells who ended it: he who did it by Zun has said so there.
+    # A container that was stopped through Zun has another status in Zun.
     if (
         inspect is not None
         and not state.get('OOMKilled')
-        and (code == 0 or (status != 'Running' and code in _TOLD))
+        and (code == 0 or (status != 'Running' and code in _STOP_CODES))
     ):
         return MemberState.STOPPED, None, None
     return (
@@ -90,18 +92,19 @@ def since(inspect, zun):
     )
 
 
-def ended_with_engine(inspect, back):
-    """Whether a container was ended by the end of its engine.
+def ended_with_engine(inspect, back_since):
+    """Return whether a container ended because its engine did.
 
     :param inspect: Docker's inspect of it; None if Docker has none.
-    :param back: when the engine was last found to be there after it was not,
-        in seconds since the epoch. A container that exited so while somebody
-        listened has done it by itself.
+    :param back_since: when the engine was last found to answer after an
+        outage, in seconds since the epoch. A container that exited later has
+        ended by itself.
     """
     state = (inspect or {}).get('State') or {}
     return (
         state.get('Status') == 'exited'
         and not state.get('OOMKilled')
-        and state.get('ExitCode') in _ENGINE
-        and timeutils.parse_isotime(state['FinishedAt']).timestamp() < back
+        and state.get('ExitCode') in _ENGINE_END_CODES
+        and timeutils.parse_isotime(state['FinishedAt']).timestamp()
+        < back_since
     )

@@ -93,7 +93,7 @@ class Volumes:
         try:
             # Otherwise a start that is still under way would lose its volumes.
             with locks.zun_idle(uuid):
-                running = self._engine.runs(uuid)
+                running = self._engine.is_running(uuid)
                 if not running:
                     self._engine.forget_volumes(uuid)
                 return running

@@ -201,7 +201,7 @@ class TestSince(base.AgentTestCase):
     def test_a_container_of_nobody(self):
         self.agent._changes.add('die', 'uuid')
         self.cycle()
-        self.assertEqual({}, self.agent._changes._looks)
+        self.assertEqual({}, self.agent._changes._due)
 
 
 class TestStrays(base.AgentTestCase):

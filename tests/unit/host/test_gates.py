@@ -235,7 +235,7 @@ class TestTexts(base.BaseTestCase):
             'bridge_ports',
             {'bridge_ports': 1010},
             '1 010 ports on one bridge (limit 1 000): use more networks, as '
-            'the kernel has no more than 1023 to a bridge, or raise '
+            'the kernel allows 1023 ports per bridge, or raise '
             '[zun_bulk_pacing] max_bridge_ports',
         ),
         (

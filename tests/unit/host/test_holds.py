@@ -147,4 +147,6 @@ class TestHeld(base.AgentTestCase):
         self.assertNotIn('no longer held', self.log.output)
         self.use(10)
         self.cycle(5.0)
-        self.assertEqual(1, self.log.output.count('no longer held by mounts'))
+        self.assertEqual(
+            1, self.log.output.count('Gate mounts no longer holds')
+        )

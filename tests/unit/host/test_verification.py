@@ -80,9 +80,9 @@ EXITED = {'Status': 'exited', 'Running': False, 'Pid': 0}
 
 
 @ddt.ddt
-class TestSince(base.BaseTestCase):
+class TestStateAfterRun(base.BaseTestCase):
     def since(self, found, status='Running', task_state=None):
-        return verification.since(found, (status, task_state))
+        return verification.state_after_run(found, (status, task_state))
 
     def test_running_again(self):
         self.assertEqual(('running', None, None), self.since(inspect()))
@@ -104,7 +104,7 @@ class TestSince(base.BaseTestCase):
         ('Running', {'ExitCode': 1}, 'exited with code 1 after it had run'),
         ('Running', {'ExitCode': 137}, 'exited with code 137'),
         ('Stopped', {'ExitCode': 2}, 'exited with code 2'),
-        ('Stopped', {'ExitCode': 137, 'OOMKilled': True}, 'no more memory'),
+        ('Stopped', {'ExitCode': 137, 'OOMKilled': True}, 'ran out of memory'),
     )
     def test_died(self, status, state, words):
         found = self.since(inspect(**EXITED, **state), status)
@@ -118,10 +118,10 @@ class TestSince(base.BaseTestCase):
 
     def test_deleted_by_its_user(self):
         self.assertEqual(
-            ('failed', 'deleted'), verification.since(None, None)[:2]
+            ('failed', 'deleted'), verification.state_after_run(None, None)[:2]
         )
 
-    def test_not_while_somebody_is_at_it(self):
+    def test_not_while_it_is_being_changed(self):
         self.assertIsNone(
             self.since(inspect(**EXITED), task_state='container_stopping')
         )
@@ -131,7 +131,7 @@ class TestSince(base.BaseTestCase):
     @ddt.data(
         (137, '1970-01-01T00:01:39.123456789Z', True),
         (255, '1970-01-01T00:01:39.9Z', True),
-        # It exited so while somebody listened, or by itself.
+        # It exited after the engine was back, or by itself.
         (137, '1970-01-01T00:01:41Z', False),
         (1, '1970-01-01T00:01:39Z', False),
     )
