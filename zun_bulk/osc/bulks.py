@@ -16,6 +16,7 @@
 from osc_lib.command import command
 
 from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import lister
@@ -74,8 +75,8 @@ class ListBulk(lister.Lister):
         ):
             yield {
                 **bulk,
-                'running': bulk['members']['running'],
-                'failed': bulk['members']['failed'],
+                'running': bulk['members'][MemberState.RUNNING],
+                'failed': bulk['members'][MemberState.FAILED],
             }
 
 

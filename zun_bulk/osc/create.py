@@ -173,9 +173,9 @@ class CreateBulk(waiter.WaitForBulk, zun_commands.CreateContainer):
             if not e.unanswered:
                 raise
             raise exceptions.CommandError(
-                f'{e}\nThe bulk may exist nevertheless. Repeat the command '
-                f'with --client-token {body["client_token"]}: it shows the '
-                'bulk, or creates it if it does not exist.'
+                f'{e}\nThe bulk may have been created anyway. Repeat the '
+                f'command with --client-token {body["client_token"]}: it '
+                'shows the bulk, or creates it if it does not exist.'
             ) from e
 
     @staticmethod

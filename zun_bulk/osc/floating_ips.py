@@ -15,6 +15,8 @@
 import argparse
 import ipaddress
 
+from zun_bulk.consts import FloatingIpState
+
 
 def add_options(parser):
     """Add the options of floating IPs."""
@@ -82,7 +84,7 @@ def _read(path):
 
 def problems(bulk):
     """Describe the floating IPs that failed, in lines of text."""
-    failed = (bulk.get('floating_ips') or {}).get('failed')
+    failed = (bulk.get('floating_ips') or {}).get(FloatingIpState.FAILED)
     if not failed:
         return []
     return [

@@ -18,6 +18,7 @@ import time
 from osc_lib import exceptions
 
 from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import FloatingIpState
 from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
@@ -68,8 +69,10 @@ def poll(fetch, tracker, reporter, timeout=None):
         else:
             now = time.monotonic()
             no_answer_since = None
-            wanted = (bulk.get('floating_ips') or {}).get('wanted', 0)
-            tracker.update(bulk['members'], now, wanted)
+            pending = (bulk.get('floating_ips') or {}).get(
+                FloatingIpState.WANTED, 0
+            )
+            tracker.update(bulk['members'], now, pending)
             reporter.show(tracker, now)
             yield bulk
         interval = tracker.poll_interval
@@ -109,8 +112,9 @@ def check_wait_options(parsed_args):
 def _count_text(bulk):
     """Describe how many containers were started or created."""
     # A member that is created only, not started, becomes running too.
+    running = bulk['members'][MemberState.RUNNING]
     return (
-        f'{bulk["members"]["running"]} of {bulk["count"]} containers '
+        f'{running} of {bulk["count"]} containers '
         f'{"running" if bulk["run"] else "created"}'
     )
 
@@ -185,11 +189,11 @@ class WaitForBulk:
             return f'{columns.title(bulk)} is being deleted.'
         if bulk['status'] == wanted == BulkStatus.CANCELLED:
             return None
-        if bulk['status'] == wanted and not members['failed']:
+        if bulk['status'] == wanted and not members[MemberState.FAILED]:
             return None
         lines = [
             f'{columns.title(bulk)} is {bulk["status"]}: {_count_text(bulk)}, '
-            f'{members["failed"]} failed.'
+            f'{members[MemberState.FAILED]} failed.'
         ]
         failures = bulk['failures']
         if bulk['status_reason'] and (
@@ -198,7 +202,7 @@ class WaitForBulk:
             lines.append(bulk['status_reason'])
         lines += columns.failure_lines(failures)
         lines += floating_ips.problems(bulk)
-        rest = members['failed'] - sum(f['count'] for f in failures)
+        rest = members[MemberState.FAILED] - sum(f['count'] for f in failures)
         if rest > 0:
             lines.append(
                 f'{rest} × other reasons: see "openstack appcontainer bulk '
