@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Lasting connections to other services, with Zun's own credentials.
+"""Long-lived clients of other services, with Zun's own credentials.
 
-Zun makes its connections anew for each container.
+Zun itself makes new clients for each container.
 """
 
 from keystoneauth1 import loading
@@ -25,7 +25,7 @@ from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
 
 
-#: Options of an authentication plugin that a trust stands for.
+#: Options of an authentication plugin that conflict with a trust.
 _SCOPE = {
     'system_scope',
     'domain_id',
@@ -41,24 +41,31 @@ USER_AGENT = 'zun_bulk'
 
 
 def neutron():
-    """:returns: a client of neutronclient."""
+    """Make a client of Neutron.
+
+    :returns: a neutronclient client.
+    """
     client = _clients().neutron()
     _adapt(client.httpclient)
     return client
 
 
 def placement():
-    """:returns: (an Adapter of keystoneauth1, the endpoint filter)."""
+    """Make a client of Placement.
+
+    :returns: (an Adapter of keystoneauth1, the endpoint filter).
+    """
     adapter, endpoint = _clients().placement()
     _adapt(adapter)
     return adapter, endpoint
 
 
 def cinder(context=None, trust_id=None):
-    """:param context: of a user, to ask by his token.
+    """Make a client of Cinder.
 
-    :param trust_id: a trust, to ask as who has given it.
-    :returns: a client of cinderclient.
+    :param context: a user's context, to use their token.
+    :param trust_id: a trust, to act as the user who has given it.
+    :returns: a cinderclient client.
     """
     found = _clients(context)
     if trust_id:
@@ -71,14 +78,21 @@ def cinder(context=None, trust_id=None):
 
 
 def session(context=None):
-    """:returns: a session of keystoneauth1, a user's if a context is given."""
+    """Make a session.
+
+    :param context: a user's context; Zun's own credentials if None.
+    :returns: a session of keystoneauth1.
+    """
     return keystone.KeystoneClientV3(
         context or zun_context.get_admin_context()
     ).session
 
 
 def trusted_session(trust_id):
-    """:returns: a session as the user who has given a trust."""
+    """Make a session that acts as the user who has given a trust.
+
+    :returns: a session of keystoneauth1.
+    """
     group = keystone_conf.CFG_GROUP
     plugin = loading.get_plugin_loader(CONF[group].auth_type)
     scope = _SCOPE & {option.dest for option in plugin.get_options()}
@@ -93,6 +107,6 @@ def _clients(context=None):
 
 
 def _adapt(adapter):
-    # The logs of the other service tell our requests from Zun's own.
+    # Distinguishes our requests from Zun's own in the other service's logs.
     adapter.user_agent = USER_AGENT
     zun_compat.disable_rate_limit(adapter)

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Texts that tell more to those who may know hosts than to others.
+"""Texts with parts that only readers allowed to see hosts may read.
 
-A reason is written once and read by both. So what names a host is marked in
-it, with what the others read instead, and whoever shows the text says to whom.
-Texts without a mark are the same for all.
+A reason is stored once for all readers. Parts that name a host are marked in
+it, together with a replacement for other readers, and ``render`` picks one of
+the two. Texts without marks are the same for all.
 """
 
 import re
@@ -27,33 +27,33 @@ _MARKED = re.compile('\x02([^\x1f\x03]*)(?:\x1f([^\x03]*))?(?:\x03|\\Z)')
 def mark(text, others=''):
     """Mark a text, or a part of one.
 
-    :param text: what those read who may know hosts.
-    :param others: what all others read instead.
+    :param text: for readers who may see hosts.
+    :param others: the replacement for all other readers.
     """
     return '\x02%s\x1f%s\x03' % (text, others)
 
 
 def mark_host(host, text):
-    """A text that begins with where it is true."""
+    """Put the name of a host, marked, before a text."""
     return mark('%s: ' % host) + text
 
 
 def split_host(text):
-    """Tell apart what ``mark_host`` has put together.
+    """Split a text that ``mark_host`` has made.
 
     :param text: any text or None.
-    :returns: (host, or None if it names none so; the rest of the text)
+    :returns: (host, rest of the text); (None, text) for other texts.
     """
     match = _ON_HOST.match(text or '')
     return (match[1], text[match.end() :]) if match else (None, text)
 
 
 def render(text, hosts=True):
-    """What a reader is told.
+    """Return a text for a reader.
 
     :param text: with marks or without; None stays None.
-    :param hosts: whether the reader may know hosts, as operators may, who
-        read logs and notifications.
+    :param hosts: whether the reader may see hosts. Readers of logs and
+        notifications may, as they are operators.
     """
     if text is None:
         return None
@@ -61,5 +61,5 @@ def render(text, hosts=True):
 
 
 def _others(match):
-    # A text that was cut off in a mark has none.
+    # A text cut off inside a mark has no replacement.
     return match[2] or ''

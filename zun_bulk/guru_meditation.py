@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Guru Meditation Reports: what a process is at, told on SIGUSR2.
+"""Guru Meditation Reports: the state of a process, written on SIGUSR2.
 
-Zun itself writes none. Ours have what oslo.reports puts into each, the stacks
-of all threads and the options without their secrets, and sections of our own.
+Zun itself writes none. These contain the usual sections of oslo.reports, the
+stacks of all threads and the options without secrets, and sections on bulks.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ from zun_bulk.conf import CONF
 
 LOG = logging.getLogger(__name__)
 
-#: Of which the second part is not for everybody's eyes.
+#: A password in a URL, as in transport_url.
 URL_PASSWORD = re.compile(r'(://[^\s:/@]*:)[^\s/@]+@')
 
 
 class _Version:
-    """What the report says of the package."""
+    """The package and version in a report."""
 
     @staticmethod
     def vendor_string():
@@ -59,9 +59,9 @@ class _Version:
 
 
 class _Report(gmr.TextGuruMeditation):
-    """Without what Zun and others have not declared a secret.
+    """A report that also masks secrets not declared as such.
 
-    ``[docker] default_registry_password`` is one, and what may be in a URL.
+    Examples are ``[docker] default_registry_password`` and passwords in URLs.
     """
 
     def run(self):
@@ -73,8 +73,8 @@ def add(title, shown):
     """Add a section to each report of this process.
 
     :param title: of the section.
-    :param shown: function that returns a dict. It must neither wait nor ask
-        another service: it is called when something is wrong.
+    :param shown: function that returns a dict. It must not wait or call
+        another service, as reports are written when something is wrong.
     """
     gmr.TextGuruMeditation.register_section(
         title, lambda: with_default_views.ModelWithDefaultViews(data=shown())
@@ -84,7 +84,7 @@ def add(title, shown):
 def write(service_name):
     """Write a report to ``[oslo_reports] log_dir``, or to standard error.
 
-    :param service_name: with which the name of the file begins.
+    :param service_name: the beginning of the file's name.
     """
     _Report.handle_signal(
         _Version, service_name, CONF.oslo_reports.log_dir, None
@@ -92,9 +92,12 @@ def write(service_name):
 
 
 def configure(service_name):
-    """Read the options, and follow the file that asks for reports, if any.
+    """Configure reports by ``[oslo_reports]``.
 
-    :returns: whether a signal asks for them.
+    If ``file_event_handler`` names a file, changes of that file trigger
+    reports instead of the signal.
+
+    :returns: whether SIGUSR2 triggers reports.
     """
     opts.set_defaults(CONF)
     if not CONF.oslo_reports.file_event_handler:
@@ -104,34 +107,34 @@ def configure(service_name):
 
 
 def on_signal(service_name):
-    """Write a report at each SIGUSR2, unless somebody else does.
+    """Write a report at each SIGUSR2, unless the signal has a handler.
 
-    It is written by a thread: a handler interrupts what may hold a lock that
-    the report wants, and under eventlet it must not wait for anything.
+    A thread writes it: a signal handler may interrupt code that holds a lock
+    the report needs, and must not wait under eventlet.
     """
     if not configure(service_name):
         return
     if signal.getsignal(signal.SIGUSR2) is not signal.SIG_DFL:
-        # Then our sections are in the reports of whoever it is.
-        LOG.info('SIGUSR2 is taken, and left to who has it')
+        # If that handler writes a report, it contains our sections.
+        LOG.info('SIGUSR2 already has a handler; not replacing it')
         return
-    # Eventlet's sockets let other greenthreads run while one waits.
-    told, teller = socket.socketpair()
-    teller.setblocking(False)
+    # A socket, as eventlet runs other greenthreads while one waits for it.
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
 
-    def tell(_number, _frame):
-        # Reports that nobody has written yet are enough.
+    def request(_number, _frame):
+        # A full socket means that enough reports are already requested.
         with contextlib.suppress(BlockingIOError):
-            teller.send(b'.')
+            sender.send(b'.')
 
     def follow():
-        while told.recv(1):
+        while receiver.recv(1):
             write(service_name)
 
     try:
-        signal.signal(signal.SIGUSR2, tell)
+        signal.signal(signal.SIGUSR2, request)
     except ValueError as error:
-        LOG.warning('No report on SIGUSR2: %s', error)
+        LOG.warning('Failed to set a handler for SIGUSR2: %s', error)
         return
     threading.Thread(
         target=follow, daemon=True, name='zun-bulk-report'

@@ -10,12 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Notifications of a bulk's life, for other programs.
+"""Notifications about bulks, for other programs.
 
-They go where section ``[oslo_messaging_notifications]`` says, nowhere by
-default. Each is sent once what it tells of is committed, and is a hint: one
-that cannot be sent is lost, and nobody waits for it. What counts is in the
-database.
+``[oslo_messaging_notifications]`` configures where they go, by default
+nowhere. Each is sent after its change is committed. One that cannot be sent is
+lost, and nothing waits for it: the database has the complete history.
 """
 
 import queue
@@ -30,13 +29,14 @@ from zun_bulk.conf import CONF
 
 LOG = logging.getLogger(__name__)
 
-#: Of the payload. The second number rises with what is added to it, the first
-#: one with what is changed or taken away.
+#: Version of the payload. Additions raise the second number, changes and
+#: removals the first.
 VERSION = '1.0'
-#: How many may wait for a broker that does not answer.
+#: How many notifications may wait for a broker that does not answer.
 MAX_WAITING = 1000
 
-#: Of a bulk. Its template is left out, which may have passwords in it.
+#: Fields of a bulk in the payload. The template is not, as it may contain
+#: passwords.
 _FIELDS = (
     'uuid',
     'name',
@@ -49,16 +49,16 @@ _FIELDS = (
 )
 
 _lock = threading.Lock()
-#: None until the first is to be sent, False where nobody wants any.
+#: The queue; None before the first notification, False if no driver is set.
 _waiting = None
 
 
 def send(what, bulk, **changes):
-    """Tell of a bulk. It neither waits nor fails.
+    """Queue a notification about a bulk, without waiting or raising.
 
-    :param what: the end of the event type.
+    :param what: the last part of the event type, ``create`` say.
     :param bulk: the Bulk.
-    :param changes: what the payload has otherwise, or besides.
+    :param changes: further fields of the payload, or other values of them.
     """
     try:
         waiting = _queue()
@@ -70,25 +70,27 @@ def send(what, bulk, **changes):
         waiting.put_nowait(('bulk.' + what, payload))
     except queue.Full:
         LOG.warning(
-            'bulk.%(what)s of bulk %(bulk)s is not sent: %(number)d '
-            'notifications wait for the broker',
+            'Dropped notification bulk.%(what)s of bulk %(bulk)s: '
+            '%(number)d others wait for the broker',
             {'what': what, 'bulk': bulk.uuid, 'number': MAX_WAITING},
         )
     except Exception:
-        LOG.exception('bulk.%s of bulk %s is not sent', what, bulk.uuid)
+        LOG.exception(
+            'Failed to send notification bulk.%s of bulk %s', what, bulk.uuid
+        )
 
 
 def _queue():
-    """What the thread that sends takes from, made at the first use.
+    """Return the queue of the sending thread; start it at the first call.
 
-    Not before, as a process may have been forked until then.
+    Not earlier, because services fork before they send anything.
     """
     global _waiting
     with _lock:
         if _waiting is None:
-            # Whatever is wrong with the configuration is told once.
+            # An error in the configuration is logged once.
             _waiting = False
-            # This is what makes the option known.
+            # This call registers the option that is read next.
             transport = messaging.get_notification_transport(CONF)
             if CONF.oslo_messaging_notifications.driver:
                 notifier = messaging.Notifier(
@@ -106,15 +108,17 @@ def _queue():
 
 
 def _run(notifier, waiting):
-    """Send what comes, for ever.
+    """Send the queued notifications; never returns.
 
-    In a thread: without a broker oslo.messaging tries as often as its option
-    ``retry`` says, which is for ever by default.
+    In a thread: without a broker oslo.messaging retries for ever unless its
+    option ``retry`` is set.
     """
     while True:
         event_type, payload = waiting.get()
         try:
-            # Without the context, which has a token.
+            # Without the context, which contains a token.
             notifier.info({}, event_type, payload)
         except Exception:
-            LOG.exception('%s is not sent: %s', event_type, payload)
+            LOG.exception(
+                'Failed to send notification %s: %s', event_type, payload
+            )

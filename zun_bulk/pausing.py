@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Pausing a bulk that had better not go on, and telling of it."""
+"""Pause a bulk in which further work would fail, and report it."""
 
 from oslo_log import log as logging
 
@@ -24,11 +24,12 @@ LOG = logging.getLogger(__name__)
 
 
 def pause(bulk, why, epoch=None):
-    """Pause a bulk, unless it is not being built any more.
+    """Pause a bulk if it is still being built.
 
     :param bulk: the Bulk.
-    :param why: what its user is told; what names hosts is marked in it.
-    :param epoch: of the lease of a conductor that wants it.
+    :param why: the reason for its user; names of hosts are marked in it, see
+        ``disclosure``.
+    :param epoch: the epoch of the lease, if a conductor pauses it.
     """
     if not db_bulks.pause_bulk(bulk.id, why, epoch):
         return

@@ -12,9 +12,9 @@
 
 """Messages between zun-api, conductors and hosts.
 
-A message only says "look into the database now". Losing each of them costs
-``[zun_bulk] poll_interval`` at most, or a minute where it is an operator's,
-and nothing else. ``get_pace`` alone has an answer, which nothing depends on.
+A message only says "look into the database now". If it is lost, the receiver
+looks after ``[zun_bulk] poll_interval`` at most, or after a minute for an
+operator's settings. Only ``get_pace`` has an answer, on which nothing depends.
 """
 
 from concurrent import futures
@@ -35,31 +35,31 @@ from zun_bulk.conf import CONF
 
 LOG = logging.getLogger(__name__)
 
-#: Zun traces where it is installed.
+#: Optional, as in Zun: without it nothing is traced.
 osprofiler = importutils.try_import('osprofiler.profiler')
 
 CONDUCTOR_TOPIC = 'zun-bulk-conductor'
 HOST_TOPIC = 'zun-bulk-host'
-#: Seconds for which a host's answer is waited for.
+#: Seconds to wait for the answer of a host.
 PACE_TIMEOUT = 2
-#: How many answers are waited for at the same time.
-_ASKED = threading.BoundedSemaphore(16)
+#: Limits the number of answers that are awaited at the same time.
+_PENDING = threading.BoundedSemaphore(16)
 
 
 class ComputeAPI(rpcapi.API):
-    """Zun's own calls, to a host that we name."""
+    """Zun's RPC client, with calls to a host other than the container's."""
 
     def container_delete_on(self, context, host, container):
-        """Delete a container on its host, whatever host its row names.
+        """Delete a container on a host, whichever host its row names.
 
-        A failed create clears the row's host, and Zun would then remove the
-        row alone.
+        A failed create clears the row's host, and Zun would then remove only
+        the row.
         """
         self._cast(host, 'container_delete', container=container, force=True)
 
 
 class WakeEndpoint:
-    """Turns a message into a call of a function without arguments."""
+    """Calls a function for each wake-up message."""
 
     target = messaging.Target(version='1.0')
 
@@ -71,18 +71,19 @@ class WakeEndpoint:
 
 
 class HostEndpoint(WakeEndpoint):
-    """What a host's agent is told and asked.
+    """Receives the messages to the agent of a host.
 
-    What a message carries is for the log: the host's row is what counts.
+    The values in a message are only logged: the agent reads the host's row.
     """
 
-    # 1.0 has wake alone.
+    # Version 1.0 has only wake.
     target = messaging.Target(version='1.1')
 
     def __init__(self, wake, show):
-        """:param wake: function that makes the agent look into the database.
+        """Keep the functions to call.
 
-        :param show: function that returns what the agent knows of its pace.
+        :param wake: function that makes the agent look into the database.
+        :param show: function that returns the agent's pace as a dict.
         """
         super().__init__(wake)
         self._show = show
@@ -91,17 +92,17 @@ class HostEndpoint(WakeEndpoint):
         return self._show()
 
     def set_pace(self, context, **settings):
-        self._told(context, 'set_pace', settings)
+        self._log_and_wake(context, 'set_pace', settings)
 
     def hold(self, context, reason=None):
-        self._told(context, 'hold', reason)
+        self._log_and_wake(context, 'hold', reason)
 
     def release(self, context):
-        self._told(context, 'release', '')
+        self._log_and_wake(context, 'release', '')
 
-    def _told(self, context, what, values):
+    def _log_and_wake(self, context, what, values):
         LOG.info(
-            'Told by user %(user)s: %(what)s %(values)s',
+            'Received from user %(user)s: %(what)s %(values)s',
             {'user': context.user_id, 'what': what, 'values': values},
         )
         self._wake()
@@ -140,9 +141,9 @@ def wake(context, hosts=(), conductors=True):
 
 @profiler.trace('rpc')
 def wake_conductors(context):
-    """Tell the conductors that there is work.
+    """Tell all conductors that a bulk has work.
 
-    All of them, as only the one that has the bulk can do it.
+    All, because the sender does not know which one holds the bulk's lease.
     """
     _cast(
         context,
@@ -160,19 +161,19 @@ def wake_host(context, host):
 
 @profiler.trace('rpc')
 def get_pace(context, host):
-    """Ask a host's agent for its pace, for PACE_TIMEOUT seconds.
+    """Ask a host's agent for its pace, and wait PACE_TIMEOUT for the answer.
 
-    :raises: what oslo.messaging raises where no answer comes, TimeoutError
-        where it does not even begin to wait.
+    :raises: what oslo.messaging raises if no answer comes; TimeoutError if
+        too many answers are already awaited.
     """
-    if not _ASKED.acquire(blocking=False):
-        raise TimeoutError('Too many hosts have not answered yet')
+    if not _PENDING.acquire(blocking=False):
+        raise TimeoutError('Too many calls to hosts are waiting for answers')
     answer = futures.Future()
     traced = osprofiler and osprofiler.get()
 
     def ask():
         if traced:
-            # What is traced is known to the thread that was asked alone.
+            # osprofiler keeps the trace in the calling thread only.
             osprofiler.init(
                 traced.hmac_key, traced.get_base_id(), traced.get_id()
             )
@@ -185,20 +186,21 @@ def get_pace(context, host):
         except Exception as error:
             answer.set_exception(error)
         finally:
-            _ASKED.release()
+            _PENDING.release()
 
-    # In a thread: without a broker the queue for answers is tried to be made
-    # for ever, whatever timeout and retry say.
+    # In a thread: without a broker oslo.messaging tries to create the queue
+    # for answers for ever, whatever timeout and retry are set to.
     threading.Thread(target=ask, daemon=True, name='zun-bulk-ask').start()
-    # A little longer, for the better of two errors.
+    # A little longer, so that oslo.messaging's own error comes first.
     return answer.result(PACE_TIMEOUT + 0.5)
 
 
 @profiler.trace('rpc')
 def tell_host(context, host, what, **values):
-    """Tell a host's agent of an operator's wish, which is in its row.
+    """Tell a host's agent that an operator has changed its row.
 
     :param what: ``hold``, ``release`` or ``set_pace``.
+    :param values: what was set, for the agent's log.
     """
     _client(_host_target(host)).cast(context, what, **values)
 
@@ -212,19 +214,19 @@ def _cast(context, target):
 
 
 def _client(target, timeout=None):
-    # Without a broker the client would try for ever, and its caller hang.
+    # Without a broker the client would retry for ever and block its caller.
     return rpc.get_client(
         target, serializer=zun_compat.make_rpc_serializer(), timeout=timeout
     ).prepare(retry=0)
 
 
 def serve(topic, wake):
-    """Start a server for a topic on this host. Returns it."""
+    """Start a server for a topic on this host, and return it."""
     return _serve(topic, WakeEndpoint(wake))
 
 
 def serve_host(wake, show):
-    """Start the server of this host's agent. Returns it."""
+    """Start the server of this host's agent, and return it."""
     return _serve(HOST_TOPIC, HostEndpoint(wake, show))
 
 

@@ -159,7 +159,7 @@ class TestSignal(ReportsTestCase):
         )
         thread.start()
         thread.join()
-        self.assertIn('No report on SIGUSR2', log.output)
+        self.assertIn('Failed to set a handler for SIGUSR2', log.output)
         self.assertIs(signal.SIG_DFL, signal.getsignal(signal.SIGUSR2))
 
     def test_a_file_instead(self):

@@ -181,7 +181,7 @@ class TestTrouble(NotificationTestCase):
         self.assertNotIn('scale2', self.log.output)
         for number in (3, 4):
             self.assertIn(
-                'bulk.scale%d of bulk %s is not sent' % (number, BULK.uuid),
+                'notification bulk.scale%d of bulk %s' % (number, BULK.uuid),
                 self.log.output,
             )
         self.assertEqual([], sent)
@@ -198,7 +198,9 @@ class TestTrouble(NotificationTestCase):
         notifications.send('create', BULK)
         notifications.send('end', BULK)
         self.assertTrue(done.wait(60))
-        self.assertIn('bulk.create is not sent', self.log.output)
+        self.assertIn(
+            'Failed to send notification bulk.create', self.log.output
+        )
 
     def test_a_configuration_that_is_no_good(self):
         """It is told once."""

@@ -300,7 +300,7 @@ class TestHostTopic(RpcTestCase):
         client.call.side_effect = lambda context, what: done.wait(60)
         for name, value in (
             ('PACE_TIMEOUT', 0),
-            ('_ASKED', threading.BoundedSemaphore(2)),
+            ('_PENDING', threading.BoundedSemaphore(2)),
             ('_client', lambda target, timeout: client),
         ):
             self.useFixture(fixtures.MockPatchObject(rpc, name, value))
@@ -314,4 +314,4 @@ class TestHostTopic(RpcTestCase):
         self.assertIn('Too many', str(error))
         done.set()
         for _ask in range(2):
-            self.assertTrue(rpc._ASKED.acquire(timeout=10))
+            self.assertTrue(rpc._PENDING.acquire(timeout=10))

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Finding hosts for the members of a bulk, and claiming there."""
+"""Choose hosts for the members of a bulk, and claim resources there."""
 
 import collections
 
@@ -34,40 +34,44 @@ from zun_bulk.scheduler import planner
 
 LOG = logging.getLogger(__name__)
 
-#: What the history of a member says that leaves its host.
-HOST_DOWN = 'its host is down, and it goes to another one'
+#: The reason in the history of a member that leaves its host.
+HOST_DOWN = 'its host is down, and it moves to another one'
 NO_ROOM = 'There are not enough hosts available: %s'
-TOO_SLOW = 'whatever room there was, others have claimed it first'
-#: How often capacity that others took first is looked up anew.
+TOO_SLOW = 'other claims took the remaining room first'
+#: How often a bulk is planned again after other claims took the room first.
 PLAN_ATTEMPTS = 10
-#: The epoch of a bulk that nobody but its first conductor has worked on.
+#: The epoch of a bulk that has had one conductor only.
 FIRST_EPOCH = 1
 
 
 class Claiming:
-    """Gives members hosts; who asks holds the bulk's lease."""
+    """Gives members their hosts.
+
+    Callers hold the lease of the bulk.
+    """
 
     def __init__(self, services, clearing):
-        """:param services: the conductor's Services.
+        """Set up without any call.
 
+        :param services: the conductor's Services.
         :param clearing: the conductor's Clearing.
         """
         self._services = services
         self._clearing = clearing
-        #: {bulk id: the epoch under which each claim for it is noted}.
+        #: {bulk id: epoch under which all its claims are in the database}.
         self._noted = {}
 
     def retain_only(self, bulk_ids):
-        """Forget all other bulks: there is no work in them any more."""
+        """Forget all other bulks, which have no work left."""
         for bulk_id in set(self._noted) - set(bulk_ids):
             del self._noted[bulk_id]
 
     def claim(self, bulk, epoch, members):
         """Find hosts for members that have none, and claim there.
 
-        For all of them or for none, unless the bulk may be had in part. Only
-        once all have a claim it is noted where, and only then they are handed
-        over. Members that nobody but a held host has room for wait.
+        For all of them or none, unless the bulk allows a part. Hosts are
+        written to the database, and members placed, only once all members
+        have a claim. Members that fit only on held hosts stay queued.
         """
         try:
             self._claim_or_fail(bulk, epoch, members)
@@ -97,7 +101,7 @@ class Claiming:
                     break
             waiting = plan.missing - later.missing
             if waiting:
-                _tell_of_waiting(bulk, survey.held)
+                _log_waiting(bulk, survey.held)
                 if policy == 'affinity':
                     return
             number = len(plan.hosts)
@@ -123,12 +127,12 @@ class Claiming:
         self._noted[bulk.id] = epoch
 
     def _claim_planned(self, bulk, members, names, found, claimed):
-        """Claim in batches, each all or none.
+        """Claim in batches, each of them for all of its members or none.
 
-        :param names: a host's name for each member.
+        :param names: the host of each member.
         :param found: {host name: Host}.
-        :param claimed: [(member, host name, limits)], to be added to.
-        :returns: the members that others were faster than.
+        :param claimed: [(member, host name, limits)]; new claims are added.
+        :returns: the members whose room other claims took first.
         """
         planned = list(zip(members, names, strict=True))
         for start in range(0, len(planned), CONF.zun_bulk.claim_batch):
@@ -146,8 +150,8 @@ class Claiming:
                 )
             except placement.Full as error:
                 LOG.info(
-                    'Bulk %(bulk)s: the room was taken by others '
-                    'first: %(error)s',
+                    'Bulk %(bulk)s: other claims took the room first; '
+                    'planning it again: %(error)s',
                     {'bulk': bulk.uuid, 'error': error},
                 )
                 return members[start:]
@@ -157,12 +161,12 @@ class Claiming:
         return []
 
     def _release_unnoted(self, bulk, epoch, members):
-        """Release what was claimed for members and not noted.
+        """Release claims for members that are not in the database.
 
-        By an earlier owner of the bulk, or before something went wrong. It
-        would take the room from the very members that it is for.
+        An earlier conductor made them, or an error came in between. They
+        would take the room from the very members they were made for.
 
-        :returns: whether there was any.
+        :returns: whether there were any.
         """
         if self._noted.get(bulk.id, FIRST_EPOCH) == epoch:
             return False
@@ -173,9 +177,11 @@ class Claiming:
         return freed
 
     def survey(self, bulk, member, claimed=()):
-        """Look at all hosts for a bulk.
+        """Survey all hosts for a bulk.
 
-        :param claimed: what has a claim that is not noted yet.
+        :param member: any member that still has its container.
+        :param claimed: [(member, host name, limits)] not yet in the database.
+        :returns: a hosts.Survey.
         """
         container = objects.Container.get_by_uuid(
             self._services.context, member.container_uuid
@@ -196,11 +202,11 @@ class Claiming:
         )
 
     def take_back(self, bulk, epoch):
-        """Queue what waits at hosts that are down, if others have room.
+        """Queue members placed on hosts that are down, if others have room.
 
-        What was taken back cannot be begun by its host any more: that is a
-        compare-and-set too. What was begun may be in its Docker, unless an
-        operator says that nothing is there: he forces the host down.
+        The host can no longer start them, as that is a compare-and-set too.
+        Members that it has begun to start stay, as they may be in its Docker,
+        unless an operator has forced the host down.
         """
         for host, forced in self._services.hosts_down().items():
             members = db_members.list_members_by_state(
@@ -235,15 +241,15 @@ class Claiming:
             zun_rows.delete_mounts(uuids)
             if taken:
                 LOG.warning(
-                    '%(host)s is down: %(number)d members of bulk %(bulk)s '
-                    'go to other hosts',
+                    '%(host)s is down; moving %(number)d members of bulk '
+                    '%(bulk)s to other hosts',
                     {'host': host, 'number': len(taken), 'bulk': bulk.uuid},
                 )
 
 
-def _tell_of_waiting(bulk, held):
+def _log_waiting(bulk, held):
     LOG.info(
-        'Members of bulk %(bulk)s wait for %(hosts)s',
+        'Members of bulk %(bulk)s fit only on held hosts and wait: %(hosts)s',
         {
             'bulk': bulk.uuid,
             'hosts': ', '.join(

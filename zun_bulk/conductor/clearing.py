@@ -10,10 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What becomes of members that go, and of what was made for them.
+"""Remove members, and what was made for them.
 
-Ports, claims, volumes and rows of members that fail, are cancelled, scaled
-away or deleted. What a host has of them its agent deletes.
+This covers ports, claims, volumes and rows of members that fail or are
+cancelled, scaled away or deleted. Containers are deleted by their hosts'
+agents.
 """
 
 import contextlib
@@ -47,10 +48,16 @@ CONTAINER_GONE = (
 
 
 class Clearing:
-    """Fails, cancels, removes and deletes; who asks holds the bulk's lease."""
+    """Fails, cancels, removes and deletes members.
+
+    Callers hold the lease of the bulk.
+    """
 
     def __init__(self, services):
-        """:param services: the conductor's Services."""
+        """Set up without any call.
+
+        :param services: the conductor's Services.
+        """
         self._services = services
 
     # ----------------------------------------------------------- failing
@@ -58,7 +65,7 @@ class Clearing:
     def with_container(self, bulk, members):
         """Fail the members whose container was deleted outside the bulk.
 
-        :returns: the others.
+        :returns: the other members.
         """
         rows = zun_rows.container_states([m.container_uuid for m in members])
         gone = [m for m in members if m.container_uuid not in rows]
@@ -67,11 +74,11 @@ class Clearing:
         return [m for m in members if m.container_uuid in rows]
 
     def fail(self, bulk, members, reason, reason_class):
-        """Give members up, and release what they had."""
+        """Fail members for one reason, and release what they had."""
         self.fail_each(bulk, {reason: members}, reason_class)
 
     def fail_each(self, bulk, failures, reason_class):
-        """Give members up, each for a reason of its own.
+        """Fail members for various reasons, and release what they had.
 
         :param failures: {reason: [Member]}.
         """
@@ -82,7 +89,7 @@ class Clearing:
                 MemberState.FAILED,
                 reason=reason,
                 reason_class=reason_class,
-                # Its claim goes, so that a retry looks for a host again.
+                # Its claim is released, so a retry has to find a host again.
                 host=None,
                 finished_at=timeutils.utcnow(),
             )
@@ -95,10 +102,10 @@ class Clearing:
     # --------------------------------------------------------- releasing
 
     def release_unwanted(self, bulk, members):
-        """Clear what was made for members that are on their way out.
+        """Release what was made for members that have become unwanted.
 
-        Who took the bulk meanwhile may have cleared them before it was made.
-        What cannot go yet goes with the bulk.
+        Another conductor that took the lease may have cleared them before it
+        was made. Volumes that cannot be deleted yet are deleted with the bulk.
         """
         states = {
             member.container_uuid: member.state
@@ -118,7 +125,7 @@ class Clearing:
             )
 
     def release(self, bulk, uuids):
-        """Delete what ports, claims and volumes containers may have left.
+        """Delete the ports, claims and volumes left of containers.
 
         :raises: volumes.Busy if volumes have to be tried again.
         """
@@ -128,16 +135,19 @@ class Clearing:
         self._sweep_volumes(bulk, set(uuids))
 
     def _release_room(self, bulk, uuids):
-        """Delete what ports and claims containers may have left."""
+        """Delete the ports and claims left of containers."""
         for start in range(0, len(uuids), CONF.zun_bulk.claim_batch):
             part = uuids[start : start + CONF.zun_bulk.claim_batch]
             swept = self._services.ports().sweep(bulk, part)
             if swept:
-                LOG.info('Deleted %d ports that were left over', swept)
+                LOG.info('Deleted %d leftover ports', swept)
         self.release_claims(uuids)
 
     def release_claims(self, uuids):
-        """:returns: whether there were any."""
+        """Release the claims of containers.
+
+        :returns: whether there were any.
+        """
         freed = self._services.placement().release(
             uuids,
             [
@@ -147,16 +157,17 @@ class Clearing:
             ],
         )
         if freed:
-            LOG.info('Released %d claims that were left over', freed)
+            LOG.info('Released %d leftover claims', freed)
         return bool(freed)
 
     def _sweep_volumes(self, bulk, uuids):
         if mounts.made_for_any(bulk):
             swept = self._services.volumes().sweep(bulk, uuids)
             if swept:
-                LOG.info('Deleted %d volumes that were left over', swept)
+                LOG.info('Deleted %d leftover volumes', swept)
 
     def detach_given(self, bulk, members):
+        """Detach the users' own volumes from members of lost hosts."""
         members = [member for member in members if member.host]
         if any(mounts.given(bulk, member) for member in members):
             self._services.volumes().detach(bulk, members)
@@ -164,7 +175,7 @@ class Clearing:
     # -------------------------------------------------------- cancelling
 
     def cancel(self, bulk, epoch):
-        """Cancel what waits, now and after a failed start, and clear it."""
+        """Cancel members that have not started, and release what they had."""
         if not db_transitions.cancel_members(bulk.id, epoch):
             raise leases.LostLease()
         while True:
@@ -176,16 +187,16 @@ class Clearing:
                 break
             uuids = [member.container_uuid for member in members]
             self.release(bulk, uuids)
-            # No host has anything of them, so none is to be asked.
+            # They never reached a host, so no agent has to act.
             db_transitions.move_members(
                 members, MemberState.CANCELLED, host=None, networks=None
             )
-            # Last, as who comes after looks for what has a row.
+            # Last: another conductor finds what is left to do by these rows.
             zun_rows.delete_containers(uuids)
         self._cancel_tried(bulk)
 
     def _cancel_tried(self, bulk):
-        """Cancel what was tried before, once its host has cleared it."""
+        """Cancel members that were tried, once their hosts deleted them."""
         self._delete_without_agent(bulk)
         cleared = [
             member
@@ -210,16 +221,16 @@ class Clearing:
     # ------------------------------------------------------ scaling down
 
     def remove(self, bulk, epoch):
-        """Forget what was scaled away, once hosts are done with it.
+        """Delete the rows of members scaled away, once hosts deleted them.
 
-        :returns: whether there is nothing left of it.
+        :returns: whether none of them is left.
         """
         if not db_members.list_removed(bulk.id, limit=1):
             return True
         for host in self._without_agent():
             for members in self._removed(bulk, MemberState.DELETING, host):
                 self._delete_rows(bulk, members)
-        # Those that have a floating IP still come later.
+        # Members that still have a floating IP follow later.
         for members in self._removed(bulk, MemberState.DELETED):
             self.release(bulk, [member.container_uuid for member in members])
             if not db_transitions.forget_members(bulk.id, epoch, members):
@@ -227,7 +238,7 @@ class Clearing:
         return not db_members.list_removed(bulk.id, limit=1)
 
     def _removed(self, bulk, state, host=None):
-        """Yield what was scaled away, some at a time, until none is left."""
+        """Yield batches of members scaled away, until none is left."""
         while True:
             self._services.check_stopping()
             members = db_members.list_removed(
@@ -244,9 +255,10 @@ class Clearing:
     # ---------------------------------------------------------- deleting
 
     def _without_agent(self):
-        """Hosts whose members nobody else deletes; '' is that of no host.
+        """List the hosts whose members no agent deletes.
 
-        One that an operator has forced down has nothing any more.
+        These are hosts that an operator has forced down, as nothing is left
+        on them, and '' for members without a host.
         """
         return '', *[
             host
@@ -255,7 +267,7 @@ class Clearing:
         ]
 
     def _delete_without_agent(self, bulk):
-        """Delete the members of a bulk that no host deletes."""
+        """Delete the members of a bulk that no agent deletes."""
         for host in self._without_agent():
             members = db_members.list_members_by_state(
                 MemberState.DELETING, bulk_id=bulk.id, host=host
@@ -271,7 +283,7 @@ class Clearing:
         db_transitions.move_members(members, MemberState.DELETED)
 
     def delete(self, bulk, epoch):
-        """Remove what no host has; once the hosts are done, the rest."""
+        """Delete members without a host; after the agents, delete the bulk."""
         self._delete_without_agent(bulk)
         waiting = db_counts.count_by_host(bulk.id, with_removed=True)
         busy = {
@@ -293,11 +305,11 @@ class Clearing:
                 )
             ],
         )
-        # Also of members that are forgotten: nobody looks for them any more.
+        # Including those of members whose rows are gone.
         self._sweep_volumes(bulk, None)
         if bulk.spec.trust_id:
             trusts.delete(bulk.spec.trust_id)
-        # Before the last transaction, which should not be a large one.
+        # Before the last transaction, to keep that one small.
         db_history.trim_events(bulk.id, 0)
         if db_bulks.destroy_bulk(bulk.id, epoch):
             LOG.info('Bulk %s is deleted', bulk.uuid)

@@ -12,9 +12,9 @@
 
 """The loop that plans bulks: hosts, claims and ports for their members.
 
-Any number of conductors may run. One works on a bulk at a time: the one that
-holds its lease, which is the epoch that the lease gave it. Each write names
-that epoch, so that one who lost the lease without noticing changes nothing.
+Any number of conductors may run. Only the one that holds the lease of a bulk
+works on it. Taking the lease raises the bulk's epoch, and each write names
+that epoch, so a conductor that has lost the lease unnoticed changes nothing.
 """
 
 import threading
@@ -46,17 +46,17 @@ from zun_bulk.volume import volumes
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds until the next look where something is waited for that nobody
-#: tells of.
+#: Seconds between two cycles while waiting for something that sends no
+#: wake-up, as Cinder.
 LOOK_AGAIN = 1.0
-#: Seconds between two looks at what bulks have too much of, or have left.
+#: Seconds between two cleanups of histories and trusts.
 TIDY_INTERVAL = 60.0
-#: Seconds for which the end of the message server is waited for.
-SERVER_PATIENCE = 5
+#: Seconds to wait for the message server to stop.
+SERVER_TIMEOUT = 5
 
 
 class Conductor:
-    """Looks after the bulks whose leases it can get, one after the other."""
+    """Works on the bulks whose leases it can get, one after the other."""
 
     def __init__(self):
         self._leases = leases.Leases(
@@ -74,87 +74,91 @@ class Conductor:
         self._floating_ips = floating_ips.FloatingIps(
             self._leases, self._woken.set
         )
-        #: (the Bulk that is just looked after, since when), or None.
-        self._at = None
-        #: Seconds until the next look, unless it is woken.
-        self._patience = CONF.zun_bulk.poll_interval
-        #: {bulk id: (epoch, what is left to do of _build)}.
+        #: (the Bulk that is being worked on, since when), or None.
+        self._current = None
+        #: Seconds until the next cycle, unless woken.
+        self._delay = CONF.zun_bulk.poll_interval
+        #: {bulk id: (epoch, the suspended generator _build)}.
         self._building = {}
-        #: Up to which event histories have been looked at.
+        #: Id of the newest event up to which histories were trimmed.
         self._trimmed = 0
 
     def start(self):
+        """Start the threads and the message server."""
         self._planning = threading.Thread(
             target=self._run, daemon=True, name='zun-bulk-conductor'
         )
         self._planning.start()
-        # Apart, because a call to Neutron may take longer than the lease.
+        # A thread of its own: a call to Neutron may outlast the lease.
         threading.Thread(
             target=self._renew, daemon=True, name='zun-bulk-leases'
         ).start()
-        # Apart, because planning a large bulk takes longer than a minute.
+        # A thread of its own: planning a large bulk takes over a minute.
         threading.Thread(
             target=self._tidy, daemon=True, name='zun-bulk-tidy'
         ).start()
-        # Apart, because starts are not to wait for floating IPs.
+        # A thread of its own: starts do not wait for floating IPs.
         self._floating_ips.start()
         self._server = rpc.serve(rpc.CONDUCTOR_TOPIC, self.wake)
 
     def stop(self, timeout):
-        """Begin nothing more, and let others go on with what is left.
+        """Stop after the calls under way, and give the leases back.
 
-        A call that does not come to its end in time is left as it is: what
-        it writes afterwards is refused once another has taken the bulk.
+        A call that takes longer is abandoned: what it writes afterwards is
+        refused once another conductor has taken the bulk.
 
-        :param timeout: seconds to wait for what is under way.
-        :returns: whether it has ended.
+        :param timeout: seconds to wait for the calls under way.
+        :returns: whether they have ended.
         """
         deadline = time.monotonic() + timeout
         self._services.stopping.set()
         self._woken.set()
-        # It begins nothing more while the other one ends.
+        # It begins nothing new while the planning thread ends.
         self._floating_ips.stop(0)
         planning = self._planning
         if planning is not None:
-            # The leases are renewed meanwhile.
+            # The leases are still renewed meanwhile.
             planning.join(timeout)
         ended = self._floating_ips.stop(deadline - time.monotonic()) and (
             planning is None or not planning.is_alive()
         )
         self._stopped.set()
         if ended:
-            # Else others wait until the leases are over, as what is under way
-            # may still take effect.
+            # Otherwise the leases have to expire, as the call under way may
+            # still take effect.
             self._release_leases()
         if self._server is not None:
-            # In a thread: without a broker it may take for ever.
+            # In a thread: without a broker it may never return.
             stop = threading.Thread(target=self._server.stop, daemon=True)
             stop.start()
-            stop.join(SERVER_PATIENCE)
+            stop.join(SERVER_TIMEOUT)
         return ended
 
     def _release_leases(self):
         try:
             self._leases.release()
         except Exception:
-            LOG.exception('Others have to wait until the leases are over')
+            LOG.exception(
+                'Could not release leases; they will expire by themselves'
+            )
 
     def wake(self):
+        """Begin the next cycle at once."""
         self._woken.set()
         self._floating_ips.wake()
 
     def report(self):
-        """What it has in hand, as a dict, for who looks for a fault."""
+        """Return the current work as a dict, for a Guru Meditation Report."""
         now = time.monotonic()
-        at = self._at
+        current = self._current
         return {
             'owner': self._leases.owner,
             'leases': self._leases.report(),
-            'at': at
+            'at': current
             and {
-                'bulk': at[0].uuid,
-                'status': at[0].status,
-                'seconds': now - at[1],
+                'bulk': current[0].uuid,
+                'status': current[0].status,
+                'seconds': now - current[1],
             },
             'stopping': self._services.stopping.is_set(),
             'hosts_down': self._services.known_down(),
@@ -170,8 +174,8 @@ class Conductor:
                 return
             except Exception as error:
                 if not tables.explains(error):
-                    LOG.exception('The conductor could not look for work')
-            self._woken.wait(self._patience)
+                    LOG.exception('Failed to list bulks with pending work')
+            self._woken.wait(self._delay)
             self._woken.clear()
 
     def _renew(self):
@@ -179,25 +183,25 @@ class Conductor:
             try:
                 self._leases.renew()
             except Exception:
-                LOG.exception('The conductor could not renew its leases')
+                LOG.exception('Failed to renew leases')
 
     def _tidy(self):
         while not self._stopped.wait(TIDY_INTERVAL):
             for what, do in (
                 ('trim histories', self.trim_events),
-                ('delete trusts', trusts.delete_left),
+                ('delete leftover trusts', trusts.delete_left),
             ):
                 try:
                     do()
                 except Exception as error:
                     if not tables.explains(error):
-                        LOG.exception('The conductor could not %s', what)
+                        LOG.exception('Failed to %s', what)
 
     def trim_events(self):
-        """Forget the oldest events of bulks that have too many.
+        """Delete the oldest events of bulks that have too many.
 
-        Of any bulk, for one that is finished has a history still. Whoever
-        else does the same finds nothing left to do.
+        This needs no lease: finished bulks have histories too, and several
+        conductors may do it at once.
         """
         newest = db_history.newest_events(self._trimmed)
         for bulk_id in newest:
@@ -205,11 +209,11 @@ class Conductor:
         self._trimmed = max(newest.values(), default=self._trimmed)
 
     def look_after_bulks(self):
-        """Do for each bulk what can be done now.
+        """Run one cycle: do for each bulk what can be done now.
 
-        :raises: Stopping
+        :raises: services.Stopping
         """
-        self._patience = CONF.zun_bulk.poll_interval
+        self._delay = CONF.zun_bulk.poll_interval
         bulks = db_leases.list_bulks_with_work()
         self._leases.retain_only([bulk.id for bulk in bulks])
         self._claiming.retain_only([bulk.id for bulk in bulks])
@@ -223,31 +227,33 @@ class Conductor:
             epoch = self._leases.epoch(bulk, time.monotonic())
             if epoch is None:
                 continue
-            self._at = bulk, time.monotonic()
+            self._current = bulk, time.monotonic()
             try:
                 self._look_after(bulk, epoch)
             except services.Stopping:
                 raise
             except leases.LostLease:
-                LOG.info('Bulk %s has passed to another conductor', bulk.uuid)
-            except volumes.Busy as error:
-                self._patience = min(self._patience, LOOK_AGAIN)
                 LOG.info(
-                    'Bulk %(bulk)s has to wait until Cinder deletes '
-                    'volumes: %(error)s',
+                    'Lost the lease of bulk %s to another conductor', bulk.uuid
+                )
+            except volumes.Busy as error:
+                self._delay = min(self._delay, LOOK_AGAIN)
+                LOG.info(
+                    'Bulk %(bulk)s waits until Cinder can delete volumes: '
+                    '%(error)s',
                     {'bulk': bulk.uuid, 'error': error},
                 )
             except Exception:
-                # It stays as it is in the database and is tried again.
-                LOG.exception('Could not go on with bulk %s', bulk.uuid)
+                # The database is unchanged, so the next cycle tries again.
+                LOG.exception('Failed to process bulk %s; retrying', bulk.uuid)
             finally:
-                self._at = None
+                self._current = None
 
     def _look_after(self, bulk, epoch):
         if bulk.status == BulkStatus.DELETING:
             self._clearing.delete(bulk, epoch)
             return
-        # First, as it makes room for what is to come.
+        # First, as it makes room for new members.
         removed = self._clearing.remove(bulk, epoch)
         if bulk.status == BulkStatus.PAUSED:
             return
@@ -259,28 +265,28 @@ class Conductor:
             self._finish(bulk, epoch)
 
     def _build_slice(self, bulk, epoch):
-        """Build a bulk until it is another one's turn."""
+        """Build one slice of a bulk."""
         begun_under, build = self._building.pop(bulk.id, (None, None))
         if begun_under != epoch:
-            # None is under way, or others have changed the bulk meanwhile.
+            # None is under way, or the bulk was changed meanwhile.
             build = self._build(bulk, epoch)
         try:
             next(build)
         except StopIteration:
             return
         self._building[bulk.id] = epoch, build
-        self._patience = 0
+        self._delay = 0
 
     def _build(self, bulk, epoch):
-        """Bring members nearer to their hosts; yields between turns."""
+        """Claim, make volumes and place; yields between slices."""
         self._claiming.take_back(bulk, epoch)
         queued = db_members.list_members_by_state(
             MemberState.QUEUED, bulk_id=bulk.id
         )
         homeless = [member for member in queued if member.host is None]
         if homeless:
-            # All in one turn: of two bulks that claim by turns, neither may
-            # find room for all, where one would.
+            # All in one slice: if two bulks claimed in alternating slices,
+            # neither might find room for all its members.
             self._claiming.claim(bulk, epoch, homeless)
             queued = db_members.list_members_by_state(
                 MemberState.QUEUED, bulk_id=bulk.id
@@ -292,7 +298,7 @@ class Conductor:
             yield from self._placing.place(bulk, epoch, ready)
         self._placing.make_volumes(bulk, missing)
         if waiting:
-            self._patience = min(self._patience, LOOK_AGAIN)
+            self._delay = min(self._delay, LOOK_AGAIN)
 
     def _finish(self, bulk, epoch):
         counts = db_counts.count_members([bulk.id])[bulk.id]

@@ -12,10 +12,10 @@
 
 """The loop that binds floating IPs to members, and releases them.
 
-It is a thread beside the one that plans, and works on the bulks whose lease
-this conductor holds. A member has ``floating_ip_state`` as long as there may
-be something of it in Neutron, and its row stays until that is None; so this
-loop is all that ever makes or releases one, and there is nothing to undo.
+It is a thread beside the one that plans, and works on the bulks whose leases
+this conductor holds. ``floating_ip_state`` is set as long as Neutron may have
+a floating IP for a member, and the member's row stays until it is None. No
+other code makes or releases floating IPs, so nothing has to be undone.
 """
 
 import collections
@@ -39,23 +39,26 @@ from zun_bulk.pacing import throttle
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks while there are floating IPs to come.
+#: Seconds between two cycles while floating IPs are missing.
 LOOK_AGAIN = 1.0
-#: Seconds until Neutron is asked again that has not answered; they double.
+#: Seconds until a call is repeated that Neutron did not answer; they double.
 RETRY_BASE = 1.0
 RETRY_MAX = 30.0
-#: Members in these come first.
+#: While members are in these states, floating IPs are bound one by one.
 TO_START = (MemberState.QUEUED, MemberState.PLACED, MemberState.STARTING)
-#: How often one is tried that fails for a reason that may pass, or may not.
+#: Attempts to bind a floating IP if the error may be temporary.
 ATTEMPTS = 10
-GIVEN_UP = 'the bulk was cancelled before it was bound'
-NOT_RUNNING = 'its container failed before it was bound'
+GIVEN_UP = 'the bulk was cancelled before the floating IP was bound'
+NOT_RUNNING = 'the container failed before the floating IP was bound'
 
 
 class FloatingIps:
-    def __init__(self, leases, settled):
-        """:param leases: the Leases of the conductor.
+    """Binds and releases the floating IPs of a conductor's bulks."""
 
+    def __init__(self, leases, settled):
+        """Set up without any call.
+
+        :param leases: the Leases of the conductor.
         :param settled: function to call when a bulk may be finished.
         """
         self._leases = leases
@@ -67,23 +70,24 @@ class FloatingIps:
             'floating IP calls', 'Neutron', CONF.zun_bulk.floating_ip_calls
         )
         self._neutron = None
-        #: Whether nothing went wrong in this pass, and how many passes in a
-        #: row came to nothing.
+        #: Whether Neutron answered all calls of this cycle, and the number
+        #: of cycles in a row that achieved nothing.
         self._answered = True
         self._unanswered = 0
         self._failures = collections.Counter()
 
     def start(self):
+        """Start the thread."""
         self._thread = threading.Thread(
             target=self._run, daemon=True, name='zun-bulk-floating-ips'
         )
         self._thread.start()
 
     def stop(self, timeout):
-        """Begin nothing more.
+        """Stop after the calls under way.
 
-        :param timeout: seconds to wait for what is under way.
-        :returns: whether it has ended.
+        :param timeout: seconds to wait for them.
+        :returns: whether they have ended.
         """
         self._stopping.set()
         self.wake()
@@ -93,19 +97,20 @@ class FloatingIps:
         return not self._thread.is_alive()
 
     def wake(self):
+        """Begin the next cycle at once."""
         self._woken.set()
 
     def show(self, now):
-        """See Throttle, of its calls."""
+        """Return the state of the Throttle of the calls, for a report."""
         return self._calls.show(now)
 
     def settle(self, bulk, epoch):
-        """Whether a bulk may be finished as far as floating IPs go.
+        """Check whether the floating IPs let a bulk be finished.
 
-        One that is cancelled waits for none of those that are missing.
+        A cancelled bulk does not wait for missing floating IPs.
 
-        :returns: how many of its members have to do without; None if there
-            is something to wait for.
+        :returns: number of members left without a floating IP; None if the
+            bulk has to wait.
         """
         if bulk.status == BulkStatus.CANCELLING:
             db_floating_ips.give_up_floating_ips(bulk.id, epoch, GIVEN_UP)
@@ -115,7 +120,7 @@ class FloatingIps:
         unbound = db_floating_ips.count_floating_ips(
             bulk.id, states=MemberState.WITH_PORTS
         ).get(FloatingIpState.FAILED, 0)
-        # Should one of them run again after all, its user can have it tried.
+        # If its container runs again, the user can retry.
         db_floating_ips.give_up_floating_ips(
             bulk.id, epoch, NOT_RUNNING, states=(MemberState.FAILED,)
         )
@@ -127,14 +132,14 @@ class FloatingIps:
             try:
                 wait = self.look_after_bulks()
             except Exception:
-                LOG.exception('Could not look after floating IPs')
+                LOG.exception('Failed to process floating IPs; retrying')
             self._woken.wait(wait)
             self._woken.clear()
 
     def look_after_bulks(self):
-        """Bind and release some of each bulk's, in turn.
+        """Run one cycle: bind and release a batch for each bulk.
 
-        :returns: seconds until the next look.
+        :returns: seconds until the next cycle.
         """
         held = self._leases.held()
         bulks = (
@@ -157,7 +162,10 @@ class FloatingIps:
         return LOOK_AGAIN if bulks else CONF.zun_bulk.poll_interval
 
     def _look_after(self, bulk):
-        """:returns: how many floating IPs it has done something about."""
+        """Release and bind a batch of a bulk's floating IPs.
+
+        :returns: how many were changed.
+        """
         releasing = db_floating_ips.list_floating_ips_to_release(
             bulk.id, floating_ips.BATCH
         )
@@ -166,30 +174,32 @@ class FloatingIps:
             binding = db_floating_ips.list_floating_ips_to_bind(
                 bulk.id, floating_ips.BATCH
             )
-        # First, as it makes room for the others.
-        did = self._of_each(bulk, releasing, self._release_all)
-        did += self._of_each(bulk, binding, self._bind_all)
+        # First, as it frees addresses for the others.
+        did = self._find_and(bulk, releasing, self._release_all)
+        did += self._find_and(bulk, binding, self._bind_all)
         if did and not db_floating_ips.has_floating_ips_to_come_or_go(bulk.id):
             self._settled()
         return did
 
-    def _of_each(self, bulk, members, work):
+    def _find_and(self, bulk, members, work):
         if not members or self._stopping.is_set():
             return 0
         try:
             with self._calls.slot('look'):
                 found = self._api().find(bulk, members)
         except Exception as error:
-            self._tell(bulk, error)
+            self._log_unanswered(bulk, error)
             return 0
         return work(bulk, members, found)
 
     @staticmethod
     def _each(bulk, members, work):
-        """Do it for some members at a time. Returns what comes of each.
+        """Call a function for each member, some calls in parallel.
 
-        One by one while containers are yet to start: what attaches them asks
-        Neutron too, and a floating IP can wait.
+        One by one while containers are yet to start: they need Neutron too,
+        and floating IPs can wait.
+
+        :returns: the results, in order.
         """
         counts = db_counts.count_members([bulk.id])[bulk.id]
         calls = CONF.zun_bulk.floating_ip_calls
@@ -219,11 +229,11 @@ class FloatingIps:
                 self._failures[member.container_uuid] += 1
                 if self._failures[member.container_uuid] >= ATTEMPTS:
                     return self._fail(bulk, member, error)
-                self._tell(bulk, error)
+                self._log_unanswered(bulk, error)
             except Exception as error:
-                # Another is to be asked for when Neutron answers again.
+                # Skip the others until Neutron answers again.
                 if not down:
-                    self._tell(bulk, error)
+                    self._log_unanswered(bulk, error)
                 down.append(error)
             return False
 
@@ -246,7 +256,7 @@ class FloatingIps:
         ):
             return True
         if db_floating_ips.is_rid_of_floating_ip(member):
-            # Another conductor has looked for it before it was there.
+            # Another conductor looked for it before it existed.
             found = self._api().find(bulk, [member])
             for row in found[member.container_uuid]:
                 self._api().release(bulk, member, row, keep=False)
@@ -255,8 +265,8 @@ class FloatingIps:
     def _fail(self, bulk, member, error):
         self._failures.pop(member.container_uuid, None)
         LOG.warning(
-            'Container %(uuid)s of bulk %(bulk)s has no floating IP: '
-            '%(error)s',
+            'Failed to bind a floating IP to container %(uuid)s of bulk '
+            '%(bulk)s: %(error)s',
             {'uuid': member.container_uuid, 'bulk': bulk.uuid, 'error': error},
         )
         return db_floating_ips.set_floating_ip(
@@ -291,7 +301,7 @@ class FloatingIps:
         down = []
 
         def release(member):
-            # One of a container that never ran is of no use to its user.
+            # The user has no use for one whose container never ran.
             keep = keeps == 'keep' and member.state in (
                 MemberState.DELETING,
                 MemberState.DELETED,
@@ -306,7 +316,7 @@ class FloatingIps:
                         self._api().release(bulk, member, row, keep)
             except Exception as error:
                 if not down:
-                    self._tell(bulk, error)
+                    self._log_unanswered(bulk, error)
                 down.append(error)
                 return False
             return True
@@ -322,15 +332,16 @@ class FloatingIps:
             db_floating_ips.clear_floating_ips(bulk.id, bulk.epoch, released)
         return len(released)
 
-    def _tell(self, bulk, error):
+    def _log_unanswered(self, bulk, error):
         self._answered = False
         LOG.warning(
-            'Floating IPs of bulk %(bulk)s have to wait: %(error)s',
+            'Failed to process floating IPs of bulk %(bulk)s; retrying: '
+            '%(error)s',
             {'bulk': bulk.uuid, 'error': str(error)},
         )
 
     def _api(self):
-        # At first use: Keystone need not answer when zun-compute starts.
+        # At first use, so that zun-compute starts without Keystone.
         if self._neutron is None:
             self._neutron = floating_ips.FloatingIps()
         return self._neutron

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Which bulks a conductor holds."""
+"""The leases of bulks that a conductor holds."""
 
 from zun_bulk.db import leases as db_leases
 
@@ -20,13 +20,18 @@ class LostLease(Exception):
 
 
 class Leases:
-    """The bulks that this conductor holds, and what it saw of the others'.
+    """The leases of this conductor, and what it saw of those of others.
 
-    Pure but for the database: the time is handed in.
+    Pure except for the database: callers pass in the time.
     """
 
     def __init__(self, owner, lease_time):
-        """:param lease_time: seconds without a sign of life."""
+        """Start without any lease.
+
+        :param owner: the name of this conductor in the database.
+        :param lease_time: seconds without a heartbeat after which a lease
+            may be taken over.
+        """
         self.owner = owner
         self._lease_time = lease_time
         self._held = {}
@@ -35,16 +40,18 @@ class Leases:
         self._uuids = {}
 
     def epoch(self, bulk, now):
-        """The epoch under which to work on a bulk; None if it is another's.
+        """Hold a bulk, taking its lease if it is free or has expired.
 
         :param bulk: the Bulk as just read.
         :param now: monotonic seconds.
+        :returns: the epoch under which to work on it; None if another
+            conductor has the lease.
         """
         held = self._held.get(bulk.id)
         if held == bulk.epoch:
             return held
         self._held.pop(bulk.id, None)
-        # Its own it takes anew when the bulk's user has changed the bulk.
+        # After a user changed the bulk, its owner takes its own lease anew.
         free = bulk.lease_owner in (None, self.owner)
         if not free and not self._stands_still(bulk, now):
             return None
@@ -63,8 +70,9 @@ class Leases:
         return now - since > self._lease_time
 
     def renew(self):
+        """Send the heartbeat of all leases, and drop those that are lost."""
         for bulk_id, epoch in list(self._held.items()):
-            # It may have taken the bulk anew meanwhile.
+            # The other thread may have taken the lease anew meanwhile.
             if (
                 not db_leases.renew_lease(bulk_id, epoch)
                 and self._held.get(bulk_id) == epoch
@@ -72,11 +80,17 @@ class Leases:
                 self._held.pop(bulk_id, None)
 
     def held(self):
-        """:returns: {bulk id: epoch} of what this conductor works on."""
+        """Return the leases that are held.
+
+        :returns: {bulk id: epoch}.
+        """
         return dict(self._held)
 
     def report(self):
-        """:returns: the same for people, by the bulks' uuids."""
+        """Return the leases that are held, for a report.
+
+        :returns: {bulk uuid: epoch}.
+        """
         uuids = dict(self._uuids)
         return {
             uuids[bulk_id]: epoch
@@ -85,12 +99,12 @@ class Leases:
         }
 
     def release(self):
-        """Let others take all that this conductor holds, at once."""
+        """Give all leases back, so that others can take them at once."""
         db_leases.release_leases(self.owner)
         self._held.clear()
 
     def retain_only(self, bulk_ids):
-        """Forget all other bulks: there is no work in them any more."""
+        """Forget all other bulks, which have no work left."""
         for table in (self._held, self._seen, self._uuids):
             for bulk_id in set(table) - set(bulk_ids):
                 table.pop(bulk_id, None)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Giving claimed members what they need, and then to their hosts."""
+"""Make ports and volumes for claimed members, and place them."""
 
 import collections
 from concurrent import futures
@@ -35,24 +35,25 @@ from zun_bulk.volume import mounts
 
 LOG = logging.getLogger(__name__)
 
-#: For how many members of a bulk the first ports are made, so that its hosts
-#: need not wait for a whole ``port_batch``. The next ones are twice as many.
+#: Members in the first batch of ports, so that hosts need not wait for a whole
+#: ``port_batch``. Each further batch is twice as large.
 FIRST_PORTS = 4
-#: Seconds for which a Neutron is left alone that is busy.
+#: Least seconds to wait after Neutron reported that it is busy.
 BUSY_WAIT = 1.0
-#: Seconds after which it is looked whether the hosts have run dry.
+#: Seconds between two checks whether hosts have run out of placed members.
 LOOK_AGAIN = 1.0
 
 
 class Placing:
-    """Makes ports, and volumes where members are to have new ones.
+    """Makes ports, and new volumes where members request them.
 
     :ivar calls: the Throttle of the calls that make ports.
     """
 
     def __init__(self, services, clearing):
-        """:param services: the conductor's Services.
+        """Set up without any call.
 
+        :param services: the conductor's Services.
         :param clearing: the conductor's Clearing.
         """
         self._services = services
@@ -67,8 +68,8 @@ class Placing:
     def place(self, bulk, epoch, claimed):
         """Place members, or as many as there are addresses for.
 
-        All of a large bulk take Neutron an hour: it yields now and then, for
-        other bulks to have their turns.
+        Yields between slices, as Neutron may take an hour for a large bulk.
+        Pauses the bulk if addresses run out.
         """
         making = maker.Maker(
             self._services.ports(), bulk, claimed, zun_rows.hostnames
@@ -87,7 +88,7 @@ class Placing:
             pausing.pause(bulk, why, epoch)
 
     def _place_part(self, bulk, epoch, members, making):
-        """Make ports for claimed members, and hand them to their hosts."""
+        """Place one slice of claimed members."""
         members = self._clearing.with_container(bulk, members)
         if not members:
             return
@@ -113,15 +114,20 @@ class Placing:
                     calls[call] = part, time.monotonic()
                 for call in _ended(calls):
                     waiting.extendleft(
-                        reversed(self._again(call, *calls.pop(call), making))
+                        reversed(
+                            self._members_to_repeat(
+                                call, *calls.pop(call), making
+                            )
+                        )
                     )
 
-    def _again(self, call, part, began, making):
-        """Adapt the next calls to what became of one.
+    def _members_to_repeat(self, call, part, began, making):
+        """Adapt the batch size to the outcome of a call.
 
-        :param began: when it was made, in monotonic seconds.
-        :returns: the members that it has to be done again for.
-        :raises: what the call has raised, unless a smaller one may do.
+        :param part: the members of the call.
+        :param began: when the call was made, in monotonic seconds.
+        :returns: the members to make another call for.
+        :raises: the error of the call, unless a smaller one may succeed.
         """
         try:
             call.result()
@@ -130,12 +136,12 @@ class Placing:
             if len(part) == 1:
                 raise
             LOG.warning(
-                'Ports are made for %(number)d members at a time from here '
-                'on: %(error)s',
+                'Neutron is busy; making ports for %(number)d members at a '
+                'time: %(error)s',
                 {'number': self._batch.now, 'error': error},
             )
-            # It may make them without saying so, and may need as long again
-            # as a proxy has waited for it.
+            # Neutron may still make them, and may need as long again as the
+            # proxy has waited.
             self._services.stopping.wait(
                 max(BUSY_WAIT, time.monotonic() - began)
             )
@@ -146,7 +152,7 @@ class Placing:
         return []
 
     def _hand_over(self, bulk, epoch, members, making):
-        """Make the ports of claimed members and give them to their hosts."""
+        """Make the ports of claimed members and place the members."""
         self._services.check_stopping()
         with self.calls.slot(members[0].container_uuid):
             networks, refused = making.make(members)
@@ -166,11 +172,11 @@ class Placing:
     # ----------------------------------------------------------- volumes
 
     def with_volumes(self, bulk, epoch, members):
-        """See which members have their own volumes, if they are to have any.
+        """Find the members whose own volumes are all available.
 
-        :returns: (those that have, what is to be made for others, how many
-            wait for Cinder); all that are not among the first come again at
-            the next look.
+        :returns: (members that have theirs or need none, volumes to make as
+            in volumes.Found, number of members that wait for Cinder). The
+            other members are checked again at the next cycle.
         """
         if not mounts.made_for_any(bulk) or not members:
             return members, [], 0
@@ -185,7 +191,7 @@ class Placing:
         return ready, found.missing, found.waiting
 
     def make_volumes(self, bulk, missing):
-        """Make volumes, not so many that others have to wait for long."""
+        """Make volumes for one ``claim_batch``, to keep the slice short."""
         missing = missing[: CONF.zun_bulk.claim_batch]
         if not missing:
             return
@@ -203,20 +209,20 @@ class Placing:
 
 
 def _slice_size():
-    """For how many members ports are made until it is another bulk's turn.
+    """Return the number of members of a slice.
 
-    As many as two calls are for, or all calls at a time, but not more than a
-    look for their ports can name.
+    It is what two calls, or all parallel calls, can make ports for, but no
+    more than one lookup of ports can name.
     """
     conf = CONF.zun_bulk
     return min(max(2, conf.port_calls) * conf.port_batch, conf.claim_batch)
 
 
 def _port_calls(bulk):
-    """How many calls may make ports at a time.
+    """Return how many calls may make ports in parallel.
 
-    One costs Neutron the least, and leaves the machine to those who start
-    what has its ports already. More are of use while hosts run dry.
+    One loads Neutron the least and leaves the machine to the starts. More
+    help only while hosts run out of placed members.
     """
     most = CONF.zun_bulk.port_calls
     if most > 1:
@@ -227,7 +233,7 @@ def _port_calls(bulk):
 
 
 def _ended(calls):
-    """Wait until a call has ended, or for a second; return what has."""
+    """Wait until a call has ended, at most LOOK_AGAIN; return those ended."""
     ended, _others = futures.wait(
         calls, LOOK_AGAIN, return_when=futures.FIRST_COMPLETED
     )

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a conductor asks of others: Placement, Neutron, Cinder, Zun's hosts."""
+"""A conductor's clients of Placement, Neutron, Cinder and the hosts."""
 
 import threading
 import time
@@ -25,19 +25,19 @@ from zun_bulk.scheduler import placement
 from zun_bulk.volume import volumes
 
 
-#: Seconds between two looks at which hosts are down.
+#: Seconds for which the list of hosts that are down is cached.
 DOWN_INTERVAL = 10.0
 
 
 class Stopping(Exception):
-    """This conductor is to end, and another goes on."""
+    """This conductor is stopping; another one continues."""
 
 
 class Services:
-    """Made by a conductor for its parts.
+    """The clients that all parts of a conductor share.
 
-    :ivar context: an admin's.
-    :ivar stopping: set once nothing more is to be asked of anybody.
+    :ivar context: an admin context for Zun's objects.
+    :ivar stopping: a threading.Event; once it is set, no new call is made.
     """
 
     def __init__(self):
@@ -45,13 +45,16 @@ class Services:
         self.stopping = threading.Event()
         self._down = {}
         self._down_seen = float('-inf')
-        # Made at first use: Keystone need not answer when zun-compute starts.
+        # Made at first use, so that zun-compute starts without Keystone.
         self._placement = None
         self._ports = None
         self._volumes = None
 
     def check_stopping(self):
-        """:raises: Stopping"""
+        """Stop here if the conductor is stopping.
+
+        :raises: Stopping
+        """
         if self.stopping.is_set():
             raise Stopping()
 
@@ -71,7 +74,7 @@ class Services:
         return self._volumes
 
     def hosts_down(self):
-        """Hosts whose zun-compute is down, as Zun's scheduler sees it.
+        """List the hosts whose zun-compute is down for Zun's scheduler.
 
         :returns: {host: whether an operator has forced it down}.
         """
@@ -89,7 +92,7 @@ class Services:
         return self._down
 
     def known_down(self):
-        """:returns: the names of these hosts, as last seen."""
+        """Return the names of the hosts that were last seen down."""
         return sorted(self._down)
 
     def wake_hosts(self, names):

@@ -10,33 +10,44 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""For how many members one call makes ports: pure.
+"""The number of members for which one call makes ports: pure.
 
-As TCP has it: a size that nothing is known of doubles until it is what it
-was meant to be. What Neutron could not bear is halved, and grows by little
-steps from there.
+The size changes like TCP's congestion window: it doubles up to the configured
+one, is halved when Neutron is overloaded, and grows in small steps after that.
 """
 
 
 class BatchSize:
-    """:ivar now: how many the next call may be for."""
+    """The size of the next batch.
+
+    :ivar now: the most members that the next call may be for.
+    """
 
     def __init__(self, most):
-        """:param most: how many it may be for at most."""
+        """Start with the largest size.
+
+        :param most: the configured size.
+        """
         self._most = most
         self._step = max(1, most // 10)
-        #: Up to which it doubles.
+        #: Up to this size it doubles.
         self._known = most
         self.now = most
 
     def begin(self, first):
-        """Begin with a small one, for who waits for the first of them."""
+        """Begin with a small batch, so that the first members start early.
+
+        :param first: its size.
+        """
         self.now = min(self.now, first)
 
     def succeeded(self, size):
-        """:param size: of the call that Neutron has answered."""
+        """Grow after a call that succeeded.
+
+        :param size: of that call.
+        """
         if size < self.now:
-            # It says nothing of larger ones.
+            # It proves nothing about larger ones.
             return
         if self.now < self._known:
             self.now = min(2 * self.now, self._known)
@@ -45,7 +56,10 @@ class BatchSize:
             self._known = self.now
 
     def overloaded(self, size):
-        """:param size: of the call that was too much for Neutron."""
+        """Shrink after a call that overloaded Neutron.
+
+        :param size: of that call.
+        """
         if size <= self.now:
-            # Else it was under way when another was cut already.
+            # A larger one was under way before an earlier cut.
             self.now = self._known = max(1, size // 2)

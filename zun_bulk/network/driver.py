@@ -10,12 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A Zun network driver that spares Keystone and Neutron work done already.
+"""A Zun network driver that saves calls to Keystone and Neutron.
 
-It stands before the driver that ``[zun_bulk] network_driver`` names and gives
-it another NeutronAPI: one whose session, and so whose token, all containers
-of this zun-compute share, and which takes the ports that a bulk has made and
-bound as they are.
+It wraps the driver that ``[zun_bulk] network_driver`` names and replaces its
+NeutronAPI. All containers of a zun-compute share the session, and so the
+token, of the new one, and it uses the ports of bulks without updating them.
 """
 
 import functools
@@ -40,10 +39,13 @@ def _admin_client():
 
 
 class NeutronAPI:
-    """Zun's NeutronAPI with the shared session; all else is Zun's."""
+    """Zun's NeutronAPI with a shared session."""
 
     def __init__(self, api):
-        """:param api: the NeutronAPI that a network driver has made."""
+        """Wrap a NeutronAPI.
+
+        :param api: the one that a network driver has made.
+        """
         api.admin_client = _admin_client()
         if not (api.context.auth_token or api.context.auth_token_info):
             api.client = api.admin_client
@@ -75,7 +77,7 @@ class NeutronAPI:
 
 
 class BulkNetwork:
-    """All that is not here is the other driver's."""
+    """The wrapping driver; it delegates all other calls."""
 
     def init(self, context, *args, **kwargs):
         self._driver = _driver_class()()

@@ -225,7 +225,7 @@ class ConductorTestCase(base.BaseTestCase):
     def cycle(self):
         """Have the conductor look until it would wait."""
         self.conductor.look_after_bulks()
-        while not self.conductor._patience:
+        while not self.conductor._delay:
             self.conductor.look_after_bulks()
         return db_bulks.get_bulk(self.bulk.uuid)
 

@@ -144,14 +144,14 @@ class TestSlices(base.ConductorTestCase):
     def test_one_after_the_other(self):
         self.assertEqual(2, self.look())
         self.assertEqual({'placed': 1}, self.states())
-        self.assertEqual(0, self.conductor._patience)
+        self.assertEqual(0, self.conductor._delay)
         # One that comes meanwhile.
         self.accept(1)
         self.assertEqual(4, self.look())
         self.assertEqual({'placed': 1}, self.states())
-        self.assertEqual(0, self.conductor._patience)
+        self.assertEqual(0, self.conductor._delay)
         self.assertEqual(5, self.look())
-        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._delay)
         # Nothing is looked up anew for the second and the third slice.
         self.assertEqual(1, self.ports.asked[self.large.id])
 
@@ -180,7 +180,7 @@ class TestSlices(base.ConductorTestCase):
         self.look()
         db_bulks.mark_bulk_deleting(self.large.id)
         self.assertEqual(0, self.look())
-        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._delay)
         self.look()
         self.assertEqual({}, self.conductor._building)
 
@@ -190,7 +190,7 @@ class TestSlices(base.ConductorTestCase):
         other = leases.Leases('other', 15)
         other.epoch(db_bulks.get_bulk(self.large.uuid), 0)
         self.assertEqual(2, self.look())
-        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._delay)
         other.release()
         for _cycle in range(3):
             self.look()
@@ -202,7 +202,7 @@ class TestSlices(base.ConductorTestCase):
             self.conductor._placing, '_place_part', side_effect=OSError
         ):
             self.assertEqual(2, self.look())
-        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._delay)
         self.assertEqual(4, self.look())
         self.assertEqual(5, self.look())
 
@@ -368,7 +368,7 @@ class TestStop(base.ConductorTestCase):
 
     def test_without_a_broker(self):
         self.useFixture(
-            fixtures.MockPatchObject(conductor, 'SERVER_PATIENCE', 0)
+            fixtures.MockPatchObject(conductor, 'SERVER_TIMEOUT', 0)
         )
         self.server.stop.side_effect = lambda: self.answer.wait(60)
         self.accept(1)

@@ -46,10 +46,10 @@ class TestVolumes(base.ConductorTestCase):
         for _made_or_waited_for in range(2):
             self.cycle()
             self.assertEqual({'queued': 3}, self.states())
-            self.assertEqual(conductor.LOOK_AGAIN, self.conductor._patience)
+            self.assertEqual(conductor.LOOK_AGAIN, self.conductor._delay)
         self.cycle()
         self.assertEqual({'placed': 3}, self.states())
-        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._patience)
+        self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._delay)
         for member in self.members():
             self.assertFalse(mounts.lacks(self.bulk, member))
             self.assertEqual(
@@ -86,7 +86,7 @@ class TestVolumes(base.ConductorTestCase):
         self.volumes.busy = True
         db_bulks.mark_bulk_deleting(self.bulk.id)
         self.cycle()
-        self.assertEqual(conductor.LOOK_AGAIN, self.conductor._patience)
+        self.assertEqual(conductor.LOOK_AGAIN, self.conductor._delay)
         self.forget.assert_not_called()
         self.volumes.busy = False
         self.assertFalse(self.volumes.swept_all)
