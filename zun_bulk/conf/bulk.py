@@ -22,12 +22,12 @@ OPTS = [
         min=1,
         max=100000,
         help="""
-The most containers that one bulk may have.
+Maximum number of containers in one bulk.
 
-A request for more is refused with 400. Each costs a row in Zun's
-``container`` and ``container_actions`` tables and one in
-``zun_bulk_member`` at once; raise it only where the database takes the
-transaction (10 000 members are about 30 000 rows).
+A request for more is refused with 400. Each container costs a row in Zun's
+``container`` and ``container_actions`` tables and one in ``zun_bulk_member``
+at once; increase the value only if the database can handle the transaction
+(10 000 members are about 30 000 rows).
 """,
     ),
     cfg.IntOpt(
@@ -36,13 +36,15 @@ transaction (10 000 members are about 30 000 rows).
         min=100,
         max=1000000,
         help="""
-The most events that the history of one bulk keeps; the oldest go first.
+Maximum number of events in the history of one bulk; the oldest are deleted
+first.
 
-A container leaves two, and two more for each attempt that failed. An event is
-a row of some 200 bytes in ``zun_bulk_event``, or up to 4 KB where it has a
-long reason. Raise it to keep the whole history of bulks of more than 10 000
-containers; lower it where there are many bulks and the database has little
-room. A conductor looks once a minute, so there may be more for as long.
+A container causes two events, and two more for each failed attempt. An event
+is a row of some 200 bytes in ``zun_bulk_event``, or up to 4 KB with a long
+reason. Increase the value to keep the whole history of bulks of more than
+10 000 containers; decrease it if there are many bulks and the database has
+little room. A conductor checks once a minute, so there may temporarily be
+more.
 """,
     ),
     cfg.FloatOpt(
@@ -53,8 +55,8 @@ room. A conductor looks once a minute, so there may be more for as long.
         help="""
 Seconds for which a container must stay up before its member is "running".
 
-A container that ends or restarts within this time is failed. Settling holds
-no place among those that start. 0 looks once, right after the start.
+A container that ends or restarts within this time has failed. Settling
+occupies no slot for starts. 0 checks once, directly after the start.
 """,
     ),
     cfg.FloatOpt(
@@ -63,13 +65,14 @@ no place among those that start. 0 looks once, right after the start.
         min=10.0,
         max=86400.0,
         help="""
-Seconds after which a start that has not ended is looked into, at the latest.
+Maximum seconds until a start that has not ended is investigated.
 
-In most cases that is earlier by itself, after 30 to 45 seconds. The container
-is inspected, and its member goes on by what is found. What is being created or
-pulled is left alone however long it takes; what nobody has done anything about
-for this time, or for 45 seconds if that is less, is started again. There is
-hardly a reason to change it.
+Usually this happens earlier, after 30 to 45 seconds. The container is
+inspected, and its member continues according to the result. A container that
+is being created, or an image that is being pulled, is left alone however long
+it takes. A start on which nothing has happened for this time, or for 45
+seconds if that is less, is requested again. There is rarely a reason to change
+this option.
 """,
     ),
     cfg.IntOpt(
@@ -80,9 +83,10 @@ hardly a reason to change it.
         help="""
 Percentage of a bulk's containers that may fail to start before it is paused.
 
-It is paused when both this and ``max_failed`` are exceeded, and its
-``status_reason`` says of what. What its user then resumes bears as many again.
-A bulk with ``on_failure = continue`` does not pause for what fails.
+A bulk is paused when both this and ``max_failed`` are exceeded, and its
+``status_reason`` shows the failures. After a user resumes it, as many failures
+are allowed again. A bulk with ``on_failure = continue`` does not pause because
+of failures.
 """,
     ),
     cfg.IntOpt(
@@ -103,9 +107,9 @@ Number of a bulk's containers that may fail to start before it is paused; see
         min=0.1,
         max=300.0,
         help="""
-Seconds between two looks into the database for work, when no message came.
+Seconds between two checks of the database for work, if no message arrives.
 
-Messages only shorten this wait: losing all of them loses nothing.
+Messages only shorten this wait: even if all of them are lost, no work is lost.
 """,
     ),
     cfg.BoolOpt(
@@ -114,9 +118,9 @@ Messages only shorten this wait: losing all of them loses nothing.
         help="""
 Whether zun-compute plans bulks too.
 
-One conductor plans a bulk at a time, whichever takes its lease first. Set it
-to false on compute hosts that should only start containers, as long as some
-host keeps it true or ``zun-bulk-conductor`` runs somewhere.
+One conductor at a time plans a bulk: the one that takes its lease first. Set
+this to false on compute hosts that should only start containers, as long as
+some host keeps it true or ``zun-bulk-conductor`` runs somewhere.
 """,
     ),
     cfg.FloatOpt(
@@ -126,10 +130,10 @@ host keeps it true or ``zun-bulk-conductor`` runs somewhere.
         max=3600.0,
         help="""
 Seconds without a sign of life from a bulk's conductor after which another
-takes the bulk over.
+conductor takes over the bulk.
 
-A conductor shows one every third of this time. Too short a time moves bulks
-between conductors whenever the database is slow.
+A conductor shows a sign of life every third of this time. If the time is too
+short, bulks move between conductors whenever the database is slow.
 """,
     ),
     cfg.IntOpt(
@@ -138,10 +142,10 @@ between conductors whenever the database is slow.
         min=1,
         max=200,
         help="""
-How many members are claimed in Placement by one call.
+Number of members claimed in Placement with one call.
 
-Placement takes about 10 ms a member within one transaction; a call of more
-than 200 holds its rows for seconds.
+Placement takes about 10 ms per member within one transaction; a call for more
+than 200 members locks its rows for seconds.
 """,
     ),
     cfg.IntOpt(
@@ -150,17 +154,18 @@ than 200 holds its rows for seconds.
         min=1,
         max=200,
         help="""
-For how many members ports are made in Neutron by one call.
+Number of members for which ports are created in Neutron with one call.
 
-The members of a batch are handed to their hosts once it is made, so a small
-batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds a port. It
-is halved by itself when Neutron, or a proxy before it, answers 413, 429, 502,
-503, 504 or not at all, and grows again with success. Lower it where calls for
-ports take longer than the proxy's time-out.
+The members of a batch are placed on their hosts once its ports exist, so a
+small batch lets the hosts begin early; Neutron takes 0.1 to 0.3 seconds per
+port. The batch is halved automatically when Neutron, or a proxy in front of
+it, answers 413, 429, 502, 503, 504 or not at all, and grows again with
+success. Decrease the value if calls for ports take longer than the time-out of
+the proxy.
 
-After two batches of a bulk, or ``port_calls`` if that is more, a conductor's
-other bulks have their turns: lower it, too, where small bulks wait for long
-beside large ones.
+After two batches of a bulk, or ``port_calls`` if that is more, a conductor
+continues with its other bulks: also decrease the value if small bulks wait too
+long for large ones.
 """,
     ),
     cfg.IntOpt(
@@ -169,15 +174,16 @@ beside large ones.
         min=1,
         max=16,
         help="""
-How many calls that make ports a conductor has under way in Neutron at most.
+Maximum number of parallel calls to Neutron with which a conductor creates
+ports.
 
-It is one while ``port_batch`` members of the bulk or more wait at their hosts,
-and as many as this while the hosts run dry.
+A conductor makes one call at a time while at least ``port_batch`` members of
+the bulk wait on their hosts, and this many while the hosts run out of members.
 
-Raise it where Neutron has many API workers and ports are what a bulk waits
-for; lower it where bulks make Neutron slow for others. When five calls in a
+Increase the value if Neutron has many API workers and bulks wait for ports;
+decrease it if bulks make Neutron slow for other users. When five calls in a
 row get 503, 429 or no response, the conductor makes none for 5 to 60 seconds.
-The same holds for ``floating_ip_calls`` and ``volume_calls``.
+The same applies to ``floating_ip_calls`` and ``volume_calls``.
 """,
     ),
     cfg.IntOpt(
@@ -186,14 +192,14 @@ The same holds for ``floating_ip_calls`` and ``volume_calls``.
         min=1,
         max=16,
         help="""
-How many calls that bind or release floating IPs a conductor has under way in
-Neutron at most.
+Maximum number of parallel calls to Neutron with which a conductor binds or
+releases floating IPs.
 
-Neutron takes one floating IP in a call, and 0.2 to 1 second for it. Starts do
-not wait for them, and while a bulk has containers to start there is one call
-at a time, which leaves Neutron to those who attach them. Raise it where
-Neutron has many API workers and bulks wait for their floating IPs; lower it
-where they make Neutron slow for others.
+Neutron handles one floating IP per call, in 0.2 to 1 second. Starts do not
+wait for them, and while a bulk has containers to start there is one call at a
+time, which leaves Neutron's capacity to the starts. Increase the value if
+Neutron has many API workers and bulks wait for their floating IPs; decrease it
+if they make Neutron slow for other users.
 """,
     ),
     cfg.IntOpt(
@@ -202,25 +208,25 @@ where they make Neutron slow for others.
         min=1,
         max=32,
         help="""
-How many calls that make or delete volumes a conductor has under way in Cinder
-at most.
+Maximum number of parallel calls to Cinder with which a conductor creates or
+deletes volumes.
 
-Cinder makes one volume by a call, which takes 0.1 to 0.5 seconds, and a bulk
-asks for one for each container of a template with ``size``. Raise it where
-Cinder has many API workers and volumes are what a bulk waits for; lower it
-where bulks make Cinder slow for others.
+Cinder creates one volume per call, in 0.1 to 0.5 seconds, and a bulk requests
+one for each container if its template contains ``size``. Increase the value if
+Cinder has many API workers and bulks wait for volumes; decrease it if bulks
+make Cinder slow for other users.
 """,
     ),
     cfg.StrOpt(
         'network_driver',
         default='kuryr',
         help="""
-The Zun network driver that does the work when ``[network] driver`` is
+The Zun network driver that ``zun_bulk`` wraps, if ``[network] driver`` is
 ``zun_bulk``.
 
-``[network] driver = zun_bulk`` makes one Keystone session serve all
-containers and spares the update of each port that a bulk has already made.
-Any name of the entry point group ``zun.network.driver`` but ``zun_bulk``.
+With ``[network] driver = zun_bulk``, all containers share one Keystone
+session, and ports that a bulk has already created are not updated one by one.
+Any name in the entry point group ``zun.network.driver`` except ``zun_bulk``.
 """,
     ),
     cfg.PortOpt(
@@ -228,19 +234,19 @@ Any name of the entry point group ``zun.network.driver`` but ``zun_bulk``.
         default=0,
         min=0,
         help="""
-TCP port at which zun-compute serves metrics of its host's pace for
-Prometheus, under ``/metrics``.
+TCP port on which zun-compute serves metrics of its host's pace for Prometheus,
+under ``/metrics``.
 
-0 serves none. Whoever reaches the port can read them.
+0 serves none. Everybody who can reach the port can read them.
 """,
     ),
     cfg.HostAddressOpt(
         'metrics_address',
         default='127.0.0.1',
         help="""
-Address at which zun-compute serves metrics, if ``metrics_port`` is set.
+Address on which zun-compute serves metrics, if ``metrics_port`` is set.
 
-Choose one that only Prometheus reaches: there is no authentication.
+Choose an address that only Prometheus can reach: there is no authentication.
 """,
     ),
 ]

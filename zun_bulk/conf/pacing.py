@@ -23,18 +23,18 @@ PACER = [
         'mode',
         default='adaptive',
         choices=[
-            ('adaptive', 'find what the host can take, up to max_in_flight'),
+            ('adaptive', 'find the best number, up to max_in_flight'),
             ('fixed', 'always max_in_flight'),
         ],
         help="""
-How the number of containers is found that a host starts at the same time.
+How to determine the number of containers that a host starts at the same time.
 
-A Docker Engine has a knee: beyond some number of starts at the same time it
-starts fewer a second, and then fails them. ``adaptive`` looks at how many it
-starts a second and stays at the knee; it needs no setting for a host, follows
-one that changes, and halves its number when the engine is overloaded. Choose
-``fixed`` to rule out pacing while looking for the cause of something else, or
-where a number has proven itself.
+Beyond a certain number of parallel starts, a Docker Engine starts fewer
+containers per second, and then fails them. ``adaptive`` measures the starts
+per second and stays at the best number; it needs no setting per host, adapts
+to changes, and halves the number when the engine is overloaded. Choose
+``fixed`` to rule out pacing while you look for the cause of another problem,
+or if a number has proven itself.
 """,
     ),
     cfg.IntOpt(
@@ -43,13 +43,13 @@ where a number has proven itself.
         min=0,
         max=256,
         help="""
-The most containers that a host starts at the same time, and the most that it
-stops or deletes.
+Maximum number of containers that a host starts at the same time, and maximum
+number that it stops or deletes.
 
-With ``mode = adaptive`` it is the bound of what is tried, with ``mode =
-fixed`` what is done. 0 is four for each CPU of the host, 32 at most, and with
-``mode = fixed`` two. Bulks, single containers and restarts count alike,
-and the containers of capsules with ``capsule_driver = zun_bulk``.
+With ``mode = adaptive``, this is the upper bound of the search, with ``mode =
+fixed`` the number used. 0 means four per CPU of the host, at most 32, and with
+``mode = fixed`` two. Bulks, single containers and restarts count equally, and
+so do the containers of capsules with ``capsule_driver = zun_bulk``.
 """,
     ),
     cfg.FloatOpt(
@@ -58,11 +58,11 @@ and the containers of capsules with ``capsule_driver = zun_bulk``.
         min=0.0,
         max=3600.0,
         help="""
-Seconds between two starts on a host at least, whatever else would allow more.
+Minimum seconds between two starts on a host, even if all else allows more.
 
-0 is as fast as the host can take. 30 is what operators used to do by hand:
-choose such a value only for what pacing does not see, as an application whose
-first minute costs its host dearly.
+0 means as fast as the host can handle. 30 is what operators used to do by
+hand: choose such a value only for load that pacing does not see, such as an
+application that loads its host heavily in its first minute.
 """,
     ),
 ]
@@ -75,12 +75,12 @@ GATES = [
         min=0.5,
         max=300.0,
         help="""
-Seconds between two looks at what a host has left, while it has containers to
-start.
+Seconds between two checks of a host's remaining resources, while it has
+containers to start.
 
-A look costs a few milliseconds. Between two of them a host may go past a
-limit by as many containers as it starts in that time, so raise it only
-together with a greater distance to the limits below.
+A check costs a few milliseconds. Between two checks, a host may exceed a limit
+by as many containers as it starts in that time, so increase the value only
+together with more distance to the limits below.
 """,
     ),
     cfg.IntOpt(
@@ -89,12 +89,11 @@ together with a greater distance to the limits below.
         min=0,
         max=1048576,
         help="""
-The least available memory, in MiB, with which a host starts another
-container.
+Minimum available memory, in MiB, with which a host starts another container.
 
-It is the kernel's ``MemAvailable``. Raise it to what the host's own services
-need in reserve; beside what it uses itself, each
-container costs some MiB in Docker's own processes. 0 never holds the host.
+This is the kernel's ``MemAvailable``. Increase it to the reserve that the
+host's own services need; in addition to its own use, each container costs some
+MiB in Docker's processes. 0 never holds the host.
 """,
     ),
     cfg.IntOpt(
@@ -103,12 +102,13 @@ container costs some MiB in Docker's own processes. 0 never holds the host.
         min=10,
         max=100,
         help="""
-Percentage of the processes and threads in use at which a host starts no more.
+Percentage of processes and threads in use at which a host stops starting
+containers.
 
 Of ``kernel.pid_max``, ``kernel.threads-max`` and the ``pids.max`` of the
-cgroups of Docker and its containers, the one that is nearest counts. Rather
-raise that limit than this one: a host without a free process number cannot
-even be logged in to.
+cgroups of Docker and its containers, the nearest limit applies. Increase that
+limit rather than this option: on a host without a free process ID, you cannot
+even log in.
 """,
     ),
     cfg.IntOpt(
@@ -117,10 +117,11 @@ even be logged in to.
         min=10,
         max=100,
         help="""
-Percentage of ``fs.mount-max`` in use at which a host starts no more.
+Percentage of ``fs.mount-max`` in use at which a host stops starting
+containers.
 
-A container takes two or three mounts on the host. Rather raise
-``fs.mount-max``: at its limit the host can mount nothing at all.
+A container needs two or three mounts on the host. Increase ``fs.mount-max``
+rather than this option: at that limit, the host cannot mount anything.
 """,
     ),
     cfg.IntOpt(
@@ -129,9 +130,11 @@ A container takes two or three mounts on the host. Rather raise
         min=10,
         max=100,
         help="""
-Percentage of ``fs.file-max`` in open files at which a host starts no more.
+Percentage of ``fs.file-max`` in open files at which a host stops starting
+containers.
 
-Rather raise ``fs.file-max``, which costs nothing until it is used.
+Increase ``fs.file-max`` rather than this option; it costs nothing until it is
+used.
 """,
     ),
     cfg.IntOpt(
@@ -140,11 +143,12 @@ Rather raise ``fs.file-max``, which costs nothing until it is used.
         min=10,
         max=100,
         help="""
-Percentage of root's inotify instances in use at which a host starts no more.
+Percentage of root's inotify instances in use at which a host stops starting
+containers.
 
-The limit is ``fs.inotify.max_user_instances``, 128 unless the distribution
-raised it. They are counted once a minute, and only where zun-compute runs as
-root. 100 where containers do well without.
+The limit is ``fs.inotify.max_user_instances``, 128 unless the distribution has
+raised it. They are counted once a minute, and only if zun-compute runs as
+root. Set 100 if your containers work without them.
 """,
     ),
     cfg.IntOpt(
@@ -153,10 +157,11 @@ root. 100 where containers do well without.
         min=10,
         max=100,
         help="""
-Percentage of root's kernel keys in use at which a host starts no more.
+Percentage of root's kernel keys in use at which a host stops starting
+containers.
 
-Docker makes a key ring for each container, and calls the end of them "disk
-quota exceeded"; the limit is ``kernel.keys.root_maxkeys``.
+Docker creates a key ring for each container, and reports "disk quota exceeded"
+when there are no more; the limit is ``kernel.keys.root_maxkeys``.
 """,
     ),
     cfg.IntOpt(
@@ -165,11 +170,11 @@ quota exceeded"; the limit is ``kernel.keys.root_maxkeys``.
         min=1,
         max=1023,
         help="""
-Ports of one Linux bridge at which a host starts no more.
+Number of ports of one Linux bridge at which a host stops starting containers.
 
-The kernel takes 1023 to a bridge and no setting changes that. The fullest
-bridge of the host counts, whichever the next container would use. Lower it
-where something else adds ports to the same bridge.
+The kernel allows 1023 per bridge, and no setting changes that. The fullest
+bridge of the host counts, whichever the next container would use. Decrease the
+value if other software adds ports to the same bridge.
 """,
     ),
     cfg.IntOpt(
@@ -178,9 +183,10 @@ where something else adds ports to the same bridge.
         min=10,
         max=100,
         help="""
-Percentage of the host's ``/dev/shm`` in use at which it starts no more.
+Percentage of the host's ``/dev/shm`` in use at which it stops starting
+containers.
 
-The ``/dev/shm`` of a container is another one and does not count.
+The ``/dev/shm`` of a container is separate and does not count.
 """,
     ),
     cfg.IntOpt(
@@ -189,9 +195,10 @@ The ``/dev/shm`` of a container is another one and does not count.
         min=10,
         max=100,
         help="""
-Percentage of the disk of Docker's data root at which a host starts no more.
+Percentage of the disk of Docker's data root in use at which a host stops
+starting containers.
 
-Raise it on disks so large that a tenth of them is still plenty for images
+Increase it for disks that are so large that a tenth is still plenty for images
 and logs.
 """,
     ),
@@ -201,10 +208,12 @@ and logs.
         min=0,
         max=100000,
         help="""
-Containers in Docker, running or not, at which a host starts no more.
+Number of containers in Docker, running or not, at which a host stops starting
+containers.
 
-0 is no limit. Set it to what a host was seen to take, where that is less than
-the limits above allow. It needs zun-compute to see Docker's data root.
+0 means no limit. Set it to a number that the host has proven to handle, if
+that is less than the limits above allow. zun-compute must be able to see
+Docker's data root.
 """,
     ),
 ]

@@ -26,17 +26,17 @@ OPTS = [
         type=_RATIOS,
         default={},
         help="""
-How many CPUs ``CpuOvercommitFilter`` gives out for each that a host has.
+Number of CPUs that ``CpuOvercommitFilter`` offers for each CPU of a host.
 
-These are HOST:RATIO pairs with commas between them, as in
+The value is a list of HOST:RATIO pairs, separated by commas, as in
 ``compute-1:4,*:16``. HOST is a name as in ``openstack appcontainer service
-list``, or ``*`` for all that are not named; a ratio is from 0.01 to 10000.
-Fractions of CPUs count as such. The CPUs are those that the host has less
-``[compute] reserved_host_cpus``.
+list``, or ``*`` for all other hosts; a ratio is from 0.01 to 10000. Fractions
+of CPUs are counted exactly. The base is the host's CPUs less ``[compute]
+reserved_host_cpus``.
 
-It goes before the ratio in Placement. Set it where that had to be raised
-because a container claims one VCPU there at least, or where a host is to
-take less than Placement would let it.
+This takes precedence over the ratio in Placement. Set it if that ratio had to
+be raised because a container claims at least one VCPU there, or if a host
+should accept less than Placement would allow.
 """,
     ),
     cfg.Opt(
@@ -44,13 +44,13 @@ take less than Placement would let it.
         type=_RATIOS,
         default={},
         help="""
-How much memory ``MemoryOvercommitFilter`` gives out for what a host has.
+Memory that ``MemoryOvercommitFilter`` offers, relative to that of a host.
 
-These are HOST:RATIO pairs as in ``cpu_allocation_ratios``, each ratio from
-0.01 to 10000, of the host's memory less ``[compute]
-reserved_host_memory_mb``. Set it where a host is to take less than Placement
-would let it; above Placement's own ratio it has no effect, as as many MiB are
-claimed there.
+The value is a list of HOST:RATIO pairs as in ``cpu_allocation_ratios``, each
+ratio from 0.01 to 10000. The base is the host's memory less ``[compute]
+reserved_host_memory_mb``. Set it if a host should accept less than Placement
+would allow; above Placement's own ratio it has no effect, because the same
+amount is claimed there.
 """,
     ),
     cfg.Opt(
@@ -58,13 +58,13 @@ claimed there.
         type=_RATIOS,
         default={},
         help="""
-How much disk ``DiskOvercommitFilter`` gives out for what a host has.
+Disk that ``DiskOvercommitFilter`` offers, relative to that of a host.
 
-These are HOST:RATIO pairs as in ``cpu_allocation_ratios``, each ratio from
-0.01 to 10000, of the GB that zun-compute reports, without those that
-``[compute] reserve_disk_for_image`` sets apart, less ``[compute]
-reserved_host_disk_mb``. Set it where a host is to take less than Placement
-would let it; above Placement's own ratio it has no effect.
+The value is a list of HOST:RATIO pairs as in ``cpu_allocation_ratios``, each
+ratio from 0.01 to 10000. The base is the GB that zun-compute reports, without
+those reserved by ``[compute] reserve_disk_for_image``, less ``[compute]
+reserved_host_disk_mb``. Set it if a host should accept less than Placement
+would allow; above Placement's own ratio it has no effect.
 """,
     ),
     cfg.IntOpt(
@@ -73,13 +73,13 @@ would let it; above Placement's own ratio it has no effect.
         min=0,
         max=100000,
         help="""
-Number of Zun's containers at which ``ContainerDensityFilter`` gives a host
-no more.
+Number of Zun's containers at which ``ContainerDensityFilter`` excludes a host.
 
-Those that do not run count, and those on their way to the host. 0 is no
-limit. Containers go to other hosts then; at ``[zun_bulk_pacing]
-max_containers`` they wait at the host that they have. Set it to what hosts
-were seen to take, where that is less than their CPUs and memory allow.
+Containers that do not run count, and those on their way to the host. 0 means
+no limit. With this limit, containers go to other hosts; with
+``[zun_bulk_pacing] max_containers``, they wait on their host. Set it to a
+number that the hosts have proven to handle, if that is less than their CPUs
+and memory allow.
 """,
     ),
     cfg.Opt(
@@ -87,10 +87,10 @@ were seen to take, where that is less than their CPUs and memory allow.
         type=types.Dict(types.Integer(min=0, max=100000)),
         default={},
         help="""
-``max_containers_per_host`` of hosts that differ.
+``max_containers_per_host`` for individual hosts.
 
-These are HOST:NUMBER pairs with commas between them, as in
-``compute-1:200,compute-2:0``; a number is from 0, which is no limit, to
+The value is a list of HOST:NUMBER pairs, separated by commas, as in
+``compute-1:200,compute-2:0``; a number is from 0, which means no limit, to
 100000.
 """,
     ),

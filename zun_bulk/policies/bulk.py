@@ -20,25 +20,25 @@ rules = [
     policy.DocumentedRuleDefault(
         name=BULK % 'create',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='Create a bulk of containers. What its template asks for '
-        'has to pass the policies of container:create as well.',
+        description='Create a bulk of containers. Its template must also pass '
+        'the policies of container:create.',
         operations=[{'path': '/v1/bulks', 'method': 'POST'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'create:dry_run',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='Ask where the containers of a bulk would go, without '
-        'creating it, which tells how much room the cloud has for them. Needs '
-        'bulk:create as well; hosts are told to those who pass '
-        'container:get_one:host.',
+        description='Check where the containers of a bulk would be placed, '
+        'without creating it. This shows how much room the cloud has for '
+        'them. Also requires bulk:create; only users who pass '
+        'container:get_one:host see hosts.',
         operations=[{'path': '/v1/bulks', 'method': 'POST'}],
     ),
     policy.DocumentedRuleDefault(
         name=BULK % 'create:floating_ips',
         check_str=base.RULE_ADMIN_OR_OWNER,
         description='Create or enlarge a bulk whose containers have floating '
-        'IPs. They are made and bound with the credentials of Zun: forbid it '
-        'to those whom Neutron forbids to do so.',
+        'IPs. They are created and bound with the credentials of Zun: forbid '
+        'this to users who may not do so in Neutron.',
         operations=[
             {'path': '/v1/bulks', 'method': 'POST'},
             {'path': '/v1/bulks/{bulk_ident}/scale', 'method': 'POST'},
@@ -65,7 +65,7 @@ rules = [
     policy.DocumentedRuleDefault(
         name=BULK % 'pause',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='Start no more containers of a bulk for now.',
+        description='Pause a bulk: start no more of its containers.',
         operations=[
             {'path': '/v1/bulks/{bulk_ident}/pause', 'method': 'POST'}
         ],
@@ -73,7 +73,7 @@ rules = [
     policy.DocumentedRuleDefault(
         name=BULK % 'resume',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='Go on with a paused bulk.',
+        description='Resume a paused bulk.',
         operations=[
             {'path': '/v1/bulks/{bulk_ident}/resume', 'method': 'POST'}
         ],
@@ -81,7 +81,7 @@ rules = [
     policy.DocumentedRuleDefault(
         name=BULK % 'cancel',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='Cancel what of a bulk is not started yet.',
+        description='Cancel the containers of a bulk not started yet.',
         operations=[
             {'path': '/v1/bulks/{bulk_ident}/cancel', 'method': 'POST'}
         ],
@@ -97,9 +97,8 @@ rules = [
     policy.DocumentedRuleDefault(
         name=BULK % 'scale',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='Give a bulk more containers or fewer. For more, what its '
-        'template asks for has to pass the policies of container:create as '
-        'well.',
+        description='Add containers to a bulk or remove some. To add some, '
+        'its template must also pass the policies of container:create.',
         operations=[
             {'path': '/v1/bulks/{bulk_ident}/scale', 'method': 'POST'}
         ],
@@ -121,7 +120,7 @@ rules = [
     policy.DocumentedRuleDefault(
         name=BULK % 'events',
         check_str=base.RULE_ADMIN_OR_OWNER,
-        description='List what happened to a bulk and its members.',
+        description='List the events of a bulk and its members.',
         operations=[
             {'path': '/v1/bulks/{bulk_ident}/events', 'method': 'GET'}
         ],
