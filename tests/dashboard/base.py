@@ -22,6 +22,8 @@ from django.core.cache import cache
 from openstack_dashboard.test import helpers
 import requests_mock
 
+from tests import host_reports
+
 
 URL = 'http://zun.example.com/v1'
 
@@ -125,43 +127,10 @@ def make_member(index, **changes):
 
 
 def make_host(name, **changes):
-    paced = {
-        'limit': 4,
-        'in_flight': 2,
-        'waiting': 0,
-        'interval': 0.0,
-        'per_second': 0.35,
-        'median': 0.84,
-        'p95': 1.12,
-        'seconds': 191.5,
-        'ended': {'done': 210, 'soft': 1, 'hard': 2, 'neutral': 0},
-        'breaker': 'closed',
-        'last_cut': {'ago': 722.4, 'why': 'overload'},
-    }
-    host = {
-        'host': name,
-        'state': 'ok',
-        'held': False,
-        'hold_reason': None,
-        'mode': None,
-        'max_in_flight': None,
-        'start_interval': None,
-        'updated_at': None,
-        'source': 'report',
-        'age': 3.0,
-        'pace': {
-            'starts': paced,
-            'deletes': dict(paced, in_flight=0),
-            'held_by': {},
-            'settings': {},
-            'settle': {},
-            'queued': 23,
-            'deleting': 0,
-        },
-        'links': [],
-    }
-    host.update(changes)
-    return host
+    """A host whose agent has last reported three seconds ago."""
+    pace = host_reports.make_report(queued=23)
+    view = {'source': 'report', 'age': 3.0, 'pace': pace, **changes}
+    return host_reports.make_view(name, **view)
 
 
 class EmulatedApi:

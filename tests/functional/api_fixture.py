@@ -12,8 +12,6 @@
 
 """Our filter and Zun's API behind it, for gabbi's intercepted requests."""
 
-import random
-
 import fixtures
 from gabbi import fixture
 from oslo_middleware import request_id
@@ -23,14 +21,13 @@ from zun.api import app as zun_app
 from zun.common import context as zun_context
 
 from tests import database
+from tests import host_reports
 from tests import openapi
 from tests import zun_fixtures
 from zun_bulk.api import middleware
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import members as db_members
-from zun_bulk.pacing.adaptive import FixedLimit
-from zun_bulk.pacing.pacer import Pacer
 
 
 _app = None
@@ -168,20 +165,4 @@ class HostsFixture(ApiFixture):
         )
         service.create()
         service.report_state_up()
-        starts = Pacer(FixedLimit(4), random.Random(0)).show(0)
-        db_hosts.report_host(
-            'host-1',
-            {
-                'starts': dict(starts, waiting=0, in_flight=3),
-                'deletes': dict(starts, waiting=0),
-                'held_by': {},
-                'settings': {
-                    'mode': 'fixed',
-                    'max_in_flight': 4,
-                    'start_interval': 0.0,
-                },
-                'settle': {'median': 5.1, 'p95': 5.4},
-                'queued': 17,
-                'deleting': 0,
-            },
-        )
+        db_hosts.report_host('host-1', host_reports.make_report())

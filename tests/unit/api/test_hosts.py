@@ -20,18 +20,14 @@ from oslo_utils import fixture as time_fixture
 from zun import objects
 from zun.common import context as zun_context
 
+from tests import host_reports
 from tests.unit.api import base
 from zun_bulk.api.handlers import host as handler
 from zun_bulk.db import hosts as db_hosts
 
 
 CUT = {'ago': 10.0, 'why': 'overload'}
-PACE = {
-    'starts': {'limit': 4, 'breaker': 'closed', 'last_cut': CUT},
-    'deletes': {'limit': 4, 'breaker': 'closed', 'last_cut': None},
-    'held_by': {},
-    'queued': 3,
-}
+PACE = host_reports.make_report(starts=host_reports.make_paced(last_cut=CUT))
 
 
 class HostsTestCase(base.ApiTestCase):
@@ -161,7 +157,7 @@ class TestList(HostsTestCase):
         db_hosts.report_host('host-1', PACE)
         (shown,) = self.list()
         self.assertEqual(
-            ('ok', 'report', 3),
+            ('ok', 'report', 17),
             (shown['state'], shown['source'], shown['pace']['queued']),
         )
         self.get_pace.assert_not_called()

@@ -18,6 +18,7 @@ import urllib.request
 from oslotest import base
 from prometheus_client import parser
 
+from tests import host_reports
 from zun_bulk.host import gates
 from zun_bulk.host import metrics
 from zun_bulk.pacing.adaptive import FixedLimit
@@ -37,15 +38,12 @@ def show():
         paced.finished(key, seconds, outcome)
     paced.started('d', 10)
     idle = Pacer(FixedLimit(2), random.Random(0))
-    return {
-        'starts': dict(paced.show(10), waiting=5),
-        'deletes': dict(idle.show(10), waiting=0),
-        'held_by': {'memory': 'none left', 'operator': 'a new disk'},
-        'settings': {},
-        'settle': {'median': 5.0, 'p95': None},
-        'queued': 17,
-        'deleting': 0,
-    }
+    return host_reports.make_report(
+        starts=dict(paced.show(10), waiting=5),
+        deletes=dict(idle.show(10), waiting=0),
+        held_by={'memory': 'none left', 'operator': 'a new disk'},
+        settle={'median': 5.0, 'p95': None},
+    )
 
 
 class TestMetrics(base.BaseTestCase):

@@ -14,6 +14,7 @@ from unittest import mock
 
 import fixtures
 
+from tests import host_reports
 from tests.unit.host import base
 from zun_bulk.db import base as db_base
 from zun_bulk.db import hosts as db_hosts
@@ -49,6 +50,21 @@ class TestGuruReport(base.AgentTestCase):
     def test_no_database(self):
         with mock.patch.object(db_base, 'reader', side_effect=OSError):
             self.assertEqual({}, self.agent.report()['starting'])
+
+
+class TestShow(base.AgentTestCase):
+    def test_the_fixtures_of_other_tests_have_the_same_keys(self):
+        def keys(value):
+            if isinstance(value, dict):
+                return {name: keys(item) for name, item in value.items()}
+
+        shown = keys(self.agent.show())
+        fixture = keys(host_reports.make_report())
+        for kind in ('starts', 'deletes'):
+            # None before the first cut.
+            for kinds in (shown, fixture):
+                kinds[kind]['last_cut'] = None
+        self.assertEqual(shown, fixture)
 
 
 class TestReport(base.AgentTestCase):

@@ -14,6 +14,7 @@ import json
 
 from osc_lib import exceptions
 
+from tests import host_reports
 from tests.unit.osc import base
 from zun_bulk.osc import client
 from zun_bulk.osc import host
@@ -23,46 +24,17 @@ HOSTS = f'{base.ENDPOINT}/bulk_hosts'
 CUT = {'ago': 125.0, 'why': 'overload'}
 
 
-def paced(**values):
-    return {
-        'limit': 4,
-        'in_flight': 3,
-        'waiting': 1,
-        'interval': 0.0,
-        'per_second': 1.25,
-        'median': 0.84,
-        'p95': 2.0,
-        'breaker': 'closed',
-        'last_cut': CUT,
-        **values,
-    }
-
-
 def host_view(name='host-1', **values):
     """A host as the API shows it."""
-    return {
-        'host': name,
-        'state': 'ok',
-        'held': False,
-        'hold_reason': None,
-        'mode': None,
-        'max_in_flight': None,
-        'start_interval': None,
-        'updated_at': None,
-        'source': 'live',
-        'age': 0.0,
-        'pace': {
-            'starts': paced(),
-            'deletes': paced(last_cut=None, median=None),
-            'held_by': {},
-            'settings': {},
-            'settle': {'median': 5.04, 'p95': 5.5},
-            'queued': 17,
-            'deleting': 0,
-        },
-        'links': [],
-        **values,
-    }
+    starts = host_reports.make_paced(
+        waiting=1, per_second=1.25, p95=2.0, last_cut=CUT
+    )
+    pace = host_reports.make_report(
+        starts=starts,
+        deletes=dict(starts, last_cut=None, median=None),
+        settle={'median': 5.04, 'p95': 5.5},
+    )
+    return host_reports.make_view(name, **{'pace': pace, **values})
 
 
 UNKNOWN = {'state': 'unknown', 'source': None, 'age': None, 'pace': None}

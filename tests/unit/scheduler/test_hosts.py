@@ -18,6 +18,7 @@ from zun import objects
 from zun.common import consts
 from zun.common import exception
 
+from tests import host_reports
 from zun_bulk.conf import CONF
 from zun_bulk.db import specs
 from zun_bulk.scheduler import filters
@@ -203,15 +204,16 @@ class TestSurvey(base.BaseTestCase):
 
     def test_pace(self):
         def report(**starts):
-            return {
-                'starts': {
-                    'ended': {'done': 20},
-                    'limit': 8,
-                    'interval': 0,
-                    'median': 2.0,
-                    **starts,
-                }
+            started = {
+                'ended': {'done': 20},
+                'limit': 8,
+                'interval': 0,
+                'median': 2.0,
+                **starts,
             }
+            return host_reports.make_report(
+                starts=host_reports.make_paced(**started)
+            )
 
         for starts, pace in (
             ({}, 4.0),

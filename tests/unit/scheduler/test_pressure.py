@@ -15,6 +15,7 @@ from unittest import mock
 from oslotest import base
 
 from tests import database
+from tests import host_reports
 from zun_bulk.consts import OPERATOR
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import models
@@ -25,7 +26,10 @@ from zun_bulk.scheduler.filters import host_pressure
 
 def row(name='host-1', held=False, held_reason=None, **report):
     return models.Host(
-        host=name, held=held, held_reason=held_reason, report=report or None
+        host=name,
+        held=held,
+        held_reason=held_reason,
+        report=host_reports.make_report(**report) if report else None,
     )
 
 
@@ -35,10 +39,9 @@ class TestFind(base.BaseTestCase):
 
     def test_nothing_holds_it(self):
         self.assertIsNone(self.why())
-        self.assertIsNone(self.why(held_by={}, starts={'breaker': 'closed'}))
-        self.assertIsNone(
-            self.why(held_by={}, starts={'breaker': 'half-open'})
-        )
+        for breaker in ('closed', 'half-open'):
+            starts = host_reports.make_paced(breaker=breaker)
+            self.assertIsNone(self.why(starts=starts))
 
     def test_its_operator(self):
         self.assertEqual(
@@ -59,7 +62,8 @@ class TestFind(base.BaseTestCase):
         )
 
     def test_its_breaker(self):
-        self.assertIn('engine', self.why(starts={'breaker': 'open'}))
+        starts = host_reports.make_paced(breaker='open')
+        self.assertIn('engine', self.why(starts=starts))
 
 
 class TestFilter(base.BaseTestCase):
