@@ -143,7 +143,7 @@ class TestQuota(base.FunctionalTestCase):
         answers = at_once([lambda: self.post(3)] * 50)
         self.assert_answers(
             {202: 6, 403: 44},
-            'containers (18 used, 3 asked for, 20 allowed)',
+            'containers (18 used, 3 requested, 20 allowed)',
             answers,
         )
         self.assertEqual(18, self.used()['containers'])
@@ -160,7 +160,7 @@ class TestQuota(base.FunctionalTestCase):
         answers = at_once([lambda: self.post(2, cpu=0.15, memory='64')] * 50)
         self.assert_answers(
             {202: 3, 403: 47},
-            'cpu (0.9 used, 0.3 asked for, 1 allowed)',
+            'cpu (0.9 used, 0.3 requested, 1 allowed)',
             answers,
         )
         self.assertEqual(
@@ -178,7 +178,7 @@ class TestQuota(base.FunctionalTestCase):
             '/containers/%s?force=true' % container['uuid'],
             user='demo',
         )
-        self.refuse(4, 'containers (1 used, 4 asked for, 4 allowed)')
+        self.refuse(4, 'containers (1 used, 4 requested, 4 allowed)')
         self.assertEqual(202, self.post(3)[0])
         answer = self.ask(
             'POST', '/containers', self.template(), user='demo', status=403
@@ -191,7 +191,7 @@ class TestQuota(base.FunctionalTestCase):
         self.hold_host(True)
         status, bulk = self.post(4)
         self.assertEqual(202, status, bulk)
-        self.refuse(1, 'containers (4 used, 1 asked for, 4 allowed)')
+        self.refuse(1, 'containers (4 used, 1 requested, 4 allowed)')
         path = '/bulks/' + bulk['uuid']
         self.ask('POST', path + '/cancel', user='demo', status=202)
         self.wait_for(
@@ -201,13 +201,13 @@ class TestQuota(base.FunctionalTestCase):
             4, self.bulk(bulk['uuid'], 'demo')['members']['cancelled']
         )
         self.assertEqual(202, self.post(4)[0])
-        self.refuse(1, 'containers (4 used, 1 asked for, 4 allowed)')
+        self.refuse(1, 'containers (4 used, 1 requested, 4 allowed)')
 
     def test_what_has_failed_counts_until_it_is_deleted(self):
         self.set_quota(containers=2)
         status, bulk = self.post(2, image='nosuch')
         self.assertEqual(202, status, bulk)
         self.wait_for_end(bulk['uuid'], 'demo')
-        self.refuse(1, 'containers (2 used, 1 asked for, 2 allowed)')
+        self.refuse(1, 'containers (2 used, 1 requested, 2 allowed)')
         self.delete_bulk(bulk['uuid'], 'demo')
         self.assertEqual(202, self.post(2)[0])

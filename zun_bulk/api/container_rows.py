@@ -166,8 +166,9 @@ def _check_sizes(rows, own):
         total += members.check_sizes(rows, _measure)
     if total > MAX_ROWS_SIZE:
         raise exception.ValidationError(
-            detail='template%s: it is too large for %d containers'
-            % (' with members' if own else '', len(rows))
+            detail='template%s: too large for %d containers, whose rows '
+            'would exceed %d bytes in total'
+            % (' with members' if own else '', len(rows), MAX_ROWS_SIZE)
         )
 
 
@@ -178,7 +179,7 @@ def _measure(name, value):
     """
     if isinstance(value, str):
         if UNSTORABLE.search(value):
-            return 0, 'it has characters that Zun cannot keep'
+            return 0, 'it contains characters that Zun cannot store'
         column = zun_models.Container.__table__.columns[name]
         size = len(value)
         limit = getattr(column.type, 'length', None) or _MAX_TEXT
@@ -187,7 +188,7 @@ def _measure(name, value):
     else:
         return 0, None
     if size > limit:
-        return size, 'it is too long by %d characters' % (size - limit)
+        return size, 'too long by %d characters' % (size - limit)
     return size, None
 
 

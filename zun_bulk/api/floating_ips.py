@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Floating IPs that a bulk wants: what of it can be known beforehand.
+"""Checks of the floating IPs that a request asks for.
 
-Neutron is asked with the user's token, so that he gets no more by a bulk than
-by himself; conductors bind them with Zun's own.
+Neutron is called with the user's token, so that a bulk gives users no more
+than they could have without it; conductors bind with Zun's own credentials.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db.specs import FloatingIpSpec
 
 
-#: How many addresses one call looks up: they go into its URL.
+#: Addresses that one call looks up: they are part of its URL.
 BATCH = 100
 
 _RULE = 'bulk:create:floating_ips'
 
 
 def with_defaults(wanted):
-    """What the request's ``floating_ips`` means."""
+    """Add the defaults to a request's ``floating_ips``."""
     return dict({'on_delete': 'release'}, **wanted)
 
 
@@ -44,10 +44,11 @@ def check(context, wanted, count, own=()):
     """Check whether the members of a bulk can have their floating IPs.
 
     :param wanted: the request's ``floating_ips`` with its defaults, or None.
-    :param own: for each member in turn the address that it has of its own,
-        or None; empty if none has.
-    :returns: what the bulk's spec has to say of floating IPs; None if it
-        wants none.
+    :param count: number of members.
+    :param own: for each member, in order, its own floating IP or None; empty
+        if no member has one.
+    :returns: the value of ``floating_ips`` in the bulk's spec; None if the
+        request asks for no floating IPs.
     :raises: ValidationError (400), OverQuota, PolicyNotAuthorized (403)
     """
     given = {
@@ -59,17 +60,17 @@ def check(context, wanted, count, own=()):
         return None
     policy.enforce(context, _RULE, action=_RULE)
     if wanted is None:
-        # Just those members want one that say which.
+        # Only the members that name a floating IP get one.
         wanted, count = with_defaults({}), len(given)
     pool = wanted.get('pool', [])
     if pool and len(pool) < count - len(given):
         validation.refuse(
             'floating_ips.pool',
-            '%d are too few for %d containers'
+            'only %d addresses for %d containers'
             % (len(pool), count - len(given)),
         )
     if 'network' not in wanted and not pool and len(given) < count:
-        validation.refuse('floating_ips', 'it needs a network, or a pool')
+        validation.refuse('floating_ips', 'network or pool is required')
     network = _network(context, wanted)
     names = [
         *('floating_ips.pool[%d]' % number for number in range(len(pool))),
@@ -87,7 +88,10 @@ def check(context, wanted, count, own=()):
 
 
 def _network(context, wanted):
-    """:returns: the external network as Neutron shows it, None if not said."""
+    """Find the external network of a request.
+
+    :returns: the network as Neutron shows it, None if none is given.
+    """
     if 'network' not in wanted:
         return None
     field = 'floating_ips.network'
@@ -106,20 +110,22 @@ def _network(context, wanted):
     return network
 
 
-def check_pool(context, addresses, naming, network=None):
-    """Check whether floating IPs are the project's, and bound to nothing.
+def check_pool(context, addresses, field_of, network=None):
+    """Check that floating IPs belong to the project and are not bound.
 
-    :param addresses: those that members are to get.
-    :param naming: function of the position of one, what the request calls it.
-    :param network: the external network that they have to be of, if any.
-    :raises: ValidationError (400) that names the first that is at fault.
+    :param addresses: of the floating IPs.
+    :param field_of: function that returns the field in the request of the
+        address at a position.
+    :param network: the external network that they have to belong to, if any.
+    :raises: ValidationError (400) that names the first field at fault.
     """
     positions = {}
     for position, address in enumerate(addresses):
         if address in positions:
             validation.refuse(
-                naming(position),
-                '%s is %s already' % (address, naming(positions[address])),
+                field_of(position),
+                '%s is already given in %s'
+                % (address, field_of(positions[address])),
             )
         positions[address] = position
     if not addresses:
@@ -130,33 +136,36 @@ def check_pool(context, addresses, naming, network=None):
         try:
             rows = api.list_floatingips(
                 floating_ip_address=batch,
-                # An administrator would see those of others.
+                # Administrators see the floating IPs of all projects.
                 project_id=context.project_id,
             )['floatingips']
         except neutron_exceptions.NotFound as exc:
-            # It has no routers, and no floating IPs at all.
-            validation.refuse(naming(start), exc)
+            # Neutron without the router extension has no floating IPs.
+            validation.refuse(field_of(start), exc)
         found = {row['floating_ip_address']: row for row in rows}
         for address in batch:
             fault = _fault(found.get(address), network)
             if fault:
                 validation.refuse(
-                    naming(positions[address]), '%s %s' % (address, fault)
+                    field_of(positions[address]), '%s %s' % (address, fault)
                 )
 
 
 def _fault(row, network):
     if row is None:
-        return 'is no floating IP of the project'
+        return 'is not a floating IP of the project'
     if row['port_id']:
-        return 'is bound to port %s' % row['port_id']
+        return 'is already bound to port %s' % row['port_id']
     if network and row['floating_network_id'] != network['id']:
-        return 'is not of network %s' % network['name']
+        return 'does not belong to network %s' % network['name']
     return None
 
 
 def _check_quota(context, count):
-    """Refuse more floating IPs than the project may have."""
+    """Check that new floating IPs fit into Neutron's quota, if it is visible.
+
+    :raises: OverQuota (403)
+    """
     try:
         details = neutron.NeutronAPI(context).show_quota_details(
             context.project_id
@@ -164,20 +173,20 @@ def _check_quota(context, count):
     except neutron_exceptions.NeutronClientException as exc:
         if exc.status_code not in (403, 404):
             raise
-        # Users need not be let to know it.
+        # The user may not see the quota; Neutron still enforces it.
         return
     used = details['used'] + details['reserved']
     if 0 <= details['limit'] < used + count:
         raise exception.OverQuota(
-            overs='floating IPs (%d used, %d asked for, %d allowed)'
+            overs='floating IPs (%d used, %d requested, %d allowed)'
             % (used, count, details['limit'])
         )
 
 
 def grow(context, bulk, members):
-    """Have further members of a bulk want floating IPs as its others do.
+    """Give further members of a bulk floating IPs like its other members.
 
-    :param context: of whom the bulk is.
+    :param context: of the owner of the bulk.
     :param members: as for ``distribute``.
     :raises: OverQuota, PolicyNotAuthorized (403), Conflict (409)
     """
@@ -191,13 +200,13 @@ def grow(context, bulk, members):
 
 
 def distribute(spec, members, taken=()):
-    """Write into members' rows which floating IPs they want.
+    """Set in members' rows which floating IPs they want.
 
-    One that has an address of its own has that; the others get those of the
-    pool in the order of their indexes, or one that is made for them.
+    Members with their own address get that; the others get an address of the
+    pool in the order of their indexes, or a new floating IP.
 
-    :param spec: what ``check`` has returned.
-    :param members: [{column: value}] of Members.
+    :param spec: as returned by ``check``.
+    :param members: [{column: value}] of members, changed in place.
     :param taken: addresses of the pool that other members have.
     :raises: Conflict (409) if the pool has too few.
     """
@@ -207,9 +216,9 @@ def distribute(spec, members, taken=()):
     rest = [address for address in spec.pool if address not in taken]
     if spec.pool and len(rest) < len(without):
         raise exception.Conflict(
-            'floating_ips.pool: %d of its addresses are free, and %d '
-            'containers need one. Those of deleted containers are free once '
-            'they are gone.' % (len(rest), len(without))
+            'floating_ips.pool: only %d free addresses for %d containers; '
+            'the addresses of containers being deleted become free when these '
+            'are gone' % (len(rest), len(without))
         )
     for member, address in zip(without, rest, strict=False):
         member['wanted'] = dataclasses.replace(

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Paths and what answers them."""
+"""Paths of the API, and their handlers."""
 
 import functools
 
@@ -53,18 +53,19 @@ def make_map():
 
 
 def dispatch(req, mapper):
-    """Have a request answered by the function for its path and method.
+    """Call the handler of a request's path and method.
 
+    :returns: the response.
     :raises: HTTPNotFound, HTTPMethodNotAllowed
     """
     match = mapper.match(environ=req.environ)
     if match is None:
-        raise webob.exc.HTTPNotFound('There is nothing at this path.')
+        raise webob.exc.HTTPNotFound('There is no resource at this path.')
     return match.pop('action')(req, **match)
 
 
 def _not_allowed(allowed, req, **match):
     raise webob.exc.HTTPMethodNotAllowed(
-        'The method %s is not allowed here.' % req.method,
+        'Method %s is not allowed for this path.' % req.method,
         headers={'Allow': allowed},
     )

@@ -12,9 +12,9 @@
 
 """Backends of oslo.middleware's healthcheck, for api-paste.ini.
 
-Whoever asks is not authenticated: a check has its thread, of which there is
-one at a time, and an answer is good for FRESH seconds, so that many questions
-cost the database no more than one. What went wrong is in the log.
+Clients are not authenticated. Each backend therefore has one thread for its
+checks and keeps results for FRESH seconds, so that many requests cost the
+database no more than one. The causes of failures are in the log.
 """
 
 from concurrent import futures
@@ -33,16 +33,16 @@ from zun_bulk.db import migration
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which an answer of the database is waited for.
+#: Seconds to wait for the database.
 TIMEOUT = 2.0
-#: Seconds for which it is not asked again.
+#: Seconds for which a result is used.
 FRESH = 1.0
-#: How many bulks are looked at for a sign of life.
+#: Number of bulks whose heartbeats are read.
 BULKS = 100
 
 
-class Asked:
-    """A function that is called by one thread at a time, and not too often."""
+class Cached:
+    """A function called by one thread at a time, with its result cached."""
 
     def __init__(self, function):
         self._function = function
@@ -51,9 +51,10 @@ class Asked:
         self._since = 0.0
 
     def result(self):
-        """:returns: what the function does, FRESH seconds ago at most.
+        """Call the function, unless there is a result of FRESH seconds.
 
-        :raises: what it does, and TimeoutError if that takes longer.
+        :returns: what the function returns.
+        :raises: what it raises; TimeoutError after TIMEOUT seconds.
         """
         with self._lock:
             now = time.monotonic()
@@ -63,7 +64,7 @@ class Asked:
                 self._since = now
                 self._answer = futures.Future()
                 threading.Thread(
-                    target=self._ask,
+                    target=self._run,
                     args=(self._answer,),
                     daemon=True,
                     name='zun-bulk-healthcheck',
@@ -71,7 +72,7 @@ class Asked:
             answer = self._answer
         return answer.result(TIMEOUT)
 
-    def _ask(self, answer):
+    def _run(self, answer):
         try:
             answer.set_result(self._function())
         except Exception as error:
@@ -82,71 +83,77 @@ class _Healthcheck(pluginbase.HealthcheckBaseExtension):
     def __init__(self, *args):
         super().__init__(*args)
         base.configure()
-        self._asked = Asked(self._ask)
+        self._check = Cached(self._read)
 
     def healthcheck(self, server_port):
         try:
-            return self._judge(self._asked.result())
+            return self._judge(self._check.result())
         except Exception as error:
             LOG.warning(
-                'The health check has no answer from the database: %s',
-                str(error) or 'not after %d s' % TIMEOUT,
+                'Health check failed to query the database: %s',
+                str(error) or 'no answer within %d s' % TIMEOUT,
             )
             return _unhealthy(
-                'ZUN_BULK DATABASE DOWN', 'The log of zun-api tells more.'
+                'ZUN_BULK DATABASE DOWN', 'See the log of zun-api.'
             )
 
 
 class Tables(_Healthcheck):
-    """Whether bulks can be accepted: the database answers, and has tables."""
+    """Whether zun-api can accept bulks: the database has current tables."""
 
-    def _ask(self):
+    def _read(self):
         return migration.version()
 
     def _judge(self, version):
-        # Tables that are newer are those of an upgrade that is under way.
+        # Newer tables are fine: they occur during an upgrade.
         if version is None or _outdated() & set(version.split(', ')):
             return _unhealthy(
                 'ZUN_BULK TABLES OUTDATED',
-                'They are at %s: run zun-bulk-db-manage upgrade.' % version,
+                'The tables are at revision %s. Run zun-bulk-db-manage '
+                'upgrade.' % version,
             )
-        return _healthy('The tables are at %s.' % version)
+        return _healthy('The tables are at revision %s.' % version)
 
 
 class Conductor(_Healthcheck):
-    """Whether somebody looks after bulks that want it.
+    """Whether a conductor works on bulks with pending work.
 
-    Where no bulk does, nobody can be seen, and all is well.
+    Without such bulks no conductor is visible, and the check is healthy.
     """
 
     def __init__(self, *args):
         super().__init__(*args)
-        self._signs = SignsOfLife()
+        self._heartbeats = HeartbeatMonitor()
 
-    def _ask(self):
-        return self._signs.silence(leases.heartbeats(BULKS), time.monotonic())
+    def _read(self):
+        return self._heartbeats.silence(
+            leases.heartbeats(BULKS), time.monotonic()
+        )
 
     def _judge(self, seconds):
         conf = CONF.zun_bulk
-        # Another takes over once a lease is over and it has looked.
+        # Time for another conductor to take over an expired lease.
         if seconds > 2 * conf.lease_time + conf.poll_interval:
             return _unhealthy(
-                'NO BULK CONDUCTOR', 'No sign of life for %d s.' % seconds
+                'NO BULK CONDUCTOR', 'No heartbeat for %d s.' % seconds
             )
-        return _healthy('A sign of life, or no work, %d s ago.' % seconds)
+        return _healthy('A heartbeat, or no pending work, %d s ago.' % seconds)
 
 
-class SignsOfLife:
-    """Tells for how long no bulk was looked after. The time is handed in."""
+class HeartbeatMonitor:
+    """Tracks for how long no conductor has worked on any bulk."""
 
     def __init__(self):
         self._heartbeats = {}
         self._seen = 0.0
 
     def silence(self, heartbeats, now):
-        """:param heartbeats: {bulk id: heartbeat} as just read.
+        """Measure the time since the last heartbeat.
 
-        :returns: seconds since one had changed, or there was none to change.
+        :param heartbeats: {bulk id: heartbeat} as just read.
+        :param now: monotonic seconds.
+        :returns: seconds since a heartbeat changed, or since no bulk had
+            pending work.
         """
         before, self._heartbeats = self._heartbeats, heartbeats
         same = before.keys() & heartbeats.keys()
@@ -159,7 +166,7 @@ class SignsOfLife:
 
 @functools.cache
 def _outdated():
-    """:returns: what revisions that lack what this release adds."""
+    """List the revisions that lack tables or columns of this release."""
     return frozenset(migration.revisions(migration.EXPAND)[1:])
 
 

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What each member of a bulk has of its own: ``members`` of the request.
+"""Per-member values: the list ``members`` of a request.
 
-It is checked field by field, not as a container's whole body, and all that is
-wrong is told at once: who has a thousand lines has more than one bad one.
+They are checked field by field, not as a whole container body, and one
+response reports all faults: among a thousand entries, more than one is wrong.
 """
 
 import ipaddress
@@ -32,17 +32,18 @@ from zun_bulk.db.specs import MemberSpec
 from zun_bulk.network import requested
 
 
-#: How many faults an answer tells, and how much of each.
+#: Faults that one response reports.
 MAX_FAULTS = 100
+#: Characters of a fault, and of a value that it quotes.
 _MAX_MESSAGE = 200
 _MAX_VALUE = 80
 
-#: Columns of a container's row in which members differ.
+#: Columns of a container's row that may have per-member values.
 COLUMNS = ('name', 'hostname', 'environment', 'labels')
-#: Fields for which a container's row has no place.
+#: Fields that a container's row does not have.
 _WANTED = ('addresses', 'floating_ip', 'mounts')
 
-# Made once, and of each field: one of all of them takes longer for a member.
+# Created once, and one per field: a single validator of all fields is slower.
 _VALIDATORS = {
     field: validators.SchemaValidator(of_field).validator
     for field, of_field in schema.own.items()
@@ -50,42 +51,49 @@ _VALIDATORS = {
 
 
 class Faults:
-    """What is wrong with members, to be told in one answer."""
+    """Faults of members, collected for one response."""
 
     def __init__(self):
-        self._told = []
+        self._lines = []
         self._number = 0
 
     def add(self, index, path, text):
-        """Note what is wrong with a field of members[index]."""
+        """Add a fault of a field of members[index].
+
+        :param path: of the field in members[index], empty for the whole entry.
+        """
         self._number += 1
         if self._number <= MAX_FAULTS:
             path = '.' + path[:_MAX_MESSAGE] if path else ''
             path = 'members[%d]%s' % (index, path)
             line = '%s: %s' % (path, text[:_MAX_MESSAGE])
-            self._told.append((index, line))
+            self._lines.append((index, line))
 
     def refuse(self):
-        """:raises: ValidationError (400) if there are any."""
+        """Refuse the request if there are faults.
+
+        :raises: ValidationError (400)
+        """
         if not self._number:
             return
-        told = [line for _index, line in sorted(self._told)]
+        lines = [line for _index, line in sorted(self._lines)]
         if self._number > MAX_FAULTS:
-            told.append('and %d more' % (self._number - MAX_FAULTS))
-        raise exception.ValidationError(detail='\n'.join(told))
+            lines.append('and %d more' % (self._number - MAX_FAULTS))
+        raise exception.ValidationError(detail='\n'.join(lines))
 
 
 def check(members, count, template, name_pattern):
-    """Check what can be checked without asking anybody.
+    """Check per-member values as far as possible without other services.
 
-    :param members: the request's list, of which nothing is known yet.
-    :param name_pattern: of the name of who has none of its own.
-    :returns: the Faults that were found.
-    :raises: ValidationError (400) if they are not as many as there are to be.
+    :param members: the request's list, not checked before.
+    :param count: number of members of the bulk.
+    :param name_pattern: name, with {index}, of members without their own.
+    :returns: the Faults found.
+    :raises: ValidationError (400) if the list does not have count entries.
     """
     if len(members) != count:
         raise exception.ValidationError(
-            detail='count: it is %d, but there are %d members'
+            detail='count: %d given, but members has %d entries'
             % (count, len(members))
         )
     faults = Faults()
@@ -104,7 +112,7 @@ def check(members, count, template, name_pattern):
                 faults.add(
                     position,
                     'labels',
-                    'names that begin with %s are reserved' % LABEL_PREFIX,
+                    'names beginning with %s are reserved' % LABEL_PREFIX,
                 )
         if 'floating_ip' in member:
             _check_floating_ip(faults, position, member, floating_ips)
@@ -118,13 +126,16 @@ def check(members, count, template, name_pattern):
 
 
 def _wrong(member, index):
-    """Yield (path, what is wrong there) of a member, whatever it is."""
+    """Check an entry of members against the schema, whatever its type.
+
+    :returns: iterator of (path, error text).
+    """
     if not isinstance(member, dict):
-        yield '', 'it is not an object'
+        yield '', 'must be an object'
         return
     for field, value in member.items():
         if field not in _VALIDATORS:
-            yield field, 'there is no such field'
+            yield field, 'unknown field'
             continue
         if field in ('name', 'hostname'):
             value = templates.expand(value, index)
@@ -136,7 +147,7 @@ def _wrong(member, index):
 
 
 def _text(error):
-    """A validator's message, which quotes values, with short ones."""
+    """Shorten the value that a validator's message quotes."""
     value = repr(error.instance)
     if len(value) <= _MAX_VALUE:
         return error.message
@@ -144,15 +155,17 @@ def _text(error):
 
 
 def _check_once(faults, position, path, text, seen, key):
-    """Note a value that another member has as well.
+    """Check that no other member has a value.
 
-    :param seen: {key: position} of those that were checked already.
+    :param text: the value, for the error text.
+    :param seen: {key: position} of values checked before; the key is added.
+    :param key: what has to be unique.
     """
     if key in seen:
         faults.add(
             position,
             path,
-            '%s is also that of members[%d]' % (text, seen[key]),
+            '%s is already used in members[%d]' % (text, seen[key]),
         )
     seen.setdefault(key, position)
 
@@ -167,7 +180,10 @@ def _check_floating_ip(faults, position, member, seen):
 
 
 def _check_mounts(faults, position, member, taken):
-    """:param taken: where the template mounts something."""
+    """Check the mounts of one member.
+
+    :param taken: destinations of the template's mounts.
+    """
     taken = set(taken)
     for number, mount in enumerate(member.get('mounts', ())):
         path = 'mounts[%d]' % number
@@ -180,18 +196,18 @@ def _check_mounts(faults, position, member, taken):
             faults.add(
                 position,
                 path + '.destination',
-                'something else is mounted there',
+                'already used by another mount',
             )
         taken.add(mount['destination'])
 
 
 def check_addresses(context, members, networks, faults):
-    """Check the members' addresses on the networks that they are for.
+    """Check that the members' addresses fit their networks.
 
-    :param networks: the requested networks of each member.
+    :param networks: the requested networks, the same for each member.
     :param faults: Faults of the members, to which this adds.
     """
-    # A member may be anything still: what it is not was noted already.
+    # Entries may still have any type: those faults have been added before.
     asked = [
         (position, member['addresses'])
         for position, member in enumerate(members)
@@ -207,7 +223,7 @@ def check_addresses(context, members, networks, faults):
             faults.add(
                 position,
                 'addresses',
-                'there are %d, but a member has %d networks'
+                '%d addresses given, but members have %d networks'
                 % (len(addresses), len(networks)),
             )
         for number, (address, network) in enumerate(
@@ -220,8 +236,8 @@ def check_addresses(context, members, networks, faults):
                 faults.add(
                     position,
                     path,
-                    'the network is there twice, and containers are attached '
-                    'to it once',
+                    'the network is given twice, but containers are attached '
+                    'to it only once',
                 )
                 continue
             _check_address(
@@ -236,7 +252,10 @@ def check_addresses(context, members, networks, faults):
 
 
 def _subnets(context, networks):
-    """:returns: {network id: [its subnets as IPv4Network or IPv6Network]}."""
+    """List the subnets of networks.
+
+    :returns: {network id: [IPv4Network or IPv6Network]}.
+    """
     client = neutron.NeutronAPI(context)
     return {
         ident: [
@@ -254,16 +273,20 @@ def _check_address(faults, position, path, text, network, subnets, seen):
         faults.add(position, path, str(exc))
         return
     if network.get('port') or network.get('fixed_ip'):
-        faults.add(position, path, 'the template says it for this network')
+        faults.add(
+            position,
+            path,
+            'the template already sets a port or an address for this network',
+        )
     elif not any(_is_in(address, subnet) for subnet in subnets):
         faults.add(
             position,
             path,
-            '%s is no address of a host in network %s, which has %s'
+            '%s is not a usable address of network %s (subnets: %s)'
             % (
                 address,
                 network['network'],
-                ', '.join(map(str, subnets)) or 'no subnets',
+                ', '.join(map(str, subnets)) or 'none',
             ),
         )
     else:
@@ -272,14 +295,19 @@ def _check_address(faults, position, path, text, network, subnets, seen):
 
 
 def _address(text):
-    """:raises: ValueError"""
+    """Parse an IPv4 or IPv6 address.
+
+    :raises: ValueError
+    """
     if '%' in text:
-        raise ValueError('%r has a scope, which no port has' % text)
+        raise ValueError(
+            '%r has a scope id, which ports cannot have; remove it' % text
+        )
     return ipaddress.ip_address(text)
 
 
 def _is_in(address, subnet):
-    """Whether Neutron gives a port this address of a subnet."""
+    """Whether a port can have an address of a subnet."""
     if address not in subnet:
         return False
     return (
@@ -290,10 +318,11 @@ def _is_in(address, subnet):
 
 
 def override(shared, member):
-    """What a container's row says in COLUMNS, before {index} is replaced.
+    """Apply a member's values to COLUMNS, before {index} is replaced.
 
     :param shared: {column: value} of all members.
-    :param member: what this one has of its own.
+    :param member: the per-member values.
+    :returns: {column: value} of COLUMNS.
     """
     return {
         'name': member.get('name', shared['name']),
@@ -308,14 +337,20 @@ def override(shared, member):
 
 
 def fields(members):
-    """:returns: the names of what any member has of its own, sorted."""
+    """List the fields that have per-member values in any member.
+
+    :returns: their names, sorted.
+    """
     return sorted(
         {name for member in members for name, value in member.items() if value}
     )
 
 
 def wanted(member):
-    """What Member.wanted says of a member, in the notation of Neutron."""
+    """Make the value of Member.wanted, with addresses in Neutron's notation.
+
+    :returns: {field: value}, or None.
+    """
     values = {key: member[key] for key in _WANTED if member.get(key)}
     if 'addresses' in values:
         values['addresses'] = [
@@ -326,13 +361,13 @@ def wanted(member):
 
 
 def check_sizes(rows, measure):
-    """Refuse what the database would of what members have of their own.
+    """Refuse per-member values that the database would refuse.
 
     :param rows: [{column: value}] of their containers.
     :param measure: function of a column's name and a value that returns its
-        size and what is wrong with it, or None.
-    :returns: the size of all of it.
-    :raises: ValidationError (400) that names all that is wrong.
+        size in characters and an error text or None.
+    :returns: the size of all values in COLUMNS, in characters.
+    :raises: ValidationError (400) that reports all faults.
     """
     faults = Faults()
     total = 0

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Versions of this API, apart from those of Zun's."""
+"""Microversions of this API, which are independent of Zun's."""
 
 import microversion_parse
 import webob.exc
@@ -23,17 +23,17 @@ VERSIONS = [
     # Create, list, show, pause, resume, cancel, retry, scale and delete bulks;
     # list members and events; list, show and set hosts.
     '1.0',
-    # Rates of a bulk, the fields that its members have of their own, and
-    # members by name.
+    # Rates of a bulk, the fields of its per-member values, and members by
+    # name.
     '1.1',
 ]
 
 
 def extract(req):
-    """Find the version that a request asks for; the oldest if it does not.
+    """Find the version that a request asks for; the oldest by default.
 
-    :raises: HTTPNotAcceptable for one that is not there, HTTPBadRequest for
-        a header that cannot be read.
+    :raises: HTTPNotAcceptable (406) for an unknown version, HTTPBadRequest
+        (400) for an invalid header.
     """
     header = microversion_parse.STANDARD_HEADER
     try:
@@ -51,9 +51,10 @@ def extract(req):
 
 
 def add_headers(response, version):
-    """Say which version answered, and which there are.
+    """Add the used and the available versions to a response.
 
-    :param version: None if the request failed before it had one.
+    :param version: the used one, None if the request failed before it was
+        known.
     """
     for name, value in (
         ('OpenStack-API-Version', version),

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The paste filter that puts our paths in front of Zun's API."""
+"""The paste filter that serves the paths of zun_bulk in Zun's API."""
 
 import types
 
@@ -28,7 +28,7 @@ PREFIXES = ('/v1/bulks', '/v1/bulk_hosts')
 
 
 def filter_factory(global_conf, **local_conf):
-    """Make the filter: for paste, once Zun's configuration is read."""
+    """Make the filter for paste, after Zun has read its configuration."""
     register_policies()
     if not db_base.CONTEXT_MANAGER.is_started:
         db_base.configure()
@@ -36,7 +36,7 @@ def filter_factory(global_conf, **local_conf):
 
 
 def register_policies():
-    """Add our policies to Zun's enforcer, which may have them already."""
+    """Add the policies of zun_bulk to Zun's enforcer. Idempotent."""
     enforcer = policy.init()
     enforcer.register_defaults(
         [
@@ -48,10 +48,10 @@ def register_policies():
 
 
 class BulkMiddleware:
-    """Serves PREFIXES and what is below; the rest is for the application."""
+    """Serve PREFIXES and the paths below; pass on all others."""
 
     def __init__(self, application):
-        # Zun's schemas take options as they are when they are imported.
+        # Imported here, as Zun's schemas read options on import.
         from zun.api import hooks
 
         from zun_bulk.api import handler
@@ -82,11 +82,13 @@ class BulkMiddleware:
         return response
 
     def _authenticate(self, req):
-        """Set the request's context from what authtoken found.
+        """Set the request's context from the result of authtoken.
 
-        authtoken comes before us in the pipeline. Headers can be forged, so
-        without its own mark in the environment nobody is let in, whatever
-        the pipeline looks like.
+        authtoken runs earlier in the pipeline. Headers can be forged, so
+        requests without its mark in the environment are refused, even if the
+        pipeline is misconfigured.
+
+        :raises: HTTPUnauthorized (401), HTTPForbidden (403)
         """
         if (
             not req.environ.get('keystone.token_info')
@@ -95,7 +97,7 @@ class BulkMiddleware:
             raise webob.exc.HTTPUnauthorized('Authentication required.')
         self._context_hook.before(types.SimpleNamespace(request=req))
         if not req.context.project_id:
-            # The bulk of nobody would be everybody's.
+            # Every user without a project would own such bulks.
             raise webob.exc.HTTPForbidden(
                 'A token with a project is required.'
             )

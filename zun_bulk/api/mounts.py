@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a request says of mounts, checked, with Cinder by the user's token."""
+"""Checks of the mounts in a request, with the user's token for Cinder."""
 
 import collections
 
@@ -31,18 +31,18 @@ LOG = logging.getLogger(__name__)
 
 #: GB that a new volume may have; Cinder's own limits are lower.
 MAX_SIZE = 65536
-#: How many volumes are asked for one by one.
+#: Volumes that are looked up one by one; beyond that, all are listed.
 MAX_CALLS = 10
 
 
 class Wish(collections.namedtuple('Wish', 'field mount containers')):
-    """A mount, where it stands in the request, and for how many containers."""
+    """A mount, its field in the request, and the number of its containers."""
 
 
 def check(field, mount):
-    """Check what can be told of a mount without Cinder.
+    """Check a mount as far as possible without Cinder.
 
-    :param field: where it stands, as ``template.mounts[0]``.
+    :param field: its path in the body, as ``template.mounts[0]``.
     :raises: ValidationError (400) that names the field.
     """
     kind = mount.get('type', 'volume')
@@ -51,29 +51,29 @@ def check(field, mount):
     elif kind == 'volume':
         _check_volume(field, mount)
     else:
-        validation.refuse(field + '.type', 'it is volume or bind')
+        validation.refuse(field + '.type', 'must be volume or bind')
 
 
 def _check_file(field, mount):
     if 'size' in mount:
-        validation.refuse(field + '.size', 'a file has none')
+        validation.refuse(field + '.size', 'not allowed with type bind')
     try:
         zun_utils.decode_file_data(mount.get('source', ''))
     except (exception.Base64Exception, ValueError):
-        validation.refuse(field + '.source', 'it must be a file in base64')
+        validation.refuse(field + '.source', 'must be a file in base64')
 
 
 def _check_volume(field, mount):
     if ('source' in mount) == ('size' in mount):
         validation.refuse(
             field,
-            'a volume has either a source, which is a volume that is there, '
-            'or a size, for a new one for each container',
+            'a volume needs either source, an existing volume, or size, for '
+            'a new volume per container',
         )
     if 'source' in mount:
         if not 1 <= len(mount['source']) <= 255:
             validation.refuse(
-                field + '.source', 'it is the id or the name of a volume'
+                field + '.source', 'must be the id or the name of a volume'
             )
         return
     size = str(mount['size'])
@@ -81,15 +81,15 @@ def _check_volume(field, mount):
         1 <= int(size) <= MAX_SIZE
     ):
         validation.refuse(
-            field + '.size', 'it is a number of GB from 1 to %d' % MAX_SIZE
+            field + '.size', 'must be an integer from 1 to %d (GB)' % MAX_SIZE
         )
 
 
 def resolve(context, wishes):
-    """Check with Cinder what a request wishes, and find what it names.
+    """Check mounts with Cinder, and find the volumes that they name.
 
-    :param wishes: [Wish] that ``check`` has passed, all of the request.
-    :returns: [mount] as ``zun_bulk.volume.mounts`` has them, in this order.
+    :param wishes: [Wish] of the whole request, which have passed ``check``.
+    :returns: [mount] as in ``zun_bulk.volume.mounts``, in the same order.
     :raises: ValidationError (400) that names the field, OverQuota (403),
         HTTPServiceUnavailable (503).
     """
@@ -99,7 +99,7 @@ def resolve(context, wishes):
         return _resolve(context, wishes, connections.cinder(context))
     except ks_exc.catalog.CatalogException:
         first = next(wish for wish in wishes if is_volume(wish.mount))
-        validation.refuse(first.field, 'there is no Cinder in this cloud')
+        validation.refuse(first.field, 'this cloud has no Cinder service')
     except (
         ks_exc.ClientException,
         cinder_exceptions.ClientException,
@@ -141,7 +141,7 @@ def wishes_of_members(mounts):
 
 
 def resolve_all(context, wanted, own, count):
-    """Replace the volumes that mounts name by those that Cinder has.
+    """Replace the volumes that mounts name by their ids in Cinder.
 
     :param wanted: the template, whose mounts are replaced.
     :param own: the per-member values of each member, or None.
@@ -205,9 +205,9 @@ def _resolved(mount, sources):
 
 
 def _list(cinder, wishes):
-    """List a project's volumes, where that takes less than to ask for each.
+    """List a project's volumes if a request names more than MAX_CALLS.
 
-    :returns: {id or name: [volume]}, or None.
+    :returns: {id or name: [volume]}, or None if each is to be looked up.
     """
     sources = {
         wish.mount['source']
@@ -220,13 +220,17 @@ def _list(cinder, wishes):
     volumes = cinder.volumes.list()
     for volume in volumes:
         listed[volume.name].append(volume)
-    # Last, as a name may be the id of another.
+    # Ids last, as the name of one volume may be the id of another.
     listed.update({volume.id: [volume] for volume in volumes})
     return listed
 
 
 def _find(context, cinder, listed, field, source):
-    """:returns: the volume of the user's project with an id or a name."""
+    """Find a volume of the user's project by id or name.
+
+    :param listed: as returned by ``_list``.
+    :raises: ValidationError (400)
+    """
     field += '.source'
     if listed is not None:
         found = listed.get(source, [])
@@ -237,7 +241,7 @@ def _find(context, cinder, listed, field, source):
             found = []
     else:
         found = cinder.volumes.list(search_opts={'name': source})
-    # An admin sees those of others, too.
+    # Administrators also get volumes of other projects.
     found = [
         volume
         for volume in found
@@ -249,7 +253,7 @@ def _find(context, cinder, listed, field, source):
     if len(found) > 1:
         validation.refuse(
             field,
-            'the project has %d volumes named %s; give the id of one'
+            'the project has %d volumes named %s; give the id instead'
             % (len(found), source),
         )
     return found[0]
@@ -261,25 +265,26 @@ def _check_usable(wish, volume, containers):
     if containers > 1 and not shareable:
         validation.refuse(
             field,
-            'volume %s cannot be shared by %d containers; ask for a new one '
-            'for each with size, or give a multiattach volume'
+            'volume %s cannot be shared by %d containers; give size for a new '
+            'volume per container, or a multiattach volume'
             % (volume.id, containers),
         )
     usable = ('available',)
     if shareable:
-        # Others, such as those of an earlier bulk, come and go.
+        # Other containers may be attached or detached at the same time.
         usable += ('in-use', 'reserved', 'attaching', 'detaching')
     if volume.status not in usable:
         validation.refuse(
             field,
-            'volume %s is %s, and has to be %s'
+            'volume %s is %s; it must be %s'
             % (volume.id, volume.status, ' or '.join(usable)),
         )
 
 
 def _check_room(cinder, sizes):
-    """:param sizes: [(GB, number)] of new volumes.
+    """Check that new volumes fit into Cinder's quotas.
 
+    :param sizes: [(GB, number of volumes)].
     :raises: OverQuota (403)
     """
     limits = {
@@ -301,10 +306,10 @@ def _check_room(cinder, sizes):
         ),
     ):
         allowed, has = limits.get(most, -1), limits.get(used, 0)
-        # -1 stands for no limit.
+        # -1 means no limit.
         if 0 <= allowed < has + asked:
             overs.append(
-                '%s (%d used, %d asked for, %d allowed)'
+                '%s (%d used, %d requested, %d allowed)'
                 % (what, has, asked, allowed)
             )
     if overs:
@@ -312,12 +317,13 @@ def _check_room(cinder, sizes):
 
 
 def trust(context, bulk_uuid, wishes):
-    """Have the user trust Zun to make his volumes, if there will be new ones.
+    """Create a trust from the user to Zun if a bulk needs new volumes.
 
-    :param bulk_uuid: of the bulk that they are for.
+    :param bulk_uuid: of the bulk that the volumes are for.
     :param wishes: as for ``resolve``.
     :returns: the trust's id, or None.
-    :raises: ValidationError (400) if Keystone does not let him.
+    :raises: ValidationError (400) if Keystone does not allow it with the
+        user's token, HTTPServiceUnavailable (503).
     """
     new = [wish for wish in wishes if 'size' in wish.mount]
     if not new:
@@ -325,13 +331,13 @@ def trust(context, bulk_uuid, wishes):
     try:
         return trusts.create(context, bulk_uuid)
     except (ks_exc.Forbidden, ks_exc.Unauthorized) as error:
-        LOG.info('User %s can give no trust: %s', context.user_id, error)
+        LOG.info('User %s cannot create a trust: %s', context.user_id, error)
         validation.refuse(
             new[0].field + '.size',
-            'volumes are made by a trust that you give to Zun, and Keystone '
-            'lets you give none with this token; use one that comes from no '
-            'trust and from no restricted application credential, or ask for '
-            'a volume that is there by source',
+            'new volumes need a trust from you to Zun, which Keystone does '
+            'not allow with this token; use a token that is not from a trust '
+            'or a restricted application credential, or give existing volumes '
+            'in source',
         )
     except ks_exc.ClientException as error:
         raise errors.unavailable(

@@ -10,72 +10,84 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a template's nets have that Zun's do not: ranges of addresses."""
+"""Checks of a template's ``nets``, and their address ranges.
+
+Zun's own ``nets`` have no ranges.
+"""
 
 import ipaddress
 
 from zun_bulk.api import validation
+from zun_bulk.consts import NetKey
 from zun_bulk.network import requested
 
 
-RANGE = 'v4-range'
+_ADDRESSES = (NetKey.V4_ADDRESS, NetKey.V6_ADDRESS)
 
 
 def for_zun(nets):
-    """The nets without what Zun's schema does not know."""
+    """Copy nets without the keys that Zun does not have."""
     return [
-        {key: value for key, value in net.items() if key != RANGE}
+        {key: value for key, value in net.items() if key != NetKey.V4_RANGE}
         for net in nets or ()
     ]
 
 
 def check(nets, count):
-    """Check what can be told of nets without Neutron.
+    """Check nets as far as possible without Neutron.
 
+    :param count: number of members.
     :raises: ValidationError (400) that names the field.
     """
     for number, net in enumerate(nets or ()):
-        if RANGE in net:
-            for key in ('port', 'v4-fixed-ip', 'v6-fixed-ip'):
+        if NetKey.V4_RANGE in net:
+            for key in (NetKey.PORT, *_ADDRESSES):
                 if key in net:
-                    _refuse(number, RANGE, 'it does not go with %s' % key)
-            _parse(number, net[RANGE])
+                    _refuse(
+                        number,
+                        NetKey.V4_RANGE,
+                        'not allowed together with %s' % key,
+                    )
+            _parse(number, net[NetKey.V4_RANGE])
         if count == 1:
             continue
-        if net.get('port'):
+        if net.get(NetKey.PORT):
             _refuse(
-                number, 'port', 'one port cannot serve %d containers' % count
+                number,
+                NetKey.PORT,
+                'one port cannot be used by %d containers' % count,
             )
-        for key in ('v4-fixed-ip', 'v6-fixed-ip'):
+        for key in _ADDRESSES:
             if net.get(key):
                 _refuse(
                     number,
                     key,
-                    'one address cannot serve %d containers; give %s, or '
-                    'addresses in members' % (count, RANGE),
+                    'one address cannot be used by %d containers; use %s, or '
+                    'addresses in members' % (count, NetKey.V4_RANGE),
                 )
 
 
 def set_ranges(nets, networks, subnets, count):
-    """Give requested networks their ranges.
+    """Add the ranges of nets to the requested networks.
 
-    :param networks: Zun's requested networks, one for each of the nets.
+    :param networks: Zun's requested networks, one for each of the nets;
+        changed in place.
     :param subnets: the subnets of these networks, as Neutron lists them.
-    :param count: how many members there are.
+    :param count: number of members.
     :raises: as ``check``.
     """
     attached = requested.attached(networks)
     for number, net in enumerate(nets or ()):
-        if RANGE not in net:
+        if NetKey.V4_RANGE not in net:
             continue
         if number not in attached:
             _refuse(
                 number,
-                RANGE,
-                'the network is there twice, and containers are attached to '
-                'it once',
+                NetKey.V4_RANGE,
+                'the network is given twice, but containers are attached to '
+                'it only once',
             )
-        first, last = _parse(number, net[RANGE])
+        first, last = _parse(number, net[NetKey.V4_RANGE])
         subnet = _subnet_of(
             first,
             last,
@@ -88,8 +100,9 @@ def set_ranges(nets, networks, subnets, count):
         if subnet is None:
             _refuse(
                 number,
-                RANGE,
-                '%s is not inside a subnet of the network' % net[RANGE],
+                NetKey.V4_RANGE,
+                '%s is not inside a subnet of the network'
+                % net[NetKey.V4_RANGE],
             )
         networks[number][requested.RANGE] = [str(first), str(last)]
         gateway = subnet['gateway_ip']
@@ -100,8 +113,10 @@ def set_ranges(nets, networks, subnets, count):
 
 
 def check_sizes(networks, count):
-    """Check that ranges have an address for each of so many members.
+    """Check that each range has enough addresses.
 
+    :param networks: a bulk's requested networks.
+    :param count: number of members.
     :raises: as ``check``.
     """
     for number, network in enumerate(networks):
@@ -115,8 +130,8 @@ def _check_size(number, network, count, lost=0):
     if size < count:
         _refuse(
             number,
-            RANGE,
-            '%s-%s has addresses for %d of %d containers'
+            NetKey.V4_RANGE,
+            '%s-%s has addresses for only %d of %d containers'
             % (first, last, size, count),
         )
 
@@ -127,9 +142,13 @@ def _parse(number, text):
             ipaddress.IPv4Address(part.strip()) for part in text.split('-')
         )
     except ValueError:
-        _refuse(number, RANGE, 'it must be two IPv4 addresses: FIRST-LAST')
+        _refuse(
+            number, NetKey.V4_RANGE, 'must be two IPv4 addresses: FIRST-LAST'
+        )
     if first > last:
-        _refuse(number, RANGE, '%s comes after %s' % (first, last))
+        _refuse(
+            number, NetKey.V4_RANGE, '%s is higher than %s' % (first, last)
+        )
     return first, last
 
 
@@ -137,7 +156,7 @@ def _subnet_of(first, last, subnets):
     for subnet in subnets:
         cidr = ipaddress.ip_network(subnet['cidr'])
         if cidr.version == 4 and first in cidr and last in cidr:
-            # Neither the address of the subnet nor that of its broadcasts.
+            # Without the network and the broadcast address.
             if cidr.prefixlen > 30 or (
                 first > cidr.network_address and last < cidr.broadcast_address
             ):

@@ -54,7 +54,7 @@ def check_for(context, container, count):
 
     def check(used):
         overs = [
-            '%s (%s used, %s asked for, %s allowed)'
+            '%s (%s used, %s requested, %s allowed)'
             % (
                 _RESOURCES[name],
                 _number(used[name]),

@@ -10,37 +10,39 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The time over which rates of a bulk are told, and its steps: pure."""
+"""The time span of a bulk's rates, and its steps. Pure functions."""
 
 import collections
 import datetime
 import math
 
 
-#: Into how many steps it is cut, at the most: each is a comparison for each
-#: member.
+#: Maximum number of steps: each costs a comparison per member in SQL.
 MAX_STEPS = 60
 
 
 class Span(
     collections.namedtuple('Span', ['start', 'end', 'step', 'ends', 'is_cut'])
 ):
-    """From when to when, in steps of so many seconds.
+    """A time span in steps of equal length; the last may be shorter.
 
-    The last step may be shorter. ``ends`` are those of the steps; ``is_cut``
-    tells that there is something before the start.
+    :ivar start, end: datetimes in UTC.
+    :ivar step: length of a step in seconds.
+    :ivar ends: ends of the steps.
+    :ivar is_cut: whether the bulk was created before the start.
     """
 
 
 def span(created_at, end, window):
-    """Choose the steps: 1, 2, 4, 8 and so on seconds, as short as can be.
+    """Choose the shortest steps of 1, 2, 4, 8 ... seconds for a span.
 
-    They are counted from the beginning, so that those who look again and
-    again see the same steps for as long as they are as short.
+    Steps are counted from the creation of the bulk, so that repeated requests
+    get the same steps as long as their length stays the same.
 
-    :param created_at: when the bulk was.
-    :param end: when it was finished, or now.
-    :param window: how many seconds before the end are asked for.
+    :param created_at: when the bulk was created.
+    :param end: when it finished, or now.
+    :param window: length of the span before the end, in seconds.
+    :returns: Span.
     """
     created_at = created_at.replace(microsecond=0)
     seconds = max(1, math.ceil((end - created_at).total_seconds()))

@@ -28,6 +28,7 @@ from zun.network import neutron
 from zun_bulk import zun_compat
 from zun_bulk.api import nets
 from zun_bulk.api import validation
+from zun_bulk.consts import NetKey
 
 
 def check_host(context, wanted):
@@ -99,7 +100,7 @@ def requested_networks(context, asked, count):
         with_range = [
             network['network']
             for net, network in zip(asked, networks, strict=False)
-            if nets.RANGE in net
+            if NetKey.V4_RANGE in net
         ]
         subnets = []
         if with_range:

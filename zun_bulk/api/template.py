@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A bulk's template: the body of a container create, written once for all.
+"""A bulk's template: the body of a container create, for all its members.
 
-``{index}`` in the name, the hostname and the environment's values becomes
-the member's index, which counts from 1.
+``{index}`` in the name, the hostname and the environment's values is replaced
+by the member's index, which counts from 1.
 """
 
 import re
@@ -30,19 +30,19 @@ from zun_bulk.consts import LABEL_PREFIX
 
 
 def check(template, bulk_name, count):
-    """Check a template for the first and the last of a bulk's members.
+    """Check a template with the first and the last index of a bulk.
 
-    :param bulk_name: the bulk's own name.
+    :param bulk_name: the bulk's name.
+    :param count: the last index.
     :raises: SchemaValidationError, ValidationError (both 400) that name the
         field.
     """
     if template.get('exposed_ports'):
-        # zun-compute makes a security group for them with the user's token,
-        # and a member starts without one.
+        # zun-compute would need the user's token to create a security group
+        # for them, and members start without one.
         validation.refuse(
             'template.exposed_ports',
-            'bulks do not support it; give '
-            'security_groups that open the ports',
+            'not supported for bulks; use security_groups that open the ports',
         )
     pattern = member_name(template, bulk_name, count)
     for index in (count, 1):
@@ -61,7 +61,7 @@ def check(template, bulk_name, count):
         if label.startswith(LABEL_PREFIX):
             validation.refuse(
                 'template.labels',
-                'names that begin with %s are reserved' % LABEL_PREFIX,
+                'names beginning with %s are reserved' % LABEL_PREFIX,
             )
     nets.check(template.get('nets'), count)
     for number, mount in enumerate(template.get('mounts') or []):
@@ -69,7 +69,7 @@ def check(template, bulk_name, count):
 
 
 def default_bulk_name(template):
-    """What a bulk is called when it is not said: like its containers."""
+    """Make the name of a bulk that has none, from that of its containers."""
     name = (template.get('name') or '').replace(INDEX, '').strip('_.-')
     if re.match(schema.name['pattern'], name):
         return name
@@ -77,7 +77,7 @@ def default_bulk_name(template):
 
 
 def member_name(template, bulk_name, count):
-    """The pattern of the members' names."""
+    """Make the name of a bulk's members, with {index} if there are several."""
     name = template.get('name')
     if not name:
         return bulk_name + '-' + INDEX
@@ -87,7 +87,7 @@ def member_name(template, bulk_name, count):
 
 
 def expand(value, index):
-    """Put a member's index into a string, or into a dict's values."""
+    """Replace {index} in a string, or in a dict's values."""
     if isinstance(value, dict):
         return {key: expand(item, index) for key, item in value.items()}
     if isinstance(value, str):

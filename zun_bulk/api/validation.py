@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Requests against schemas, with messages that name the field."""
+"""Validating requests, with error messages that name the field."""
 
 import contextlib
 import json
@@ -24,64 +24,66 @@ from zun.common import exception
 from zun_bulk.network import errors
 
 
-#: Bytes that a body may have.
+#: Maximum size of a request body in bytes.
 MAX_BODY_SIZE = 1024 * 1024
-#: Bytes that it may have with a field that is a list of many.
+#: The same for requests with a field that is a long list.
 MAX_LARGE_SIZE = 16 * 1024 * 1024
-#: Characters of a validator's message that are passed on: it quotes values.
+#: Characters of a validator's message that are shown, as it quotes values.
 _MAX_MESSAGE = 500
 
 
 def read_body(req, schema, large=None):
     """Read a request's JSON object and check it.
 
-    :param large: the field that lets the body have MAX_LARGE_SIZE bytes; all
-        others have to do with MAX_BODY_SIZE nevertheless.
+    :param large: a field for which the body may have MAX_LARGE_SIZE bytes;
+        without it, MAX_BODY_SIZE applies as usual.
+    :returns: the object.
     :raises: HTTPUnsupportedMediaType (415), HTTPRequestEntityTooLarge (413),
         SchemaValidationError (400).
     """
     if req.content_type != 'application/json':
         raise webob.exc.HTTPUnsupportedMediaType(
-            'Header Content-Type: it must be application/json.'
+            'The Content-Type header must be application/json.'
         )
     max_size = MAX_LARGE_SIZE if large else MAX_BODY_SIZE
-    # A length that lies is cut by the server; chunks have none.
+    # The server enforces Content-Length; chunked requests have none.
     raw = b''
     if (req.content_length or 0) <= max_size:
         raw = req.body_file.read(max_size + 1)
     if (req.content_length or len(raw)) > max_size:
         raise webob.exc.HTTPRequestEntityTooLarge(
-            'The request body may have %d bytes.' % max_size
+            'The request body exceeds %d bytes.' % max_size
         )
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise exception.SchemaValidationError(
-            detail='The request body is not JSON: %s' % exc
+            detail='The request body is not valid JSON: %s' % exc
         ) from exc
     if len(raw) > MAX_BODY_SIZE and isinstance(body, dict):
         rest = {key: value for key, value in body.items() if key != large}
         if len(json.dumps(rest)) > MAX_BODY_SIZE:
             raise webob.exc.HTTPRequestEntityTooLarge(
-                'Without %s the request body may have %d bytes.'
-                % (large, MAX_BODY_SIZE)
+                'The request body exceeds %d bytes without %s.'
+                % (MAX_BODY_SIZE, large)
             )
     check(body, schema, 'the request body')
     return body
 
 
 def read_no_body(req):
-    """Check that a request says nothing beyond its path.
+    """Check that a request has no body, or an empty object.
 
-    :raises: as ``read_body``, if there is more than an empty object.
+    :raises: as ``read_body``.
     """
     if req.content_length or req.headers.get('Transfer-Encoding'):
         read_body(req, {'type': 'object', 'additionalProperties': False})
 
 
 def read_query(req, schema):
-    """Check a request's query parameters. Returns them as a dict.
+    """Read a request's query parameters and check them.
 
+    :returns: the parameters as a dict.
     :raises: SchemaValidationError (400).
     """
     try:
@@ -97,10 +99,11 @@ def read_query(req, schema):
 def check(value, schema, name):
     """Check a value against a schema.
 
-    :param name: what to call the value where it is at fault as a whole.
-    :raises: SchemaValidationError (400) with the path of the first fault.
+    :param name: name of the value in errors about the whole value.
+    :raises: SchemaValidationError (400) with the path of the best match among
+        the faults.
     """
-    # Zun's validator also compares numbers in strings with their bounds.
+    # Zun's validator also checks the bounds of numbers in strings.
     validator = validators.SchemaValidator(schema).validator
     error = jsonschema.exceptions.best_match(validator.iter_errors(value))
     if error is not None:
@@ -111,7 +114,7 @@ def check(value, schema, name):
 
 
 def path(parts):
-    """A fault's path as messages tell it."""
+    """Format a fault's path for error messages: ``nets[0].port``."""
     text = ''.join(
         '[%d]' % part if isinstance(part, int) else '.%s' % part
         for part in parts
@@ -120,10 +123,10 @@ def path(parts):
 
 
 def refuse(field, text):
-    """Say what is wrong with a field.
+    """Refuse a request because of a field.
 
-    :param field: its path in the body, ``template.nets[0].port`` say.
-    :param text: what is wrong, or an error that tells it.
+    :param field: its path in the body, as ``template.nets[0].port``.
+    :param text: error text, or an exception that has one.
     :raises: ValidationError (400)
     """
     raise exception.ValidationError(detail='%s: %s' % (field, text)) from None
@@ -136,7 +139,7 @@ def blame_field(field):
     Not found and ambiguous (404, 409) become 400: the value is wrong, not the
     URL.
 
-    :param field: a field of the template, ``nets`` say.
+    :param field: a field of the template, as ``nets``.
     :raises: ValidationError (400)
     """
     try:

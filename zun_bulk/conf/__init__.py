@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Options of zun_bulk, in Zun's own configuration."""
+"""Options of zun_bulk, registered in Zun's own configuration."""
 
 import zun.conf
 

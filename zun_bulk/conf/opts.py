@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""For oslo-config-generator."""
+"""The options of zun_bulk for oslo-config-generator."""
 
 from zun_bulk.conf import bulk
 from zun_bulk.conf import pacing

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Who may do what with bulks and hosts, besides Zun's own policies."""
+"""Policies for bulks and hosts, in addition to Zun's own."""
 
 import itertools
 

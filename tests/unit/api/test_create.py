@@ -424,7 +424,7 @@ class TestRefused(base.ApiTestCase):
         ({'registry': 'none'}, 'template.registry'),
         (
             {'mounts': [{'source': 'vol', 'destination': '/a'}]},
-            'template.mounts[0]: there is no Cinder in this cloud',
+            'template.mounts[0]: this cloud has no Cinder service',
         ),
         (
             {'mounts': [{'type': 'tmpfs', 'size': 1, 'destination': '/a'}]},
@@ -496,10 +496,10 @@ class TestRefused(base.ApiTestCase):
         ({'v4-range': '10.0.0.10-10.0.0.20-10.0.0.30'}, 'two IPv4 addresses'),
         ({'v4-range': '10.0.0.10-10.0.0.300'}, 'two IPv4 addresses'),
         ({'v4-range': 'fd00::1-fd00::9'}, 'two IPv4 addresses'),
-        ({'v4-range': '10.0.0.20-10.0.0.10'}, 'comes after'),
-        ({'v4-range': '10.0.0.10-10.0.0.10'}, 'for 1 of 2'),
+        ({'v4-range': '10.0.0.20-10.0.0.10'}, 'is higher than'),
+        ({'v4-range': '10.0.0.10-10.0.0.10'}, 'for only 1 of 2'),
         # The gateway is nobody's.
-        ({'v4-range': '10.0.0.1-10.0.0.2'}, 'for 1 of 2'),
+        ({'v4-range': '10.0.0.1-10.0.0.2'}, 'for only 1 of 2'),
         ({'v4-range': '10.0.0.250-10.0.1.5'}, 'not inside a subnet'),
         ({'v4-range': '10.0.0.0-10.0.0.20'}, 'not inside a subnet'),
         ({'v4-range': '10.0.0.10-10.0.0.255'}, 'not inside a subnet'),

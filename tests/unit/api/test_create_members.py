@@ -215,13 +215,13 @@ class TestRefused(OwnTestCase):
         ({'labels': {'org.openstack.zun_bulk.x': ''}}, 'labels', 'reserved'),
         ({'labels': {'a': 70000 * 'x'}}, 'labels', 'too long'),
         ({'addresses': '10.0.0.5'}, 'addresses', 'array'),
-        ({'addresses': 3 * [None]}, 'addresses', 'has 2 networks'),
+        ({'addresses': 3 * [None]}, 'addresses', 'have 2 networks'),
         ({'addresses': [5, None]}, 'addresses[0]', 'string'),
         ({'addresses': ['10.0.0']}, 'addresses[0]', '10.0.0'),
         ({'addresses': ['fe80::1%eth0']}, 'addresses[0]', 'scope'),
         ({'addresses': ['10.1.0.5']}, 'addresses[0]', '10.0.0.0/16'),
-        ({'addresses': ['10.0.0.0']}, 'addresses[0]', 'no address of a host'),
-        ({'addresses': [None, '10.1.0.255']}, 'addresses[1]', 'no address'),
+        ({'addresses': ['10.0.0.0']}, 'addresses[0]', 'not a usable address'),
+        ({'addresses': [None, '10.1.0.255']}, 'addresses[1]', 'not a usable'),
         ({'addresses': [None, '10.0.0.5']}, 'addresses[1]', '2001:db8::/64'),
         ({'floating_ip': '2001:db8::5'}, 'floating_ip', '2001'),
         ({'floating_ip': '172.24.4'}, 'floating_ip', '172.24.4'),
@@ -239,9 +239,17 @@ class TestRefused(OwnTestCase):
             'mounts[0].type',
             'volume or bind',
         ),
-        ({'mounts': [mount('/own')] * 2}, 'mounts[1].destination', 'mounted'),
-        ({'mounts': [mount('/all')]}, 'mounts[0].destination', 'mounted'),
-        ({'image': 'other'}, 'image', 'no such field'),
+        (
+            {'mounts': [mount('/own')] * 2},
+            'mounts[1].destination',
+            'used by another',
+        ),
+        (
+            {'mounts': [mount('/all')]},
+            'mounts[0].destination',
+            'used by another',
+        ),
+        ({'image': 'other'}, 'image', 'unknown field'),
         ('web', '', 'object'),
         (None, '', 'object'),
     )
@@ -259,7 +267,7 @@ class TestRefused(OwnTestCase):
     def test_count(self, count):
         (line,) = self.wrong([{}, {}], count=count)
         self.assertEqual(
-            'count: it is %d, but there are 2 members' % count, line
+            'count: %d given, but members has 2 entries' % count, line
         )
 
     def test_count_is_needed(self):
@@ -292,7 +300,7 @@ class TestRefused(OwnTestCase):
             ],
             [line.split(':')[0] for line in lines],
         )
-        self.assertIn('also that of members[2]', lines[-1])
+        self.assertIn('already used in members[2]', lines[-1])
 
     def test_so_many(self):
         lines = self.wrong([{'hostname': '?'}] * 117)
@@ -313,7 +321,7 @@ class TestRefused(OwnTestCase):
         (line,) = self.wrong(
             [{'addresses': ['10.0.0.5', '10.0.0.5']}], template={'nets': nets}
         )
-        self.assertIn('addresses[0]: the network is there twice', line)
+        self.assertIn('addresses[0]: the network is given twice', line)
 
     @ddt.data({'v4-fixed-ip': '10.0.0.7'}, {'port': 'port-1'})
     def test_the_template_says_the_address(self, net):
@@ -346,8 +354,8 @@ class TestRefused(OwnTestCase):
         lines = self.wrong(members)
         self.assertEqual(
             [
-                'members[2].name: web-3 is also that of members[0]',
-                'members[3].name: A1 is also that of members[1]',
+                'members[2].name: web-3 is already used in members[0]',
+                'members[3].name: A1 is already used in members[1]',
             ],
             lines,
         )

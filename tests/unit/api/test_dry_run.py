@@ -262,7 +262,7 @@ class TestRefused(DryRunTestCase):
         self.woken.clear()
         self.notified.reset_mock()
         self.assertEqual(
-            'Quota exceeded for resources: containers (2 used, 9 asked for, '
+            'Quota exceeded for resources: containers (2 used, 9 requested, '
             '10 allowed)',
             self.dry_run(403)['errors'][0]['detail'],
         )

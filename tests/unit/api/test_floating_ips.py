@@ -114,36 +114,44 @@ class TestCreate(FloatingIpsTestCase):
     @ddt.data(
         ({'network': 'nosuch'}, 'floating_ips.network: ', 'nosuch'),
         ({'network': 'net-a'}, 'floating_ips.network: ', 'not external'),
-        ({'on_delete': 'keep'}, 'floating_ips: ', 'a network, or a pool'),
+        (
+            {'on_delete': 'keep'},
+            'floating_ips: ',
+            'network or pool is required',
+        ),
         ({}, 'floating_ips: ', ''),
         ({'network': ''}, 'floating_ips.network', ''),
         ({'pool': []}, 'floating_ips.pool', ''),
-        ({'pool': ['10.9.0.1']}, 'floating_ips.pool: ', '1 are too few for 2'),
+        (
+            {'pool': ['10.9.0.1']},
+            'floating_ips.pool: ',
+            'only 1 addresses for 2',
+        ),
         ({'pool': ['10.9.0.1', 'x']}, 'floating_ips.pool[1]: ', 'ipv4'),
         ({'pool': ['10.9.0.1', 7]}, 'floating_ips.pool[1]: ', 'string'),
         (
             {'pool': ['10.9.0.1', '10.9.0.2', '10.9.0.1']},
-            'floating_ips.pool[2]: 10.9.0.1 is floating_ips.pool[0] already',
-            '',
+            'floating_ips.pool[2]: 10.9.0.1 is already given in ',
+            'floating_ips.pool[0]',
         ),
         (
             {'pool': ['10.9.0.1', '10.9.0.9']},
-            'floating_ips.pool[1]: 10.9.0.9 is no floating IP of the project',
-            '',
+            'floating_ips.pool[1]: ',
+            '10.9.0.9 is not a floating IP of the project',
         ),
         (
             {'pool': ['10.9.0.4', '10.9.0.1']},
-            'floating_ips.pool[0]: 10.9.0.4 is no floating IP of the project',
-            '',
+            'floating_ips.pool[0]: ',
+            '10.9.0.4 is not a floating IP of the project',
         ),
         (
             {'pool': ['10.9.0.1', '10.9.0.3']},
-            'floating_ips.pool[1]: 10.9.0.3 is bound to port port-1',
+            'floating_ips.pool[1]: 10.9.0.3 is already bound to port port-1',
             '',
         ),
         (
             {'network': 'public', 'pool': ['10.9.0.1', '10.9.0.5']},
-            'floating_ips.pool[1]: 10.9.0.5 is not of network public',
+            'floating_ips.pool[1]: 10.9.0.5 does not belong to network public',
             '',
         ),
         ({'network': 'public', 'on_delete': 'burn'}, 'on_delete', 'burn'),
@@ -167,7 +175,7 @@ class TestCreate(FloatingIpsTestCase):
     def test_quota(self):
         self.neutron.floating_ip_quota = {'limit': 4, 'used': 2, 'reserved': 1}
         self.refuse(
-            'floating IPs (3 used, 2 asked for, 4 allowed)',
+            'floating IPs (3 used, 2 requested, 4 allowed)',
             status=403,
             floating_ips={'network': 'public'},
         )
@@ -291,7 +299,8 @@ class TestOwn(FloatingIpsTestCase):
             (
                 {'pool': ['10.9.0.2']},
                 [None, '10.9.0.2'],
-                'members[1].floating_ip: 10.9.0.2 is floating_ips.pool[0]',
+                'members[1].floating_ip: 10.9.0.2 is already given in '
+                'floating_ips.pool[0]',
             ),
         ):
             error = self.assertRaises(
@@ -315,7 +324,7 @@ class TestScale(FloatingIpsTestCase):
         self.assertEqual([(3, 'wanted', None)], self.wanted()[2:])
         self.neutron.floating_ip_quota = {'limit': 3, 'used': 3, 'reserved': 0}
         error = self.scale(uuid, 4, status=403)['errors'][0]
-        self.assertIn('floating IPs (3 used, 1 asked', error['detail'])
+        self.assertIn('floating IPs (3 used, 1 requested', error['detail'])
 
     def test_of_a_pool(self):
         pool = ['10.9.0.%d' % number for number in range(1, 5)]
@@ -325,8 +334,7 @@ class TestScale(FloatingIpsTestCase):
         self.assertEqual([(3, 'wanted', '10.9.0.3')], self.wanted()[2:])
         error = self.scale(uuid, 5, status=409)['errors'][0]
         self.assertIn(
-            'floating_ips.pool: 1 of its addresses are free, and 2 '
-            'containers need one',
+            'floating_ips.pool: only 1 free addresses for 2 containers',
             error['detail'],
         )
         # What is scaled away is not free before it is released.

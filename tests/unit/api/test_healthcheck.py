@@ -25,16 +25,16 @@ from zun_bulk.db import leases as db_leases
 from zun_bulk.db import migration
 
 
-class TestAsked(base.BaseTestCase):
+class TestCached(base.BaseTestCase):
     def test_one_thread_at_a_time(self):
         """Also where the database does not answer at all."""
         self.useFixture(fixtures.MockPatchObject(healthcheck, 'TIMEOUT', 0.01))
         done = threading.Event()
         self.addCleanup(done.set)
         function = mock.Mock(side_effect=lambda: done.wait(60))
-        asked = healthcheck.Asked(function)
+        cached = healthcheck.Cached(function)
         for _time in range(5):
-            self.assertRaises(TimeoutError, asked.result)
+            self.assertRaises(TimeoutError, cached.result)
         function.assert_called_once()
 
     def test_not_too_often(self):
@@ -42,16 +42,16 @@ class TestAsked(base.BaseTestCase):
             fixtures.MockPatch('time.monotonic', return_value=100.0)
         ).mock
         function = mock.Mock(side_effect=[1, 2, OSError, 3])
-        asked = healthcheck.Asked(function)
-        self.assertEqual(1, asked.result())
-        self.assertEqual(1, asked.result())
+        cached = healthcheck.Cached(function)
+        self.assertEqual(1, cached.result())
+        self.assertEqual(1, cached.result())
         clock.return_value += healthcheck.FRESH
-        self.assertEqual(2, asked.result())
+        self.assertEqual(2, cached.result())
         clock.return_value += healthcheck.FRESH
         for _time in range(2):
-            self.assertRaises(OSError, asked.result)
+            self.assertRaises(OSError, cached.result)
         clock.return_value += healthcheck.FRESH
-        self.assertEqual(3, asked.result())
+        self.assertEqual(3, cached.result())
 
 
 class HealthcheckTestCase(base.BaseTestCase):

@@ -117,8 +117,8 @@ class TestResolve(base.BaseTestCase):
     def test_cannot_be_shared(self):
         volume = self.cloud.make(name='single')
         self.refuse(
-            'm[0].source: volume %s cannot be shared by 2 containers; ask for '
-            'a new one for each with size, or give a multiattach volume'
+            'm[0].source: volume %s cannot be shared by 2 containers; give '
+            'size for a new volume per container, or a multiattach volume'
             % volume['id'],
             ({'source': 'single'}, 2),
         )
@@ -165,7 +165,7 @@ class TestResolve(base.BaseTestCase):
         volume = self.cloud.make(name='broken')
         volume['status'] = 'error'
         self.refuse(
-            'volume %s is error, and has to be available' % volume['id'],
+            'volume %s is error; it must be available' % volume['id'],
             ({'source': 'broken'}, 1),
         )
 
@@ -177,8 +177,8 @@ class TestResolve(base.BaseTestCase):
         }
         self.resolve(({'size': 4}, 2))
         self.refuse(
-            'volumes (1 used, 3 asked for, 3 allowed), '
-            'GB of volumes (1 used, 12 asked for, 10 allowed)',
+            'volumes (1 used, 3 requested, 3 allowed), '
+            'GB of volumes (1 used, 12 requested, 10 allowed)',
             ({'size': 4}, 3),
             kind=exception.OverQuota,
         )
@@ -186,7 +186,7 @@ class TestResolve(base.BaseTestCase):
     def test_no_cinder(self):
         del self.cloud.keystone.services['volumev3']
         self.refuse(
-            'm[0]: there is no Cinder in this cloud',
+            'm[0]: this cloud has no Cinder service',
             ({'size': 4}, 3),
             context=self.cloud.context(),
         )
@@ -223,7 +223,7 @@ class TestResolve(base.BaseTestCase):
             'uuid',
             [mounts.Wish('m[0]', {'size': 1}, 2)],
         )
-        self.assertIn('m[0].size: volumes are made by a trust', str(error))
+        self.assertIn('m[0].size: new volumes need a trust', str(error))
 
     def fail_to_write(self, write=lambda bulk: None):
         bulk, *rest = database.rows(1, spec={'mounts': [{'size': 1}]})

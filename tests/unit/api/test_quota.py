@@ -63,8 +63,8 @@ class TestQuotas(base.ApiTestCase):
         self.create(count=4, template=template)
         error = self.create(count=7, template=template, status=403)
         self.assertEqual(
-            'Quota exceeded for resources: containers (4 used, 7 asked for, '
-            '10 allowed), cpu (1.2 used, 2.1 asked for, 2 allowed)',
+            'Quota exceeded for resources: containers (4 used, 7 requested, '
+            '10 allowed), cpu (1.2 used, 2.1 requested, 2 allowed)',
             error['errors'][0]['detail'],
         )
         error = self.create(
@@ -73,8 +73,8 @@ class TestQuotas(base.ApiTestCase):
             status=403,
         )
         self.assertEqual(
-            'Quota exceeded for resources: memory in MB (256 used, 3072 asked '
-            'for, 1000 allowed), disk in GB (32 used, 72 asked for, 100 '
+            'Quota exceeded for resources: memory in MB (256 used, 3072 '
+            'requested, 1000 allowed), disk in GB (32 used, 72 requested, 100 '
             'allowed)',
             error['errors'][0]['detail'],
         )
@@ -132,7 +132,7 @@ class TestQuotas(base.ApiTestCase):
         for response in responses:
             if response.status_int == 403:
                 self.assertIn(
-                    'containers (18 used, 3 asked for, 20 allowed)',
+                    'containers (18 used, 3 requested, 20 allowed)',
                     response.json['errors'][0]['detail'],
                 )
 

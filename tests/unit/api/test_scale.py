@@ -245,7 +245,7 @@ class TestUp(ScaleTestCase):
         before = self.dump()
         error = self.scale(status=400, path=bulk['uuid'], count=2)
         self.assertIn(
-            'nets[0].v4-fixed-ip: one address cannot serve 2',
+            'nets[0].v4-fixed-ip: one address cannot be used by 2',
             error['errors'][0]['detail'],
         )
         self.assertEqual(before, self.dump())
@@ -283,7 +283,7 @@ class TestUp(ScaleTestCase):
 
     def test_one_who_always_comes_second(self):
         with mock.patch.object(accept, 'grow', return_value=False) as grow:
-            self.refuse('by others', status=409, count=9)
+            self.refuse('by other requests', status=409, count=9)
         self.assertEqual(handler.ATTEMPTS, grow.call_count)
 
     def test_its_end_comes_first(self):
@@ -312,7 +312,10 @@ class TestUp(ScaleTestCase):
         )
         self.woken.clear()
         self.refuse(
-            'template.nets[0].v4-range', 'for 3 of 4', path='ranged', count=4
+            'template.nets[0].v4-range',
+            'for only 3 of 4',
+            path='ranged',
+            count=4,
         )
         self.scale(path='ranged', count=3)
 
@@ -388,15 +391,16 @@ class TestDown(ScaleTestCase):
 
     def test_not_to_nothing(self):
         self.refuse('Invalid input for count: 0 is less than', count=0)
-        self.refuse('indexes: one member has to stay', indexes=[1, 2, 3, 4])
+        text = 'indexes: cannot remove every member'
+        self.refuse(text, indexes=[1, 2, 3, 4])
         self.scale(count=1)
         self.woken.clear()
-        self.refuse('indexes: one member has to stay', indexes=[1])
-        self.refuse('indexes: one member has to stay', indexes=[2, 1])
+        self.refuse(text, indexes=[1])
+        self.refuse(text, indexes=[2, 1])
 
     @ddt.data(
-        ('takes either count or indexes', {}),
-        ('takes either count or indexes', {'count': 2, 'indexes': [1]}),
+        ('give either count or indexes', {}),
+        ('give either count or indexes', {'count': 2, 'indexes': [1]}),
         ('count', {'count': '2'}),
         ('count', {'count': -1}),
         ('count', {'count': 100001}),
@@ -406,7 +410,7 @@ class TestDown(ScaleTestCase):
         ('indexes[1]', {'indexes': [1, '2']}),
         ('indexes', {'indexes': [1, 1]}),
         ('indexes', {'indexes': list(range(1, 1002))}),
-        ('indexes: the bulk has had none above 4', {'indexes': [5]}),
+        ('indexes: no member has had an index above 4', {'indexes': [5]}),
         ('indexes[0]', {'indexes': [2**31]}),
         ('size', {'size': 3}),
     )

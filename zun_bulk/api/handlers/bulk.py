@@ -34,15 +34,15 @@ from zun_bulk.db import members as db_members
 from zun_bulk.volume import trusts
 
 
-#: How often a bulk is tried to be scaled that another one came before.
+#: Attempts to scale a bulk that other requests change at the same time.
 ATTEMPTS = 5
 
 
 def create_bulk(req):
-    """Accept a bulk: 202 once all its rows are committed.
+    """Create a bulk: 202 once all its rows are committed.
 
-    Asked again with the same client_token, it answers with the same bulk.
-    With ``dry_run`` it answers 200 with what would become of it.
+    Idempotent with a client_token: the same request returns the same bulk.
+    With ``dry_run`` nothing is created: 200 with where members would go.
     """
     util.enforce(req.context, 'bulk:create')
     validation.read_query(req, schema.no_query)
@@ -62,7 +62,7 @@ def create_bulk(req):
 
 
 def list_bulks(req):
-    """List bulks, the newest first."""
+    """List bulks, newest first by default."""
     context = req.context
     util.enforce(context, 'bulk:get_all')
     query = validation.read_query(req, schema.list_query)
@@ -116,7 +116,7 @@ def get_bulk(req, ident):
 def _rates(bulk, window):
     end = bulk.finished_at
     if end is None and bulk.status == BulkStatus.PAUSED:
-        # When it was; what has come to its end since is told with that.
+        # Up to the pause; starts that ended later count as ended then.
         end = bulk.updated_at
     span = rates.span(bulk.created_at, end or timeutils.utcnow(), window)
     return view.rates(
@@ -128,12 +128,12 @@ def _rates(bulk, window):
 
 
 def delete_bulk(req, ident):
-    """Have a bulk and all that belongs to it deleted. Again is no error.
+    """Delete a bulk with its containers. Idempotent.
 
-    With ``keep_containers`` only the bulk itself goes, at once.
+    With ``keep_containers`` only the bulk itself is deleted, at once.
 
-    :raises: Conflict (409) if containers are to be kept of one that is not
-        finished.
+    :raises: Conflict (409) if the containers shall be kept and the bulk is
+        not finished.
     """
     context = req.context
     query = validation.read_query(req, schema.delete_query)
@@ -141,8 +141,8 @@ def delete_bulk(req, ident):
     if strutils.bool_from_string(query.get('keep_containers')):
         if not db_bulks.dissolve_bulk(bulk.id):
             raise exception.Conflict(
-                'Bulk %s is %s: its containers can be kept when it is ready, '
-                'error or cancelled and none of them is being deleted.'
+                'Bulk %s is %s: its containers can be kept only if it is '
+                'ready, error or cancelled and none of them is being deleted.'
                 % (bulk.uuid, bulk.status)
             )
         if bulk.spec.trust_id:
@@ -158,19 +158,19 @@ def delete_bulk(req, ident):
 
 
 def pause_bulk(req, ident):
-    """Start no more of a bulk. What is being started comes to its end."""
+    """Pause a bulk: start no further members. Starts in flight finish."""
     return _change_status(
         req,
         ident,
         'pause',
         lambda bulk_id: db_bulks.pause_bulk(bulk_id, 'Paused by the user.'),
         (BulkStatus.PAUSED,),
-        'only a bulk that is being built can be paused',
+        'only a building bulk can be paused',
     )
 
 
 def resume_bulk(req, ident):
-    """Go on with a paused bulk."""
+    """Resume a paused bulk."""
     return _change_status(
         req,
         ident,
@@ -182,36 +182,39 @@ def resume_bulk(req, ident):
 
 
 def cancel_bulk(req, ident):
-    """Cancel what is not started yet, and keep what runs."""
+    """Cancel the members that are not started yet; keep the others."""
     return _change_status(
         req,
         ident,
         'cancel',
         db_bulks.cancel_bulk,
         (BulkStatus.CANCELLING, BulkStatus.CANCELLED),
-        'only a bulk that is not finished can be cancelled',
+        'only a building or paused bulk can be cancelled',
     )
 
 
 def retry_bulk(req, ident):
-    """Try the failed members of a bulk again."""
+    """Retry the failed members of a bulk."""
     return _change_status(
         req,
         ident,
         'retry',
         db_bulks.retry_bulk,
-        # Where nothing has failed.
+        # Without failed members there is nothing to do.
         BulkStatus.RETRIABLE,
-        'it is on its way out',
+        'a bulk that is being cancelled or deleted cannot be retried',
     )
 
 
 def _change_status(req, ident, action, change, idle, otherwise):
-    """Have a bulk's course changed: 202 with the bulk. Again is no error.
+    """Change a bulk's status: 202 with the bulk. Idempotent.
 
-    :param change: function of the bulk's id; returns whether it did anything.
+    :param action: name of the policy and of the notification.
+    :param change: function of the bulk's id that returns whether it changed
+        anything.
     :param idle: statuses in which there is nothing to do.
-    :param otherwise: what to say in any other.
+    :param otherwise: error text in any other status.
+    :returns: the response.
     :raises: Conflict (409)
     """
     validation.read_query(req, schema.no_query)
@@ -230,9 +233,7 @@ def _change_status(req, ident, action, change, idle, otherwise):
 
 
 def scale_bulk(req, ident):
-    """Give a bulk more members or fewer: 202 with the bulk.
-
-    Asked again it changes nothing.
+    """Add or remove members of a bulk: 202 with the bulk. Idempotent.
 
     :raises: ValidationError (400), OverQuota (403), Conflict (409)
     """
@@ -241,14 +242,14 @@ def scale_bulk(req, ident):
     body = validation.read_body(req, schema.scale)
     if len(body) != 1:
         raise exception.ValidationError(
-            detail='the request body: it takes either count or indexes'
+            detail='the request body: give either count or indexes'
         )
     bulk = util.find_bulk(context, ident, 'bulk:scale')
     for _attempt in range(ATTEMPTS):
         if bulk.status not in BulkStatus.SCALABLE:
             raise exception.Conflict(
-                'Bulk %s is %s: only one that is building, paused, ready or '
-                'error can be scaled.' % (bulk.uuid, bulk.status)
+                'Bulk %s is %s: only a bulk that is building, paused, ready '
+                'or error can be scaled.' % (bulk.uuid, bulk.status)
             )
         leaving = _leaving(bulk, body)
         if body.get('count', 0) > bulk.count:
@@ -264,13 +265,18 @@ def scale_bulk(req, ident):
             break
     else:
         raise exception.Conflict(
-            'Bulk %s is being changed by others; try again.' % bulk.uuid
+            'Bulk %s is being changed by other requests; try again.'
+            % bulk.uuid
         )
     return util.json_response(_detail(req, bulk), status=202)
 
 
 def _leaving(bulk, body):
-    """The members that are to go, the last ones unless they are named."""
+    """List the members to remove: those named, or the last ones.
+
+    :returns: [Member], empty if there are none to remove.
+    :raises: ValidationError (400)
+    """
     if 'count' in body:
         number = bulk.count - body['count']
         return (
@@ -279,13 +285,13 @@ def _leaving(bulk, body):
     last = db_accepting.last_index_of(bulk)
     if max(body['indexes']) > last:
         raise exception.ValidationError(
-            detail='indexes: the bulk has had none above %d' % last
+            detail='indexes: no member has had an index above %d' % last
         )
     members = db_members.list_members_by_index(bulk.id, body['indexes'])
     if len(members) >= bulk.count:
         raise exception.ValidationError(
-            detail='indexes: one member has to stay; to have none, delete '
-            'the bulk'
+            detail='indexes: cannot remove every member; delete the bulk '
+            'instead'
         )
     return members
 

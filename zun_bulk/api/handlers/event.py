@@ -18,7 +18,7 @@ from zun_bulk.db import history as db_history
 
 
 def list_events(req, ident):
-    """List what happened to a bulk and its members, the oldest first."""
+    """List the events of a bulk and its members, oldest first by default."""
     query = validation.read_query(req, schema.list_query)
     bulk = util.find_bulk(req.context, ident, 'bulk:events')
     with_host = util.may_see_hosts(req.context)

@@ -28,16 +28,16 @@ from zun_bulk.db import hosts as db_hosts
 
 LOG = logging.getLogger(__name__)
 
-#: A host name, as far as every database can look for it.
+#: Host names that every database can compare.
 _NAME = re.compile(r'[!-~]{1,255}\Z')
-#: How often a change is tried that another one came before.
+#: Attempts to change a host that other requests change at the same time.
 ATTEMPTS = 5
-#: Settings of a pace; the rest of a change is about a hold.
+#: Settings of the pace; the other fields of a change are about the hold.
 _PACE = ('mode', 'max_in_flight', 'start_interval')
 
 
 def list_hosts(req):
-    """List hosts by name, as they were when they last said so."""
+    """List hosts by name, with their last reports."""
     util.enforce(req.context, 'bulk_host:get_all')
     query = validation.read_query(req, schema.list_query)
     limit = util.page_size(query)
@@ -56,16 +56,17 @@ def list_hosts(req):
 
 
 def get_host(req, name):
-    """Show a host as it is now or, if it does not answer, as it was."""
+    """Show a host live, or with its last report if it does not answer."""
     util.enforce(req.context, 'bulk_host:get')
     validation.read_query(req, bulk_schema.no_query)
     row = _find(name)
     try:
         pace, source = rpc.get_pace(req.context, row.host), 'live'
     except Exception as error:
-        # Whatever it is, a broker that is down say, there is the report.
+        # Whatever the cause is, as a broker that is down, use the report.
         LOG.warning(
-            'Host %(host)s did not tell its pace: %(error)r',
+            'Failed to get the pace of host %(host)s, showing its last '
+            'report: %(error)r',
             {'host': row.host, 'error': error},
         )
         pace, source = row.report, 'report'
@@ -75,9 +76,9 @@ def get_host(req, name):
 
 
 def update_host(req, name):
-    """Hold a host, release it or set its pace.
+    """Hold or release a host, or set its pace.
 
-    What is said is written down, so that a host does so too that is down.
+    The change is stored, so that it also applies to a host that is down.
     """
     context = req.context
     util.enforce(context, 'bulk_host:update')
@@ -85,10 +86,10 @@ def update_host(req, name):
     body = validation.read_body(req, schema.update)
     row = _change(name, body)
     LOG.info(
-        'User %(user)s changes host %(host)s: %(wishes)s',
-        {'user': context.user_id, 'host': row.host, 'wishes': body},
+        'User %(user)s changes host %(host)s: %(changes)s',
+        {'user': context.user_id, 'host': row.host, 'changes': body},
     )
-    _tell(context, row.host, body)
+    _notify(context, row.host, body)
     up = row.host in _hosts_up(context)
     return util.json_response(view.host(req, row, row.report, 'report', up))
 
@@ -99,37 +100,46 @@ def _find(name):
     return db_hosts.get_host(name)
 
 
-def _wishes(body):
-    """The columns to set."""
-    wishes = {name: body[name] for name in _PACE if name in body}
+def _columns(body):
+    """Make the columns to set.
+
+    :returns: {column: value}.
+    """
+    columns = {name: body[name] for name in _PACE if name in body}
     if 'held' in body:
-        wishes['held'] = body['held']
-        # A reason goes with its hold.
-        wishes['held_reason'] = body.get('hold_reason')
+        columns['held'] = body['held']
+        # The reason of an earlier hold does not apply any more.
+        columns['held_reason'] = body.get('hold_reason')
     elif 'hold_reason' in body:
-        wishes['held_reason'] = body['hold_reason']
-    return wishes
+        columns['held_reason'] = body['hold_reason']
+    return columns
 
 
 def _change(name, body):
-    """Change a host's row. Returns it as it is then.
+    """Change a host's row.
 
+    :returns: the row after the change.
     :raises: ResourceNotFound (404), ValidationError (400), Conflict (409) if
-        others change it all the time.
+        other requests keep changing it.
     """
     for _attempt in range(ATTEMPTS):
         row = _find(name)
         if body.get('hold_reason') and not body.get('held', row.held):
             raise exception.ValidationError(
-                detail='hold_reason: the host is not held'
+                detail='hold_reason: the host is not held; set held as well'
             )
-        if db_hosts.change_host(row, **_wishes(body)):
+        if db_hosts.change_host(row, **_columns(body)):
             return _find(name)
-    raise exception.Conflict('The host is being changed by others; try again.')
+    raise exception.Conflict(
+        'Host %s is being changed by other requests; try again.' % name
+    )
 
 
-def _tell(context, host, body):
-    """Send messages that only save time: what they say is committed."""
+def _notify(context, host, body):
+    """Notify a host's agent of a change.
+
+    The messages only save time: the change is committed already.
+    """
     messages = []
     if 'held' in body:
         messages.append(
@@ -146,7 +156,10 @@ def _tell(context, host, body):
 
 
 def _hosts_up(context):
-    """Names of the hosts whose zun-compute shows signs of life."""
+    """Find the hosts whose zun-compute is up.
+
+    :returns: {name}.
+    """
     group = servicegroup.ServiceGroup()
     return {
         service.host

@@ -18,7 +18,7 @@ from zun_bulk.db import members as db_members
 
 
 def list_members(req, ident):
-    """List a bulk's members by index."""
+    """List the members of a bulk by index."""
     query = validation.read_query(
         req,
         schema.list_query

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the handlers have in common."""
+"""Functions shared by the handlers."""
 
 import re
 
@@ -39,15 +39,19 @@ def json_response(body, status=200):
 
 
 def enforce(context, rule, target=None):
-    """:raises: PolicyNotAuthorized (403)"""
+    """Check a policy.
+
+    :raises: PolicyNotAuthorized (403)
+    """
     policy.enforce(context, rule, target, action=rule)
 
 
 def find_bulk(context, ident, rule):
-    """Find the bulk that a path names, if the user may see it.
+    """Find the bulk that a path names, if the user may use it.
 
-    :param ident: uuid or name. An admin reaches other projects' by uuid.
-    :param rule: the policy that the user has to pass on it.
+    :param ident: uuid or name. Admins reach other projects' bulks by uuid.
+    :param rule: the policy to check for the bulk.
+    :returns: the Bulk.
     :raises: ResourceNotFound (404), Conflict (409), PolicyNotAuthorized (403)
     """
     if not _NAME.match(ident):
@@ -61,9 +65,9 @@ def find_bulk(context, ident, rule):
 
 
 def may_see_hosts(context, fatal=False):
-    """Whether the user may know hosts: as Zun decides for containers.
+    """Whether the user may see hosts, by Zun's policy for containers.
 
-    :param fatal: raise PolicyNotAuthorized (403) if not.
+    :param fatal: whether to raise PolicyNotAuthorized (403) if not.
     """
     return context.can(
         container_policies.CONTAINER % 'get_one:host', fatal=fatal
@@ -75,13 +79,14 @@ def page_size(query):
 
 
 def cut_page(req, query, rows, limit, key):
-    """Cut off what of a list the request's page has no room for.
+    """Cut a list to the size of a page.
 
     :param query: the request's parameters.
-    :param rows: at least one more than the page has, if there are as many.
-    :param limit: how many rows the page has.
+    :param rows: the list, with at least one row more than limit if there are
+        further pages.
+    :param limit: number of rows per page.
     :param key: the attribute of a row that is its marker.
-    :returns: (rows, address of the next page or None).
+    :returns: (rows, URL of the next page or None).
     """
     if len(rows) <= limit:
         return rows, None

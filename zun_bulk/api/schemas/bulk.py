@@ -14,18 +14,19 @@ from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import floating_ips
 from zun_bulk.consts import BulkStatus
+from zun_bulk.consts import NetKey
 from zun_bulk.consts import OnFailure
 from zun_bulk.consts import PlacementPolicy
 
 
-#: An integer as every database keeps it.
+#: The largest integer that every database can store.
 _MAX_INTEGER = 2**31 - 1
 
 MAX_MOUNTS = 64
 MAX_NETS = 64
 destination = {'minLength': 1, 'maxLength': 255}
 
-# What Zun's own schema leaves open. An item costs a call to Neutron or a
+# Limits that Zun's own schema lacks. Each item costs a call to Neutron or a
 # file on each host.
 _template = {
     'type': 'object',
@@ -42,7 +43,7 @@ _template = {
             'items': {
                 'type': 'object',
                 'properties': {
-                    'v4-range': {
+                    NetKey.V4_RANGE: {
                         'type': 'string',
                         'minLength': 1,
                         'maxLength': 35,
@@ -67,7 +68,7 @@ client_token = {
     'pattern': r'^[A-Za-z0-9_.:-]+\Z',
 }
 
-#: What a placement means that does not say otherwise.
+#: Defaults of ``placement``.
 PLACEMENT = {'policy': PlacementPolicy.SPREAD, 'allow_partial': False}
 
 create = {
@@ -76,7 +77,7 @@ create = {
         'name': name,
         'count': count,
         'template': _template,
-        # Each is checked by itself, so that all that is wrong is told.
+        # Entries are checked one by one, so that all faults are reported.
         'members': {
             'type': 'array',
             'minItems': 1,

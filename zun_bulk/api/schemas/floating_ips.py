@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-#: Floating IPs that may be given; each costs a part of a call to Neutron.
+#: Maximum number of addresses in a pool, which are looked up in Neutron.
 MAX_POOL = 10000
 
 address = {
     'type': 'string',
-    # Neutron has floating IPs of IPv4 only.
+    # Neutron supports floating IPs for IPv4 only.
     'maxLength': 15,
     'format': 'ipv4',
 }

@@ -13,10 +13,10 @@
 from zun_bulk.api.schemas import bulk
 
 
-#: Printable, as it is for logs and terminals.
+#: Without control characters, as it goes to logs and terminals.
 _text = {'maxLength': 255, 'pattern': r'^[^\x00-\x1f\x7f-\x9f]*\Z'}
 
-# The bounds are those of the options of the same names.
+# The same bounds as the options of these names in [zun_bulk_pacing].
 update = {
     'type': 'object',
     'properties': {

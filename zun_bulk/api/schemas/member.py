@@ -19,7 +19,7 @@ from zun_bulk.consts import MemberState
 _strings = {'type': 'object', 'additionalProperties': {'type': 'string'}}
 _mount = parameter_types.mounts['items']
 
-#: {field: its schema} of what a member may have of its own.
+#: {field: schema} of the per-member values.
 own = {
     'name': bulk.name,
     'hostname': parameter_types.hostname,
@@ -59,7 +59,7 @@ list_query = dict(
     list_query_1_0,
     properties=dict(
         list_query_1_0['properties'],
-        # Part of a name: what no name has is not looked for.
+        # A part of a name; other characters never match.
         name={'type': 'string', 'pattern': r'^[a-zA-Z0-9_.-]{1,255}\Z'},
     ),
 )

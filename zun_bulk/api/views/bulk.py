@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Bulks as clients see them."""
+"""Bulks in responses."""
 
 import collections
 import urllib.parse
@@ -21,19 +21,19 @@ from zun_bulk.consts import FloatingIpState
 from zun_bulk.consts import MemberState
 
 
-#: Kinds of failure that a bulk's view tells apart.
+#: Failures that a bulk's view shows.
 MAX_FAILURES = 10
-#: As many as are read, as those of several hosts may become one.
+#: Failures that are read, as those of several hosts may be merged to one.
 MAX_FAILURES_READ = 1000
-#: Hosts that are named with one, those with the most of it.
-MAX_HOSTS_TOLD = 3
+#: Hosts named per failure: those with the most members that have it.
+MAX_HOSTS_NAMED = 3
 
 
 def summary(req, bulk, counts, with_hosts):
-    """A bulk in a list.
+    """Make the view of a bulk in a list.
 
     :param counts: {state: number} of its members.
-    :param with_hosts: whether the user may know hosts.
+    :param with_hosts: whether the user may see hosts.
     """
     return {
         'uuid': bulk.uuid,
@@ -42,14 +42,14 @@ def summary(req, bulk, counts, with_hosts):
         'user_id': bulk.user_id,
         'status': bulk.status,
         'status_reason': disclosure.render(bulk.status_reason, with_hosts),
-        # Not what the bulk was read with, as it may have been scaled since.
+        # Not bulk.count, as the bulk may have been scaled since it was read.
         'count': sum(counts.values()),
         'run': bulk.run,
         'max_attempts': bulk.max_attempts,
         'on_failure': bulk.on_failure,
         'image': bulk.template['image'],
         'client_token': _client_token(req, bulk),
-        # Those of earlier releases have a policy only.
+        # Bulks of earlier releases have only a policy.
         'placement': dict(schema.PLACEMENT, **bulk.placement),
         'members': {state: counts.get(state, 0) for state in MemberState.ALL},
         'created_at': time(bulk.created_at),
@@ -64,12 +64,14 @@ def summary(req, bulk, counts, with_hosts):
 
 
 def detail(req, bulk, counts, hosts, failures, floating_ips):
-    """A bulk by itself.
+    """Make the view of a single bulk.
 
-    :param hosts: {host: {state: number}}, or None if the user must not know.
-    :param failures: [(reason class, reason, number)], MAX_FAILURES_READ at
-        most.
-    :param floating_ips: {state: number} of those that its members want.
+    :param counts: {state: number} of its members.
+    :param hosts: {host: {state: number}}, or None if the user may not see
+        hosts.
+    :param failures: [(reason class, reason, number)], at most
+        MAX_FAILURES_READ.
+    :param floating_ips: {state: number} of its members' floating IPs.
     """
     with_hosts = hosts is not None
     view = dict(
@@ -79,7 +81,7 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
         failures=_failures(failures, with_hosts),
     )
     if req.version.matches((1, 1)):
-        # Those of earlier releases do not say.
+        # Unknown for bulks of earlier releases.
         view['own_fields'] = bulk.spec.own_fields
     spec = bulk.spec.floating_ips
     if spec:
@@ -96,7 +98,7 @@ def detail(req, bulk, counts, hosts, failures, floating_ips):
 
 
 def _failures(failures, with_hosts):
-    """The most common ones. What differs in hosts only is one."""
+    """List the most common failures, merging those that differ by host."""
     numbers = collections.Counter()
     hosts = collections.defaultdict(list)
     for kind, reason, number in failures:
@@ -118,14 +120,14 @@ def _failures(failures, with_hosts):
 def _on_hosts(hosts, text):
     if not hosts:
         return text
-    told = ', '.join(hosts[:MAX_HOSTS_TOLD])
-    if len(hosts) > MAX_HOSTS_TOLD:
-        told += ' and %d more' % (len(hosts) - MAX_HOSTS_TOLD)
-    return '%s: %s' % (told, text)
+    named = ', '.join(hosts[:MAX_HOSTS_NAMED])
+    if len(hosts) > MAX_HOSTS_NAMED:
+        named += ' and %d more' % (len(hosts) - MAX_HOSTS_NAMED)
+    return '%s: %s' % (named, text)
 
 
 def rates(span, counts):
-    """How many members came to the end of their start, by time.
+    """Make the view of the number of members whose start ended, by step.
 
     :param span: a rates.Span.
     :param counts: {(number of the step, state): number}.
@@ -145,7 +147,7 @@ def rates(span, counts):
 
 
 def _client_token(req, bulk):
-    """A bulk's token, for its project only: it is of no use to others."""
+    """Show a bulk's token to its project only; others cannot use it."""
     if req.context.project_id == bulk.project_id:
         return bulk.client_token
     return None
@@ -156,7 +158,7 @@ def url(req, bulk):
 
 
 def next_url(req, query, marker):
-    """The address of the page after the one that ends with the marker."""
+    """Make the URL of the page that follows a marker."""
     return '%s?%s' % (
         req.path_url,
         urllib.parse.urlencode(dict(query, marker=marker)),
@@ -164,5 +166,5 @@ def next_url(req, query, marker):
 
 
 def time(value):
-    """A UTC time as ISO 8601 in seconds."""
+    """Format a UTC time as ISO 8601 with seconds; None stays None."""
     return value and value.isoformat(timespec='seconds') + 'Z'

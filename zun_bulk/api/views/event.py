@@ -10,16 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What happened to bulks, as clients see it."""
+"""Events of bulks in responses."""
 
 from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as bulk_view
 
 
 def event(row, with_host):
-    """An event in a list.
+    """Make the view of an event.
 
-    :param with_host: whether the user may know hosts.
+    :param with_host: whether the user may see hosts.
     """
     return {
         'id': row.id,

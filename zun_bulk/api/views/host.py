@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hosts as operators see them."""
+"""Hosts in responses."""
 
 import urllib.parse
 
@@ -21,12 +21,12 @@ from zun_bulk.consts import OPERATOR
 
 
 def host(req, row, pace, source, up):
-    """A host, by itself or in a list.
+    """Make the view of a host, single or in a list.
 
     :param row: its Host.
-    :param pace: what its agent says, None if it never did.
-    :param source: ``live`` or ``report``, whence the pace is.
-    :param up: whether the host is there.
+    :param pace: the pace from its agent, None if there has never been one.
+    :param source: ``live`` or ``report``: where the pace is from.
+    :param up: whether its zun-compute is up.
     """
     age = _age(row, source) if pace else None
     if pace:
@@ -52,7 +52,7 @@ def host(req, row, pace, source, up):
 def _state(row, pace, up):
     if not pace or not up:
         return 'unknown'
-    # It may not have heard of it yet.
+    # The agent may not have read the hold yet.
     if row.held or pace['held_by']:
         return 'held'
     if pace['starts']['breaker'] == 'open':
@@ -61,7 +61,7 @@ def _state(row, pace, up):
 
 
 def _age(row, source):
-    """Seconds since the agent said it; the clocks may differ a little."""
+    """Seconds since the agent's report; never negative if clocks differ."""
     if source == 'live':
         return 0.0
     return max(
@@ -70,7 +70,7 @@ def _age(row, source):
 
 
 def _as_of_now(pace, age):
-    """The pace with its times ago as they are by now."""
+    """Add the age of a report to the times in it that are relative."""
     pace = dict(pace)
     for kind in ('starts', 'deletes'):
         cut = pace[kind]['last_cut']
@@ -82,7 +82,10 @@ def _as_of_now(pace, age):
 
 
 def _held_by(row, reported):
-    """What holds a host by now: its row has the last word on the operator."""
+    """Combine a report's gates with the operator's hold in the host's row.
+
+    The row is newer than the report.
+    """
     held_by = {who: why for who, why in reported.items() if who != OPERATOR}
     if row.held:
         held_by[OPERATOR] = row.held_reason

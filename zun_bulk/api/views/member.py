@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Members of bulks as clients see them."""
+"""Members of bulks in responses."""
 
 from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as bulk_view
@@ -18,9 +18,9 @@ from zun_bulk.network import requested
 
 
 def member(row, with_host):
-    """A member in a list.
+    """Make the view of a member.
 
-    :param with_host: whether the user may know hosts.
+    :param with_host: whether the user may see hosts.
     """
     return {
         'index': row.member_index,

@@ -10,19 +10,20 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Plans as clients see them."""
+"""Plans of dry runs in responses."""
 
-#: Hosts that a plan's view tells of.
+#: Hosts that a plan's view shows.
 MAX_HOSTS = 1000
 
 
 def plan(plan, with_hosts):
-    """What a plan comes to.
+    """Make the view of a plan.
 
-    :param with_hosts: whether the user may know hosts.
+    :param plan: a planner.Plan.
+    :param with_hosts: whether the user may see hosts.
     """
     rows = plan.table()
-    # What is left out gets the fewest.
+    # Leave out the hosts with the fewest members.
     shown = sorted(rows, key=lambda row: (-row.members, row.host))[:MAX_HOSTS]
     return {
         'count': len(plan.hosts) + plan.missing,
