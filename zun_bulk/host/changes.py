@@ -204,7 +204,7 @@ class Changes:
         if (
             member.state == MemberState.RUNNING
             and self._may_try_again(bulk, member)
-            and self._engine.has_stopped(inspect)
+            and self._engine.took_down(inspect)
         ):
             self._members.try_again(member, engine.RESTARTED)
             self._starting.more = True

@@ -71,7 +71,7 @@ class Engine:
         state = (self.inspect(container_uuid) or {}).get('State') or {}
         return bool(state.get('Running'))
 
-    def has_stopped(self, inspect):
+    def took_down(self, inspect):
         """Return whether a container ended because this engine did.
 
         :param inspect: Docker's inspect of it.

@@ -349,7 +349,7 @@ class Starting:
         problem = verification.problem(found, bulk.run)
         if not problem:
             return True
-        if member.attempt < bulk.max_attempts and self._engine.has_stopped(
+        if member.attempt < bulk.max_attempts and self._engine.took_down(
             found
         ):
             self._members.try_again(member, engine.RESTARTED)

@@ -40,7 +40,7 @@ class DriverTestCase(base.BaseTestCase):
             fixtures.MockPatch('zun.container.docker.utils.docker_client')
         ).mock
         client.return_value.__enter__.return_value = self.docker
-        # The real one turns Docker's errors into Zun's.
+        # The real one converts Docker's errors to Zun's.
         client.return_value.__exit__.side_effect = self.translate
         for name in (
             '__init__',
@@ -129,7 +129,7 @@ class DriverTestCase(base.BaseTestCase):
 
 
 class TestCreate(DriverTestCase):
-    def test_a_first_try_does_not_look(self):
+    def test_a_first_attempt_does_not_inspect(self):
         self.agent.is_new.return_value = True
         self.assertEqual(self.container, self.create())
         self.docker.inspect_container.assert_not_called()
@@ -187,18 +187,21 @@ class TestStart(DriverTestCase):
         self.agent.started.assert_called_once_with('uuid-1')
 
     def test_a_network_that_could_not_be_set_up(self):
-        # Zun says nothing of it but in the container's status.
+        # Zun reports it only in the container's status.
         error = self.assertRaises(exception.DockerError, self.start, 'Stopped')
         self.assertIn('failed to configure network', str(error))
         self.agent.started.assert_not_called()
 
     def test_docker_keeps_its_words(self):
-        said = exception.DockerError(error_msg='containers/d404e/start: busy')
+        original = exception.DockerError(
+            error_msg='containers/d404e/start: busy'
+        )
         refused = exception.Conflict("Cannot act on container in 'Error'")
-        refused.__context__ = said
+        refused.__context__ = original
         self.zun_start.side_effect = refused
         self.assertIs(
-            said, self.assertRaises(exception.DockerError, self.start, 'Error')
+            original,
+            self.assertRaises(exception.DockerError, self.start, 'Error'),
         )
 
     def test_another_conflict(self):
@@ -247,7 +250,7 @@ class TestDelete(DriverTestCase):
 
 
 class TestSlots(DriverTestCase):
-    """Whatever makes the engine work waits for its turn."""
+    """Everything that makes the engine work waits for a slot."""
 
     def calls(self):
         self.container.status = 'Running'
@@ -280,7 +283,7 @@ class TestCapsules(DriverTestCase):
         self.assertIs(self.driver._agent, capsules._agent)
         self.agent_class.assert_called_once()
 
-    def test_each_container_waits_for_its_turn(self):
+    def test_each_container_waits_for_a_slot(self):
         self.agent.is_starting.return_value = False
         self.driver._create_container_in_capsule(
             'context', mock.Mock(uuid='capsule'), self.container, [], {}

@@ -19,12 +19,12 @@ from zun_bulk.host import gates
 
 
 class TestOperator(base.AgentTestCase):
-    """What the operator wishes, as the host's row says."""
+    """What the operator has set in the host's row."""
 
-    def wish(self, **wishes):
-        """Write wishes as the API does, and send its message."""
+    def change(self, **values):
+        """Write values as the API does, and send its hint."""
         self.assertTrue(
-            db_hosts.change_host(db_hosts.get_host('host-1'), **wishes)
+            db_hosts.change_host(db_hosts.get_host('host-1'), **values)
         )
         self.agent.wake()
 
@@ -34,7 +34,7 @@ class TestOperator(base.AgentTestCase):
 
     def test_a_hold_and_its_end(self):
         self.cycle()
-        self.wish(held=True, held_reason='a new disk')
+        self.change(held=True, held_reason='a new disk')
         uuids = self.accept(3)
         self.cycle()
         self.cycle(300)
@@ -43,7 +43,7 @@ class TestOperator(base.AgentTestCase):
         shown = self.agent.show()
         self.assertEqual({'operator': 'a new disk'}, shown['held_by'])
         self.assertEqual(3, shown['queued'])
-        self.wish(held=False, held_reason=None)
+        self.change(held=False, held_reason=None)
         self.cycle()
         self.assertEqual(uuids, self.compute.created)
         self.assertEqual(1, self.member(uuids[0]).attempt)
@@ -52,7 +52,7 @@ class TestOperator(base.AgentTestCase):
     def test_what_starts_goes_on_while_it_is_held(self):
         uuids = self.accept(6)
         self.cycle()
-        self.wish(held=True)
+        self.change(held=True)
         self.start(uuids[:4])
         self.cycle()
         self.cycle(6)
@@ -64,14 +64,14 @@ class TestOperator(base.AgentTestCase):
     def test_deletes_go_on_while_it_is_held(self):
         uuids = self.accept(2)
         self.cycle()
-        self.wish(held=True)
+        self.change(held=True)
         db_bulks.mark_bulk_deleting(self.bulk.id)
         self.cycle()
         self.assertEqual(uuids, self.compute.deleted)
 
     def test_a_hold_survives_a_restart(self):
         self.cycle()
-        self.wish(held=True, held_reason='a new disk')
+        self.change(held=True, held_reason='a new disk')
         self.accept(1)
         self.agent = self.new_agent()
         self.cycle()
@@ -85,7 +85,7 @@ class TestOperator(base.AgentTestCase):
         self.accept(1)
         with mock.patch.object(self.engine, 'probe', lambda: full):
             self.cycle()
-            self.wish(held=True, held_reason='a new disk')
+            self.change(held=True, held_reason='a new disk')
             self.cycle()
             self.assertEqual(
                 {'memory', 'operator'}, set(self.agent.show()['held_by'])
@@ -96,7 +96,7 @@ class TestOperator(base.AgentTestCase):
         )
         self.assertEqual([], self.compute.created)
 
-    def test_without_a_message_it_looks_once_a_minute(self):
+    def test_without_a_hint_the_row_is_read_once_a_minute(self):
         self.cycle()
         db_hosts.change_host(db_hosts.get_host('host-1'), held=True)
         self.cycle(59)
@@ -107,7 +107,7 @@ class TestOperator(base.AgentTestCase):
     def test_another_pace(self):
         uuids = self.accept(10)
         self.cycle()
-        self.wish(max_in_flight=6)
+        self.change(max_in_flight=6)
         self.cycle()
         self.assertEqual(uuids[:6], self.compute.created)
         shown = self.agent.show()
@@ -119,7 +119,7 @@ class TestOperator(base.AgentTestCase):
             {'mode': 'fixed', 'max_in_flight': 6, 'start_interval': 0.0},
             shown['settings'],
         )
-        self.wish(max_in_flight=None, mode='adaptive')
+        self.change(max_in_flight=None, mode='adaptive')
         self.cycle()
         self.assertEqual(
             (2, 6),
@@ -132,7 +132,7 @@ class TestOperator(base.AgentTestCase):
     def test_an_interval_leaves_the_limit(self):
         self.cycle()
         limit = self.agent.starts._pacer._limit
-        self.wish(start_interval=30.0)
+        self.change(start_interval=30.0)
         uuids = self.accept(2)
         self.cycle()
         self.cycle(29)

@@ -46,11 +46,11 @@ class TestSince(base.AgentTestCase):
                 table.update().where(table.c.uuid == uuid).values(**values)
             )
 
-    def end(self, uuid, code, tell=True, at='2026-01-02T03:04:05Z'):
+    def end(self, uuid, code, report=True, at='2026-01-02T03:04:05Z'):
         self.docker[uuid] = base.running(
             Running=False, Pid=0, Status='exited', ExitCode=code, FinishedAt=at
         )
-        if tell:
+        if report:
             self.agent._changes.add('die', uuid)
             self.cycle(0.1)
 
@@ -131,7 +131,7 @@ class TestSince(base.AgentTestCase):
         uuids = self.run_all(4)
         self.set_status('ready')
         for uuid in uuids[:2]:
-            self.end(uuid, 3, tell=False)
+            self.end(uuid, 3, report=False)
         self.agent._changes.subscribed(0.0)
         self.cycle(0.1)
         self.assertEqual({'running': 2, 'failed': 2}, self.states())
@@ -139,8 +139,8 @@ class TestSince(base.AgentTestCase):
     def test_what_ends_with_its_engine_is_started_again(self):
         uuids = self.run_all(3)
         for uuid in uuids[:2]:
-            self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
-        self.end(uuids[2], 3, tell=False, at='1970-01-01T00:00:10Z')
+            self.end(uuid, 137, report=False, at='1970-01-01T00:00:10Z')
+        self.end(uuids[2], 3, report=False, at='1970-01-01T00:00:10Z')
         self.agent._changes.subscribed(20.0)
         self.cycle(0.1)
         self.assertEqual({'starting': 2, 'failed': 1}, self.states())
@@ -153,7 +153,7 @@ class TestSince(base.AgentTestCase):
     def test_but_not_of_a_finished_bulk(self):
         (uuid,) = self.run_all(1)
         self.set_status('ready')
-        self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.end(uuid, 137, report=False, at='1970-01-01T00:00:10Z')
         self.agent._changes.subscribed(20.0)
         self.cycle(0.1)
         self.assertEqual({'failed': 1}, self.states())
@@ -163,7 +163,7 @@ class TestSince(base.AgentTestCase):
         self.cycle()
         self.start([uuid])
         self.cycle()
-        self.end(uuid, 137, tell=False, at='1970-01-01T00:00:10Z')
+        self.end(uuid, 137, report=False, at='1970-01-01T00:00:10Z')
         self.agent._changes.subscribed(20.0)
         self.cycle(6)
         self.assertEqual({'starting': 1}, self.states())
@@ -193,12 +193,12 @@ class TestSince(base.AgentTestCase):
             self.cycle()
             self.start([uuid])
             self.cycle()
-            self.end(uuid, 137, tell=False)
+            self.end(uuid, 137, report=False)
             self.cycle(6)
         self.assertEqual([uuid, uuid], self.compute.created)
         self.assertEqual({'failed': 1}, self.states())
 
-    def test_a_container_of_nobody(self):
+    def test_a_container_without_a_member(self):
         self.agent._changes.add('die', 'uuid')
         self.cycle()
         self.assertEqual({}, self.agent._changes._due)

@@ -30,7 +30,7 @@ ETC = pathlib.Path(__file__).parents[3] / 'etc'
 
 
 def exposed():
-    """:returns: {name: {label: values}} of what zun-compute exposes."""
+    """Return {name: {label: values}} of what zun-compute exposes."""
     shown = test_metrics.show()
     shown['deletes'] = shown['starts']
     shown['settle'] = {'median': 5.0, 'p95': 6.0}
@@ -49,7 +49,7 @@ def exposed():
 
 
 def asked(expression):
-    """:returns: [(metric, [(label, operator, value)])] of an expression."""
+    """Return [(metric, [(label, operator, value)])] of an expression."""
     return [
         (name, re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', selector))
         for name, selector in re.findall(
@@ -68,7 +68,7 @@ class TestExpressions(base.BaseTestCase):
         self.exposed = exposed()
 
     def check(self, expression, shown=''):
-        """Returns the names of the metrics in it."""
+        """Return the names of the metrics in it."""
         found = asked(expression)
         self.assertTrue(found, expression)
         known = {'instance', 'job'}

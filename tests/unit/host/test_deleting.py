@@ -37,7 +37,7 @@ class TestDelete(base.AgentTestCase):
         self.assertEqual({'deleted': 6}, self.states())
         self.wake.assert_called()
 
-    def test_bulks_take_turns(self):
+    def test_bulks_in_fair_order(self):
         large = self.accept(6)
         self.delete()
         self.cycle()

@@ -25,7 +25,7 @@ class Over(BaseException):
 class TestFollow(base.BaseTestCase):
     def setUp(self):
         super().setUp()
-        self.told = []
+        self.calls = []
         self.naps = []
         time = self.useFixture(
             fixtures.MockPatch('zun_bulk.host.events.time')
@@ -39,22 +39,25 @@ class TestFollow(base.BaseTestCase):
             Over,
             events.follow,
             subscribe,
-            lambda *event: self.told.append(event),
-            lambda back: self.told.append(back),
-            lambda: self.told.append('lost'),
+            lambda *event: self.calls.append(event),
+            self.calls.append,
+            lambda: self.calls.append('unsubscribed'),
         )
         return [call.args[0] for call in subscribe.mock_calls]
 
-    def test_tells_and_subscribes_anew(self):
+    def test_reports_and_subscribes_again(self):
         first = [('start', 'uuid-1'), ('die', 'uuid-1')]
         self.assertEqual([995, 996, 998], self.follow(first, []))
-        # What may have been missed is looked for once the engine answers.
-        self.assertEqual([1000, *first, 'lost', 1001, 'lost'], self.told)
+        # Missed events are looked for once the engine answers.
+        self.assertEqual(
+            [1000, *first, 'unsubscribed', 1001, 'unsubscribed'], self.calls
+        )
 
     def test_an_engine_that_is_down(self):
         self.follow(*[OSError('refused')] * 5, [('die', 'uuid-1')])
         self.assertEqual(
-            ['lost'] * 5 + [1017.0, ('die', 'uuid-1'), 'lost'], self.told
+            ['unsubscribed'] * 5 + [1017.0, ('die', 'uuid-1'), 'unsubscribed'],
+            self.calls,
         )
         self.assertEqual([1, 2, 4, 5, 5, 1], self.naps[:6])
 
@@ -64,4 +67,4 @@ class TestFollow(base.BaseTestCase):
             raise ValueError('half an event')
 
         self.follow(stream())
-        self.assertEqual([1000, ('die', 'uuid-1'), 'lost'], self.told)
+        self.assertEqual([1000, ('die', 'uuid-1'), 'unsubscribed'], self.calls)

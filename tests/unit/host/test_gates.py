@@ -24,7 +24,7 @@ GIB = 1024**3
 
 
 def limits(**values):
-    """What an operator has who set only these."""
+    """Options of which only these are set."""
     found = {option.dest: option.default for option in pacing.GATES}
     return types.SimpleNamespace(**{**found, **values})
 

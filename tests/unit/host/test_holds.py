@@ -23,7 +23,7 @@ from zun_bulk.host import gates
 
 
 class TestHeld(base.AgentTestCase):
-    """The host has no room, which the readings say."""
+    """Readings of a host without room."""
 
     def setUp(self):
         super().setUp()

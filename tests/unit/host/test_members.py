@@ -15,7 +15,7 @@ from zun_bulk.conf import CONF
 
 
 class TestWakeUps(base.AgentTestCase):
-    """What the agent tells conductors."""
+    """When the agent wakes conductors."""
 
     def test_at_most_one_a_second_and_the_last_one(self):
         for _member in range(3):

@@ -53,7 +53,7 @@ class TestMetrics(base.BaseTestCase):
         return 'http://localhost:%d/metrics' % server.server_port
 
     def read(self, *args):
-        """:returns: {(name, values of labels): value}."""
+        """Return {(name, values of labels): value}."""
         with urllib.request.urlopen(self.serve(*args), timeout=10) as answer:
             text = answer.read().decode()
         return {

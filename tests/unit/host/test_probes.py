@@ -22,7 +22,7 @@ from zun_bulk.host import probes
 
 
 class ProbesTestCase(base.BaseTestCase):
-    """Probes that look at a tree of the test's own."""
+    """Probes that read a tree made by the test."""
 
     def setUp(self):
         super().setUp()

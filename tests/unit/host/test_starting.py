@@ -30,7 +30,7 @@ from zun_bulk.host import starting
 
 
 class TestStart(base.AgentTestCase):
-    def test_bulks_take_turns(self):
+    def test_bulks_in_fair_order(self):
         large = self.accept(60)
         self.cycle()
         small = self.accept(2)
@@ -54,7 +54,7 @@ class TestStart(base.AgentTestCase):
         self.assertEqual(uuids[:6], self.compute.created)
         self.assertEqual({'starting': 6, 'placed': 4}, self.states())
 
-    def test_what_zun_compute_is_told(self):
+    def test_arguments_of_the_create(self):
         self.accept(1, request_id='req-7', user_id='user-7')
         self.cycle()
         self.assertEqual({'cpu': 4}, self.compute.limits)
@@ -193,7 +193,7 @@ class TestStart(base.AgentTestCase):
         self.cycle(6.0)
         self.assertEqual({'starting': 1}, self.states())
 
-    def test_only_the_first_try_needs_no_look(self):
+    def test_only_the_first_attempt_is_new(self):
         (uuid,) = self.accept(1)
         self.assertFalse(self.agent.is_new(uuid))
         self.cycle()
@@ -247,7 +247,7 @@ class TestFailures(base.AgentTestCase):
         self.cycle(2.0)
         self.cycle(5.0)
         member = self.member(uuid)
-        # A retry has to find a host anew.
+        # A retry has to find a host again.
         self.assertEqual(('failed', None), (member.state, member.host))
 
     def test_is_tried_again_and_then_fails(self):

@@ -68,7 +68,7 @@ class TestShow(base.AgentTestCase):
 
 
 class TestReport(base.AgentTestCase):
-    """What the host's row tells of the host."""
+    """What the agent writes into the host's row."""
 
     def setUp(self):
         super().setUp()
@@ -137,7 +137,7 @@ class TestReport(base.AgentTestCase):
         self.assertEqual(count + 1, len(self.reports))
         self.assertEqual(0.0, self.reports[-1][1]['starts']['per_second'])
 
-    def test_what_waits_at_a_held_host_is_told(self):
+    def test_members_waiting_at_a_held_host_are_reported(self):
         self.cycle()
         db_hosts.change_host(db_hosts.get_host('host-1'), held=True)
         self.agent.wake()
@@ -146,7 +146,7 @@ class TestReport(base.AgentTestCase):
         self.agent.wake()
         self.cycle(0.1)
         self.assertEqual(0, self.reports[-1][1]['queued'])
-        # Not counted more than once a second; seen at the next look.
+        # Not counted more than once a second; counted in a later cycle.
         self.cycle(1)
         self.assertEqual(3, self.reports[-1][1]['queued'])
         count = len(self.reports)
@@ -154,7 +154,7 @@ class TestReport(base.AgentTestCase):
             self.cycle()
         self.assertEqual(count, len(self.reports))
 
-    def test_a_hold_is_told(self):
+    def test_a_hold_is_reported(self):
         self.cycle()
         db_hosts.change_host(
             db_hosts.get_host('host-1'), held=True, held_reason='why'

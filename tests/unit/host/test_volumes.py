@@ -71,7 +71,7 @@ class TestVolumes(base.AgentTestCase):
                 .values(volumes=volumes)
             )
 
-    def test_what_zun_compute_is_told(self):
+    def test_volumes_of_the_create(self):
         made = []
         self.useFixture(
             fixtures.MockPatch(
@@ -110,7 +110,7 @@ class TestVolumes(base.AgentTestCase):
         self.assertEqual({'queued': 1}, self.states())
         self.wake.assert_called()
 
-    def test_each_start_needs_a_look(self):
+    def test_each_attempt_detaches_volumes(self):
         uuid = self.accept()
         self.cycle()
         self.break_row(uuid, 'context deadline exceeded')

@@ -25,9 +25,9 @@ from zun_bulk.pacing.tuning import TUNING
 class TestAdaptiveLimit(base.BaseTestCase):
     def setUp(self):
         super().setUp()
-        self.told = []
+        self.messages = []
         rng = random.Random(0)
-        self.limit = AdaptiveLimit(32, self.told.append)
+        self.limit = AdaptiveLimit(32, self.messages.append)
         self.pacer = Pacer(self.limit, rng)
         self.host = host_model.EmulatedHost(
             host_model.HostModel(host_model.measured), self.pacer, rng
@@ -61,8 +61,8 @@ class TestAdaptiveLimit(base.BaseTestCase):
             now += 0.1
             self.pacer.finished(key, now, Outcome.HARD)
         self.assertEqual(before // 2, self.limit.limit)
-        self.assertEqual(1, len(self.told))
-        self.assertIn('overload', self.told[0])
+        self.assertEqual(1, len(self.messages))
+        self.assertIn('overload', self.messages[0])
 
     def test_does_not_climb_back_while_nothing_ends(self):
         self.host.run(200)
@@ -103,14 +103,14 @@ class TestAdaptiveLimit(base.BaseTestCase):
             self.pacer.started(key, self.host.now + key)
             self.pacer.finished(key, self.host.now + key, Outcome.NEUTRAL)
         self.assertEqual(before, self.limit.limit)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.messages)
 
     def test_uneven_starts_are_not_taken_for_a_change(self):
         self.host.run(3000)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.messages)
 
     def test_what_fails_for_good_was_work_too(self):
-        limit = AdaptiveLimit(2, self.told.append)
+        limit = AdaptiveLimit(2, self.messages.append)
         paced = Pacer(limit, random.Random(0))
         for now in range(60):
             for key in 'ab':
@@ -119,7 +119,7 @@ class TestAdaptiveLimit(base.BaseTestCase):
                 paced.finished(
                     key, now + 1, Outcome.DONE if now < 20 else Outcome.NEUTRAL
                 )
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.messages)
         self.assertAlmostEqual(2.0, limit.rate, delta=0.1)
 
     def test_comes_down_to_what_a_host_bears(self):
@@ -170,17 +170,17 @@ class TestSlowedHost(base.BaseTestCase):
     def test_down_within_ten_seconds_and_back_within_sixty(self):
         rates = []
         for seed in range(20):
-            told = []
+            messages = []
             host = self.host(
                 seed,
-                AdaptiveLimit(32, told.append),
+                AdaptiveLimit(32, messages.append),
                 host_model.measured,
                 phases=((30, 1.0), (60, 0.25), (60, 1.0)),
             )
             host.run(10**6, until=30)
-            told.clear()
+            messages.clear()
             host.run(10**6, until=40)
-            self.assertIn('the rate fell', told[0], seed)
+            self.assertIn('the rate fell', messages[0], seed)
             host.run(10**6, until=120)
             before = host.tried
             host.run(10**6, until=150)
@@ -193,8 +193,8 @@ class TestSlowedHost(base.BaseTestCase):
     def test_of_a_host_that_does_four_a_second(self):
         late = 0
         for seed in range(20):
-            told = []
-            limit = AdaptiveLimit(32, told.append)
+            messages = []
+            limit = AdaptiveLimit(32, messages.append)
             host = self.host(
                 seed,
                 limit,
@@ -205,8 +205,8 @@ class TestSlowedHost(base.BaseTestCase):
             )
             host.run(10**6, until=20 + seed)
             before = limit.limit
-            told.clear()
+            messages.clear()
             host.run(10**6, until=30 + seed)
             # Or what was tried is given up without a word, being more.
-            late += not told and limit.limit >= before
+            late += not messages and limit.limit >= before
         self.assertLessEqual(late, 2)

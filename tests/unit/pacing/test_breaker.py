@@ -22,9 +22,9 @@ from zun_bulk.pacing.pacer import Pacer
 class TestBreaker(base.BaseTestCase):
     def setUp(self):
         super().setUp()
-        self.told = []
+        self.messages = []
         self.pacer = Pacer(
-            FixedLimit(4), random.Random(0), notify=self.told.append
+            FixedLimit(4), random.Random(0), notify=self.messages.append
         )
         self.now = 0.0
 
@@ -47,20 +47,20 @@ class TestBreaker(base.BaseTestCase):
             Outcome.HARD,
             Outcome.HARD,
         )
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.messages)
         self.end(Outcome.HARD)
         self.assertEqual(0, self.pacer.available(self.now))
-        self.assertIn('5 starts in a row', self.told[0])
+        self.assertIn('5 starts in a row', self.messages[0])
 
     def test_opens_if_most_of_the_last_failed(self):
         self.end(*[Outcome.HARD, Outcome.HARD, Outcome.HARD, Outcome.DONE] * 3)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.messages)
         self.end(Outcome.HARD, Outcome.HARD)
-        self.assertIn('11 of the last 14', self.told[0])
+        self.assertIn('11 of the last 14', self.messages[0])
 
     def test_failures_that_tell_nothing_do_not_open_it(self):
         self.end(*[Outcome.NEUTRAL, Outcome.SOFT] * 20)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.messages)
 
     def test_closes_after_three_good_starts_one_by_one(self):
         self.end(*[Outcome.HARD] * 5)
@@ -71,7 +71,7 @@ class TestBreaker(base.BaseTestCase):
             self.assertEqual(1, self.pacer.available(self.now))
             self.end(Outcome.DONE)
         self.assertEqual(4, self.pacer.available(self.now + 10))
-        self.assertEqual('breaker closed', self.told[-1])
+        self.assertEqual('breaker closed', self.messages[-1])
 
     def test_stays_open_longer_if_it_still_fails(self):
         self.end(*[Outcome.HARD] * 5)

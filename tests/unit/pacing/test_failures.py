@@ -22,8 +22,8 @@ from zun_bulk.pacing.outcome import Outcome
 
 Kind = failures.FailureClass
 
-#: What Docker and Zun say, whole, for each row.
-SAID = (
+#: A complete text of Docker or Zun for each row.
+TEXTS = (
     (
         Kind.HOST_DOWN,
         'Cannot connect to the Docker daemon at unix:///run/'
@@ -139,12 +139,12 @@ SAID = (
 
 
 class TestFailures(base.BaseTestCase):
-    def test_what_docker_says(self):
-        for expected, text in SAID:
+    def test_texts_of_docker(self):
+        for expected, text in TEXTS:
             self.assertIs(expected, failures.classify(text), text)
 
     def test_each_row_is_met(self):
-        met = {failures.find(text) for _kind, text in SAID}
+        met = {failures.find(text) for _kind, text in TEXTS}
         self.assertEqual(set(), set(failures.TABLE) - met)
 
     def test_texts_are_in_lower_case(self):
@@ -197,7 +197,10 @@ class TestStripWrapping(base.BaseTestCase):
 @ddt.ddt
 class TestWhyPause(base.BaseTestCase):
     def why(self, count=1000, tolerated=0, on_failure='pause', **outcomes):
-        """:param outcomes: numbers by state, or by state__reason_class."""
+        """Return why a bulk is paused.
+
+        :param outcomes: numbers by state, or by state__reason_class.
+        """
         return failures.why_pause(
             models.Bulk(
                 count=count, tolerated=tolerated, on_failure=on_failure

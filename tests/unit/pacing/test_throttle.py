@@ -63,7 +63,7 @@ class TestThrottle(base.BaseTestCase):
             self.wait_for(lambda key=key: self.waiting() == 3 - key)
             self.assertEqual(2, self.pacer.in_flight)
 
-    def test_in_turn(self):
+    def test_first_come_first_served(self):
         order = []
         first = threading.Event()
         now = time.monotonic()
@@ -102,7 +102,7 @@ class TestThrottle(base.BaseTestCase):
         self.assertEqual(3, len(waits))
         self.assertGreater(min(waits), 0)
 
-    def test_who_waits_goes_before_a_bulk(self):
+    def test_waiting_threads_go_before_a_bulk(self):
         now = time.monotonic()
         self.assertEqual(2, self.throttle.room(now))
         self.pacer.holds['operator'] = 'maintenance'
@@ -117,8 +117,8 @@ class TestThrottle(base.BaseTestCase):
         self.wait_for(lambda: self.pacer.in_flight == 1)
         self.assertEqual(1, self.throttle.room(time.monotonic()))
 
-    def test_a_failure_is_told_to_the_pacer(self):
-        told = self.pacer._limit.record_end = mock.Mock()
+    def test_a_failure_is_reported_to_the_pacer(self):
+        record_end = self.pacer._limit.record_end = mock.Mock()
         for error, outcome in (
             (RuntimeError('context deadline exceeded'), Outcome.HARD),
             (RuntimeError('No such image: x'), Outcome.NEUTRAL),
@@ -126,7 +126,7 @@ class TestThrottle(base.BaseTestCase):
             with self.assertRaisesRegex(RuntimeError, str(error)):
                 with self.throttle.slot('key'):
                     raise error
-            self.assertIs(outcome, told.call_args.args[2])
+            self.assertIs(outcome, record_end.call_args.args[2])
         self.assertEqual(0, self.pacer.in_flight)
         self.assertEqual(2, self.freed.call_count)
 
@@ -136,13 +136,13 @@ class TestThrottle(base.BaseTestCase):
             (True, Outcome.HARD),
         ):
             throttled = throttle.Throttle('pulls', self.pacer, remote=remote)
-            told = self.pacer._limit.record_end = mock.Mock()
+            record_end = self.pacer._limit.record_end = mock.Mock()
             with self.assertRaisesRegex(RuntimeError, 'toomanyrequests'):
                 with throttled.slot('busybox:latest'):
                     raise RuntimeError('toomanyrequests: rate limit')
-            self.assertIs(outcome, told.call_args.args[2])
+            self.assertIs(outcome, record_end.call_args.args[2])
 
-    def test_show_tells_who_waits(self):
+    def test_show_counts_waiting_threads(self):
         now = time.monotonic()
         for key in 'ab':
             self.throttle.started(key, now)
@@ -153,7 +153,7 @@ class TestThrottle(base.BaseTestCase):
         self.assertEqual((2, 1), (shown['in_flight'], shown['waiting']))
         self.throttle.finished('a', now, Outcome.DONE)
 
-    def test_who_waits_goes_on_at_a_higher_limit(self):
+    def test_waiting_threads_use_a_higher_limit(self):
         for key in 'ab':
             self.throttle.started(key, time.monotonic())
         done = threading.Event()
