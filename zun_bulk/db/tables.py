@@ -93,9 +93,9 @@ class Teller:
             self._due = now + self._again
             self._again = min(AGAIN_MAX, 2 * self._again)
         LOG.error(
-            'There are no bulks until the database has %(missing)s: run '
-            '"zun-bulk-db-manage%(files)s upgrade". This process need not be '
-            'restarted.',
+            'Bulks are unavailable: the database lacks %(missing)s; run '
+            '"zun-bulk-db-manage%(files)s upgrade". You do not have to '
+            'restart this process.',
             {
                 'missing': missing[0]
                 if len(missing) == 1

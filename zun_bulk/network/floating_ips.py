@@ -179,7 +179,7 @@ class FloatingIps:
                     return
                 except InUse as error:
                     LOG.warning(
-                        'Floating IP %(address)s stays: %(error)s',
+                        'Failed to delete floating IP %(address)s: %(error)s',
                         {
                             'address': row['floating_ip_address'],
                             'error': error,

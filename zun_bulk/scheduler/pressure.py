@@ -45,5 +45,5 @@ def _why(row):
     if held_by:
         return '; '.join(held_by[gate] for gate in sorted(held_by))
     if report.get('starts', {}).get('breaker') == 'open':
-        return 'its engine fails whatever it is asked for'
+        return 'its engine fails all starts'
     return None

@@ -135,8 +135,8 @@ class _Inventories:
             return self._placement.inventories()
         except (ks_exc.ClientException, exception.ZunException) as error:
             LOG.warning(
-                'Placement does not tell what hosts have, so that allocation '
-                'ratios are those of the configuration: %s',
+                'Failed to get inventories from Placement; using the '
+                'allocation ratios of the configuration: %s',
                 error,
             )
             return {}

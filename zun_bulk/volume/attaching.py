@@ -58,7 +58,7 @@ class Attaching:
                 return False, True
             except Exception as error:
                 LOG.warning(
-                    'Could not look at volume %(volume)s: %(error)s',
+                    'Failed to get volume %(volume)s: %(error)s',
                     {
                         'volume': volume_mapping.cinder_volume_id,
                         'error': error,
@@ -128,7 +128,7 @@ class Attaching:
         except Exception as error:
             # Zun unmounts it all the same, before it asks Cinder.
             LOG.warning(
-                'Could not look at volume %(volume)s: %(error)s',
+                'Failed to get volume %(volume)s: %(error)s',
                 {'volume': volume_mapping.cinder_volume_id, 'error': error},
             )
             return None
@@ -182,7 +182,7 @@ class Attaching:
         # Zun's own rows never get to know the host.
         if attachment and attachment.get('host_name') not in (None, CONF.host):
             LOG.warning(
-                'Volume %(volume)s of container %(uuid)s is left attached to '
+                'Volume %(volume)s of container %(uuid)s remains attached to '
                 '%(host)s',
                 {
                     'volume': volume.id,

@@ -97,14 +97,13 @@ def discard(trust_id):
 def delete_left():
     """Delete trusts whose bulk was never written, or is gone without them."""
     for trust_id in db_trusts.take_left(LEFT):
-        LOG.info('Trust %s is left over and is deleted', trust_id)
+        LOG.info('Deleting leftover trust %s', trust_id)
         discard(trust_id)
 
 
 def _tell(trust_id, error):
     LOG.warning(
-        'Could not delete trust %(trust)s, which a conductor tries again: '
-        '%(error)s',
+        'Failed to delete trust %(trust)s; a conductor will retry: %(error)s',
         {'trust': trust_id, 'error': error},
     )
 

@@ -318,8 +318,8 @@ class Volumes:
         :returns: whether it was, and not something else has it.
         """
         LOG.warning(
-            'Volume %(volume)s is %(status)s for a container that no host '
-            'has; it is detached',
+            'Volume %(volume)s is %(status)s for a container that is on no '
+            'host; detaching it',
             {'volume': volume.id, 'status': volume.status},
         )
         idents = [
@@ -357,7 +357,7 @@ class Volumes:
                 if not _is_refusal(error) and error.code != 409:
                     raise
                 LOG.warning(
-                    'Volume %(volume)s stays: %(error)s',
+                    'Cinder refused a call for volume %(volume)s: %(error)s',
                     {'volume': volume.id, 'error': error},
                 )
                 return error

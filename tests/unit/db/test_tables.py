@@ -147,9 +147,9 @@ class TestServices(TablesTestCase):
         service._woken = Waits()
         self.assertRaises(SystemExit, service._run)
         self.assertEqual(
-            'There are no bulks until the database has zun_bulk_bulk and %d '
-            'more: run "zun-bulk-db-manage upgrade". This process need not be '
-            'restarted.\n' % (len(models.Base.metadata.tables) - 1),
+            'Bulks are unavailable: the database lacks zun_bulk_bulk and %d '
+            'more; run "zun-bulk-db-manage upgrade". You do not have to '
+            'restart this process.\n' % (len(models.Base.metadata.tables) - 1),
             self.log.output,
         )
 

@@ -150,7 +150,7 @@ class TestCpu(FilterTestCase):
             {
                 'uuid': 'c-1',
                 'host': 'host-1',
-                'why': 'it has 0.00 CPUs left of 8.00, and 1.00 is asked for',
+                'why': 'it has 0.00 CPUs left of 8.00, and 1.00 is requested',
             },
             log.call_args.args[1],
         )
@@ -437,7 +437,7 @@ class TestGroupAffinity(base.BaseTestCase):
     def test_unknown(self, unknown):
         with mock.patch.object(group_affinity.LOG, 'info') as log:
             self.assertEqual([], self.passing(same_host=unknown))
-        self.assertIn('no such bulk', log.call_args_list[0].args[0])
+        self.assertIn('does not exist', log.call_args_list[0].args[0])
         self.assertEqual(3, len(self.passing(different_host=unknown)))
 
     def test_of_another_project(self):

@@ -46,8 +46,8 @@ class GroupAffinityFilter(reason.ReasonFilter):
         )
         for uuid in sorted(asked - set(self._found)):
             LOG.info(
-                'Container %(uuid)s has a hint of bulk %(bulk)s, and there is '
-                'no such bulk in its project',
+                'A hint of container %(uuid)s names bulk %(bulk)s, which does '
+                'not exist in its project',
                 {'uuid': container.uuid, 'bulk': uuid},
             )
 

@@ -85,7 +85,7 @@ class OvercommitFilter(limit.LimitFilter):
             )
 
     def why(self, host_state, container):
-        return 'it has %.2f %s left of %.2f, and %.2f is asked for' % (
+        return 'it has %.2f %s left of %.2f, and %.2f is requested' % (
             self._left(host_state),
             self.unit,
             self._limit(host_state),
@@ -186,7 +186,7 @@ class DiskOvercommitFilter(OvercommitFilter):
 
     def why(self, host_state, container):
         if not host_state.disk_quota_supported:
-            return 'its storage driver bounds the disk of no container'
+            return 'its storage driver cannot limit the disk of containers'
         return super().why(host_state, container)
 
     def total(self, host_state):
