@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The API's OpenAPI document, and whether an answer is as it says.
+"""The API's OpenAPI document, and checks of responses against it.
 
-Paths, requests and policies are those of the code; what is answered is
-written down here. ``python -m tests.openapi`` (``tox -e openapi``) writes the
-document, a unit test tells when that is due, and all that the functional
-tests hear of the API is held against it.
+Paths, requests and policies come from the code; responses are described here.
+``python -m tests.openapi`` (``tox -e openapi``) writes the document, a unit
+test fails when it is out of date, and the functional tests check all responses
+of the API against it.
 """
 
 import functools
@@ -53,7 +53,7 @@ FILE = (
     / 'openapi.yaml'
 )
 
-#: What the document calls the parameters of the routes' paths.
+#: Names in the document of the parameters in the routes' paths.
 _PARAMETERS = {
     '/v1/bulks/{ident}': '/v1/bulks/{bulk_ident}',
     '/v1/bulk_hosts/{name}': '/v1/bulk_hosts/{host}',
@@ -75,7 +75,7 @@ _TIME = {
 }
 _NEXT = {
     'type': ['string', 'null'],
-    'description': 'The address of the next page, null on the last.',
+    'description': 'URL of the next page; null on the last page.',
 }
 
 
@@ -88,7 +88,7 @@ def _ref(name, kind='schemas'):
 
 
 def _object(properties, optional=(), **kwargs):
-    """An object that has all of its properties and no other."""
+    """Make the schema of an object without other properties."""
     return {
         'type': 'object',
         'properties': properties,
@@ -121,7 +121,7 @@ def _summary():
         'count': {
             'type': 'integer',
             'minimum': 0,
-            'description': 'The sum of members.',
+            'description': 'The sum of the numbers in members.',
         },
         'run': _BOOLEAN,
         'max_attempts': bulk.create['properties']['max_attempts'],
@@ -150,12 +150,12 @@ def _detail():
         **_summary(),
         'template': {
             'type': 'object',
-            'description': 'As it was given when the bulk was created.',
+            'description': 'As in the request that created the bulk.',
         },
         'hosts': {
             'type': ['object', 'null'],
             'additionalProperties': some_states,
-            'description': 'Null to those who may not see hosts.',
+            'description': 'Null for users who may not see hosts.',
         },
         'failures': _list(
             _object({'class': _TEXT, 'reason': _TEXT, 'count': _COUNT}),
@@ -168,14 +168,14 @@ def _detail():
                 'on_delete': floating_ips.create['properties']['on_delete'],
                 **{state: _COUNT for state in FloatingIpState.ALL},
             },
-            description='Only of a bulk that wants some.',
+            description='Only for bulks with floating IPs.',
         ),
         'own_fields': {
             'type': ['array', 'null'],
             'items': {'enum': sorted(member.own)},
             'uniqueItems': True,
-            'description': 'Since 1.1. What members were given of their own '
-            'when the bulk was created; null if that is not known.',
+            'description': 'Since 1.1. Fields with per-member values when the '
+            'bulk was created; null if unknown.',
         },
         'rates': _ref('Rates'),
     }
@@ -276,7 +276,8 @@ def _host():
             'held_by': {
                 'type': 'object',
                 'additionalProperties': _TEXT,
-                'description': 'What holds the host: why.',
+                'description': 'The gates, or operator, that hold the '
+                'host, each with its reason.',
             },
             'settings': _object(
                 {
@@ -318,12 +319,12 @@ def _error():
 
 
 def _create():
-    """What is asked for, with Zun's part of the template told in words."""
+    """Make the schema of a create, describing Zun's part of the template."""
     properties = dict(bulk.create['properties'])
     properties['template'] = dict(
         properties['template'],
         description="The body of Zun's POST /v1/containers, microversion "
-        '1.40. What is here bounds it further; v4-range is an addition.',
+        '1.40, with these additional limits; v4-range is an addition.',
     )
     properties['members'] = dict(
         properties['members'],
@@ -346,8 +347,8 @@ def _schemas():
         ),
         'Rates': _object(
             _rates(),
-            description='Since 1.1, to those who ask for it: how many members '
-            'came to the end of their start in each step of so many seconds.',
+            description='Since 1.1, with rate_window: number of members whose '
+            'start ended in each step; step is in seconds.',
         ),
         'Bulks': _object({'bulks': _list(_object(_summary())), 'next': _NEXT}),
         'Plan': _object(_plan()),
@@ -361,7 +362,7 @@ def _schemas():
         'Errors': _object(
             {'errors': _list(_object(_error()), minItems=1, maxItems=1)}
         ),
-        # keystonemiddleware has words of its own, and comes before ours.
+        # keystonemiddleware runs first, and has its own format.
         'Unauthorized': {
             'anyOf': [
                 _object(
@@ -381,25 +382,25 @@ def _schemas():
     }
 
 
-#: status: what it says, of the statuses that are errors.
+#: {status: description} of errors.
 _ERRORS = {
     400: 'The body, the query or a header is not valid.',
-    401: 'There is no valid token.',
-    403: 'A policy forbids it, or it does not fit into the quota.',
-    404: 'There is no such bulk or host, or it is not to be seen.',
-    406: 'There is no such version.',
-    409: 'The state of the bulk or the host does not allow for it.',
-    413: 'The body is too large.',
-    415: 'The body is not application/json.',
-    500: 'It is not the fault of the client; the log of zun-api tells more.',
-    503: 'A service that is needed does not answer, or the database is still'
-    ' to be upgraded.',
+    401: 'The request has no valid token.',
+    403: 'A policy forbids the request, or a quota is exceeded.',
+    404: 'The bulk or host does not exist, or the user may not see it.',
+    406: 'The requested version does not exist.',
+    409: 'The state of the bulk or the host does not allow the request.',
+    413: 'The request body is too large.',
+    415: 'The request body is not application/json.',
+    500: 'Internal error; the log of zun-api has the details.',
+    503: 'A service that is needed is not available, or the database has to be'
+    ' upgraded.',
 }
 _ALWAYS = (400, 401, 403, 406, 500, 503)
 _WITH_BODY = (413, 415)
 
-#: function of a route: (schemas of its answers by status, errors besides
-#: those that each may answer, schema of its query, of its body).
+#: {function of a route: (schemas of its responses by status, errors besides
+#: _ALWAYS, schema of its query, schema of its body)}
 _OPERATIONS = {
     'list_bulks': ({200: 'Bulks'}, (), bulk.list_query, None),
     'create_bulk': (
@@ -433,8 +434,8 @@ _OPERATIONS = {
 }
 
 _STATUSES = {
-    200: 'It is done.',
-    202: 'It is accepted; what it asks for is done by and by.',
+    200: 'Done.',
+    202: 'Accepted; the work continues in the background.',
 }
 
 
@@ -456,18 +457,21 @@ def _response(function, status, name):
     if (function, status) == ('create_bulk', 202):
         response['headers']['Location'] = {
             'required': True,
-            'description': 'The address of the bulk.',
+            'description': 'URL of the bulk.',
             'schema': _STRING,
         }
     if (function, status) == ('create_bulk', 200):
-        response['description'] = 'What would become of it: dry_run.'
+        response['description'] = 'With dry_run: where the members would go.'
     if name:
         response['content'] = _content(_ref(name))
     return response
 
 
 def _policies():
-    """{(method, path): names of the policies for it}."""
+    """List the policies of operations.
+
+    :returns: {(method, path): [name of a policy]}.
+    """
     found = {}
     for rule in policies.list_rules():
         for operation in rule.operations:
@@ -551,21 +555,21 @@ def _components():
                 'type': 'apiKey',
                 'in': 'header',
                 'name': 'X-Auth-Token',
-                'description': 'A token of Keystone for a project.',
+                'description': 'A Keystone token with a project.',
             }
         },
         'parameters': {
             'OpenStack-API-Version': {
                 'name': 'OpenStack-API-Version',
                 'in': 'header',
-                'description': 'The version to answer; the oldest without it.',
+                'description': 'The version to use; the oldest by default.',
                 'schema': {'type': 'string', 'examples': [latest]},
             }
         },
         'headers': {
             'OpenStack-API-Version': {
-                'description': 'The version that answers; not of a request '
-                'that is refused before it has one.',
+                'description': 'The version that was used; missing if the '
+                'request was refused before its version was known.',
                 'schema': version,
             },
             'OpenStack-API-Minimum-Version': {
@@ -592,7 +596,7 @@ def _components():
 
 
 def document():
-    """:returns: the document that the code makes."""
+    """Generate the document from the code."""
     return _portable(
         {
             'openapi': '3.1.0',
@@ -606,7 +610,7 @@ def document():
                 {
                     'url': 'http://zun.example.org:9517',
                     'description': 'The endpoint of type container in the '
-                    'catalogue, without /v1.',
+                    'service catalogue, without /v1.',
                 }
             ],
             'security': [{'token': []}],
@@ -617,7 +621,7 @@ def document():
 
 
 def _portable(value):
-    """A copy in which regular expressions are those of JSON Schema."""
+    """Copy a value, converting regular expressions to JSON Schema's."""
     if isinstance(value, dict):
         return {
             key: item.replace(r'\Z', '$')
@@ -631,7 +635,7 @@ def _portable(value):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes out what occurs twice."""
+    """Writes values that occur twice in full, without YAML aliases."""
 
     def ignore_aliases(self, data):
         return True
@@ -648,30 +652,30 @@ def dump(value):
 
 @functools.cache
 def written():
-    """:returns: the document that is in the tree."""
+    """Read the document in the tree."""
     return yaml.safe_load(FILE.read_text(encoding='utf-8'))
 
 
 def is_ours(path):
-    """Whether a path, from /v1 on, is one of the document's API."""
+    """Whether a path, from /v1 on, belongs to the API of the document."""
     return re.match(r'/v1/bulk(s|_hosts)(/|\Z)', path) is not None
 
 
 @functools.cache
 def validator(name):
-    """A validator of JSON Schema for one of the document's schemas."""
+    """Make a JSON Schema validator for one of the document's schemas."""
     return jsonschema.Draft202012Validator(
         {**_ref(name), 'components': written()['components']}
     )
 
 
 def check(method, path, status, headers, body):
-    """Hold an answer of the API against the document in the tree.
+    """Check a response of the API against the document in the tree.
 
     :param path: from /v1 on; it may have a query.
-    :param headers: dict, or None where nobody has kept them.
-    :param body: parsed; None for none.
-    :raises: AssertionError that says what is not as it should be.
+    :param headers: dict, or None if unknown.
+    :param body: parsed; None if empty.
+    :raises: AssertionError that describes the difference.
     """
     what = '%s %s: %d' % (method, path, status)
     response = _documented(method, urllib.parse.urlsplit(path).path, status)
@@ -702,7 +706,7 @@ def _check_headers(what, response, headers):
 
 
 def _documented(method, path, status):
-    """The response for a status; None if the document has none."""
+    """Find the description of a response; None if there is none."""
     operation = None
     for template, item in written()['paths'].items():
         if re.fullmatch(re.sub(r'{\w+}', '[^/]+', template), path):
@@ -711,7 +715,7 @@ def _documented(method, path, status):
     if operation:
         return _resolved(operation['responses'].get(str(status)))
     if status in (401, 404, 405, 406):
-        # OpenAPI has no place for what is not there.
+        # OpenAPI cannot describe paths and methods that do not exist.
         return written()['components']['responses']['404']
     return None
 

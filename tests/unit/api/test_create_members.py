@@ -61,7 +61,10 @@ class OwnTestCase(base.ApiTestCase):
         )
 
     def wrong(self, members, template=None, **body):
-        """:returns: the lines of what is said of members; none is made."""
+        """Check that a create is refused.
+
+        :returns: the lines of the error, one per fault.
+        """
         error = self.refuse(members=members, template=template, **body)
         return error['detail'].split('\n')
 

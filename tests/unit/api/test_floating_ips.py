@@ -43,7 +43,10 @@ class FloatingIpsTestCase(base.ApiTestCase):
             )
 
     def wanted(self):
-        """:returns: [(index, floating_ip_state, given address)]."""
+        """List the floating IPs of the members.
+
+        :returns: [(index, floating_ip_state, given address)].
+        """
         return [
             (
                 row['member_index'],

@@ -287,7 +287,10 @@ class TestTraced(PasteTestCase):
         notifier.set(self.points.append)
 
     def trace(self, path, method='GET', body=None, key='key'):
-        """:returns: names of the points, of one trace, that began."""
+        """List the points of the only trace that began.
+
+        :returns: their names.
+        """
         headers = {'X-Auth-Token': 'good'}
         packed = osprofiler_utils.signed_pack(
             {'base_id': BASE_ID, 'parent_id': BASE_ID, 'hmac_key': 'key'}, key
