@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 #: Readings of nothing, for which no gate holds.
 UNREAD = functools.partial(gates.Readings, ping=0.0)
-#: Why a container ended that the end of its engine has stopped.
+#: The reason of a container that ended because its engine did.
 RESTARTED = 'its engine was restarted'
 
 

@@ -53,8 +53,8 @@ class Collector:
             LOG.warning('Failed to read metrics: %s', error)
             return
         for name, text in (
-            ('limit', 'The most in flight.'),
-            ('in_flight', 'Number in flight.'),
+            ('limit', 'Maximum number of starts or deletes in flight.'),
+            ('in_flight', 'Number of starts or deletes in flight.'),
             ('waiting', 'Number of single containers that wait for a slot.'),
         ):
             metric = core.GaugeMetricFamily(
@@ -104,7 +104,7 @@ class Collector:
     def _ended(shown):
         metric = core.CounterMetricFamily(
             PREFIX + 'ended',
-            'Number ended since zun-compute started, by outcome.',
+            'Starts or deletes ended since zun-compute started, by outcome.',
             labels=['kind', 'outcome'],
         )
         for kind in KINDS:
@@ -117,7 +117,7 @@ class Collector:
         """Make a summary by hand, as the client's own has no quantiles."""
         name = PREFIX + 'seconds'
         metric = core.Metric(
-            name, 'Durations of those that succeeded.', 'summary'
+            name, 'Durations of successful starts or deletes.', 'summary'
         )
         for kind in KINDS:
             paced = shown[kind]
