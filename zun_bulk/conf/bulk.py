@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Options of the group ``zun_bulk``."""
+
 from oslo_config import cfg
 
 

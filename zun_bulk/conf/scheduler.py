@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Options of the group ``zun_bulk_scheduler``."""
+
 from oslo_config import cfg
 from oslo_config import types
 

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Policies for hosts."""
+
 from oslo_policy import policy
 from zun.common.policies import base
 

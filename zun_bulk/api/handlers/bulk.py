@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Handlers of bulks."""
+
 from oslo_utils import strutils
 from oslo_utils import timeutils
 import webob

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Handlers of hosts."""
+
 import re
 
 from oslo_log import log as logging

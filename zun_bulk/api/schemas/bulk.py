@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Schemas of requests about bulks."""
+
 from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import floating_ips

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Schemas of requests about events."""
+
 from zun_bulk.api.schemas import bulk
 from zun_bulk.consts import EventName
 

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Schemas of ``floating_ips`` in requests."""
+
 #: Maximum number of addresses in a pool, which are looked up in Neutron.
 MAX_POOL = 10000
 

@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Schemas of requests about hosts."""
+
 from zun_bulk.api.schemas import bulk
 
 

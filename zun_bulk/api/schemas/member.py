@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Schemas of per-member values, and of requests about members."""
+
 from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import bulk
