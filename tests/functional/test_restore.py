@@ -87,7 +87,7 @@ class TestRestore(base.FunctionalTestCase):
             volume['id']: volume['attachments'][0]['server_id']
             for volume in self.lab.made_volumes()
         }
-        self.assertEqual('16 that Zun knows nothing of', found[-1])
+        self.assertEqual('16 resources unknown to Zun', found[-1])
         self.assertEqual(
             {'container ' + uuid for uuid in lost}
             | {
@@ -108,6 +108,6 @@ class TestRestore(base.FunctionalTestCase):
         self.wait_for(
             'the volumes are gone', lambda: not self.lab.made_volumes()
         )
-        self.assertEqual(['0 that Zun knows nothing of'], self.orphans())
+        self.assertEqual(['0 resources unknown to Zun'], self.orphans())
         for member in self.members(kept):
             self.assert_running(member)

@@ -12,10 +12,10 @@
 
 """zun-bulk-conductor: plans bulks in a process of its own.
 
-It runs on plain threads. oslo.service runs on eventlet with the Zun that this
-is for, which would patch all of Python; a conductor waits for a handful of
-calls at a time, and for signals ``sigwait`` is enough, so that no handler
-interrupts what a thread has locked.
+It runs on plain threads. With the supported releases of Zun, oslo.service runs
+on eventlet, which would patch all of Python, and a conductor waits for only a
+few calls at a time. It receives signals by ``sigwait``, so that no handler
+interrupts a thread that holds a lock.
 """
 
 import logging as python_logging
@@ -36,32 +36,32 @@ from zun_bulk.db import base as db_base
 LOG = logging.getLogger(__name__)
 
 NAME = 'zun-bulk-conductor'
-#: What is waited for; SIGHUP has the configuration read again, SIGUSR2 a
-#: report written.
+#: The signals that are awaited; SIGHUP reloads the configuration, SIGUSR2
+#: writes a report.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
-#: Seconds for what is under way when it is told to end: less than systemd
-#: grants, and more than Neutron and Placement take unless they hang.
+#: Seconds to wait for calls under way after SIGTERM: less than systemd's
+#: timeout, and more than Neutron and Placement take unless they hang.
 STOP_TIMEOUT = 30
 
 DESCRIPTION = """
-Plans bulks: chooses hosts for their containers, claims in Placement, makes
-ports in Neutron, and clears up after them. zun-compute does so too unless
-run_conductor is false in section [zun_bulk]. Any number may run; each bulk is
-planned by one of them at a time.
+Plans bulks: chooses hosts for their containers, claims resources in Placement,
+makes ports in Neutron, and cleans up after deleted containers. zun-compute
+does the same unless [zun_bulk] run_conductor is false. Any number of
+conductors may run; each bulk is planned by one of them at a time.
 """
 EPILOG = """
-SIGTERM and SIGINT end it once what is under way is done, and others take over
-at once. SIGHUP has it read again those options that may change while it runs,
-the level of logs for one. SIGUSR2 has it write a Guru Meditation Report, to
-[oslo_reports] log_dir or to standard error. Without --config-file it reads
-zun.conf where Zun looks for it, /etc/zun/zun.conf for one.
+SIGTERM and SIGINT end it after the calls under way, and other conductors take
+over at once. SIGHUP reloads the options that can change at run time, such as
+the log level. SIGUSR2 writes a Guru Meditation Report to [oslo_reports]
+log_dir or to standard error. Without --config-file it reads zun.conf from
+where Zun looks for it, such as /etc/zun/zun.conf.
 """
 
 
-def _wait_for_the_end(reported):
-    """Return once a signal says that the process is to end.
+def _wait_for_end(reported):
+    """Handle signals until one asks the process to end.
 
-    :param reported: whether a signal asks for reports.
+    :param reported: whether SIGUSR2 writes reports.
     """
     while True:
         number = signal.sigwait(SIGNALS)
@@ -70,21 +70,23 @@ def _wait_for_the_end(reported):
                 guru_meditation.write(NAME)
             continue
         if number != signal.SIGHUP:
-            LOG.info('Ending for %s', signal.Signals(number).name)
+            LOG.info('Received %s; stopping', signal.Signals(number).name)
             return
-        LOG.info('Reading the configuration again')
+        LOG.info('Reloading the configuration')
         try:
             CONF.mutate_config_files()
         except Exception:
-            LOG.exception('The configuration stays as it is')
+            LOG.exception(
+                'Failed to reload the configuration; keeping the old one'
+            )
 
 
 def main(argv=None):
-    # Before there is any thread, for each inherits it: they would take the
-    # signals that are waited for.
+    # Before any thread starts: threads inherit the mask, and would otherwise
+    # receive the signals that sigwait awaits.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     logging.register_options(CONF)
-    # As zun.common.config.parse_args, with a help of our own.
+    # As zun.common.config.parse_args, with our own help.
     rpc.set_defaults(control_exchange='zun')
     CONF(
         sys.argv[1:] if argv is None else argv,
@@ -101,18 +103,20 @@ def main(argv=None):
     planner = conductor.Conductor()
     guru_meditation.add('Conductor of bulks', planner.report)
     reported = guru_meditation.configure(NAME)
-    # In a thread: without a broker it goes on without end, as the planning
-    # does without messages.
+    # In a thread: without a broker it never returns, while planning works
+    # without messages.
     threading.Thread(target=planner.start, daemon=True).start()
 
-    _wait_for_the_end(reported)
-    # Whoever is told a second time ends at once.
+    _wait_for_end(reported)
+    # A second signal ends the process at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if not planner.stop(STOP_TIMEOUT):
-        LOG.warning('Ending in the middle of a call that takes long')
+        LOG.warning(
+            'Calls are still under way after %d s; exiting', STOP_TIMEOUT
+        )
         python_logging.shutdown()
-        # The interpreter would wait for the thread that makes the call.
+        # The interpreter would wait for the threads that make the calls.
         os._exit(1)
     return 0
 

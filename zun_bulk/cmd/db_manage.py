@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""zun-bulk-db-manage: makes and upgrades the zun_bulk tables."""
+"""zun-bulk-db-manage: creates and upgrades the zun_bulk tables."""
 
 import sys
 
@@ -61,34 +61,33 @@ def add_command_parsers(subparsers):
     subparsers.required = True
 
     parser = subparsers.add_parser(
-        'upgrade', help='Bring the zun_bulk tables to a revision.'
+        'upgrade', help='Upgrade the zun_bulk tables to a revision.'
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        'revision', nargs='?', help='The newest if none is given.'
+        'revision', nargs='?', help='The revision; the newest by default.'
     )
     which.add_argument(
         '--expand',
         action='store_true',
-        help='Only add what this release wants: services of the release '
-        'before go on working.',
+        help='Only add what this release needs; services of the previous '
+        'release keep working.',
     )
     which.add_argument(
         '--contract',
         action='store_true',
-        help='Remove what this release no longer wants, once no service of '
-        'the release before runs any more.',
+        help='Remove what this release no longer needs. Run it once no '
+        'service of the previous release is running.',
     )
     parser.set_defaults(func=do_upgrade)
 
     parser = subparsers.add_parser(
-        'version', help='Print the revision that the tables are at.'
+        'version', help='Print the current revision of the tables.'
     )
     parser.set_defaults(func=do_version)
 
     parser = subparsers.add_parser(
-        'stamp',
-        help='Say that the tables are at a revision, without touching them.',
+        'stamp', help='Set the recorded revision without changing the tables.'
     )
     parser.add_argument('revision')
     parser.set_defaults(func=do_stamp)
@@ -99,7 +98,7 @@ def add_command_parsers(subparsers):
     parser = subparsers.add_parser(
         'check',
         help='Exit with 1 unless the tables are at the newest '
-        'revision and as this release wants them.',
+        'revision and match this release.',
     )
     parser.set_defaults(func=do_check)
 
@@ -110,12 +109,13 @@ def add_command_parsers(subparsers):
     parser.add_argument(
         '--autogenerate',
         action='store_true',
-        help='Fill it with what the models have and the tables have not.',
+        help='Generate it from the differences of models and tables.',
     )
     parser.add_argument(
         '--contract',
         action='store_true',
-        help='It removes something, and is run by "upgrade --contract".',
+        help='Write a migration that removes something, which '
+        '"upgrade --contract" runs.',
     )
     parser.set_defaults(func=do_revision)
 
@@ -130,8 +130,8 @@ def main(argv=None):
         )
     )
     logging.register_options(CONF)
-    # Zun's files, /etc/zun/zun.conf and so on, unless told otherwise. Not
-    # zun.common.config.parse_args, which goes on to set up messaging.
+    # Read /etc/zun/zun.conf by default. zun.common.config.parse_args would
+    # also set up messaging.
     CONF(sys.argv[1:] if argv is None else argv, project='zun')
     logging.setup(CONF, 'zun')
     db_base.configure()

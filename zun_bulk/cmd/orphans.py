@@ -10,14 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""zun-bulk-orphans: finds what bulks have left that Zun knows nothing of.
+"""zun-bulk-orphans: finds resources of bulks that Zun does not know.
 
-There is no such thing as long as Zun's database is the one that it worked
-with. It is for a database that was restored from a backup: what was made since
-has no rows. Only what carries the mark of a bulk is looked at: the label of
-Docker's containers, the description of Neutron's ports and floating IPs, the
-metadata of Cinder's volumes; claims in Placement are those of the same
-containers.
+They exist only after Zun's database was restored from a backup: what was made
+since then has no rows. The command considers only resources marked as those of
+a bulk, by the label of Docker's containers, the description of Neutron's ports
+and floating IPs, or the metadata of Cinder's volumes, and the claims in
+Placement of the same containers.
 """
 
 import collections
@@ -45,14 +44,14 @@ OPTIONS = [
     cfg.BoolOpt(
         'remove',
         default=False,
-        help='Remove what is found, and do not only show it.',
+        help='Remove the resources instead of only listing them.',
     )
 ]
 DESCRIPTION = """
-Shows the containers in the Docker of this host, the ports and floating IPs in
-Neutron, the volumes in Cinder and the claims in Placement that bulks have left
-and that Zun has no rows of, as after its database was restored from a backup.
-Run it on each host once Zun is up again.
+Lists resources of bulks that Zun's database does not contain: containers in
+the Docker of this host, ports and floating IPs in Neutron, volumes in Cinder
+and claims in Placement. Run it on each host after the database was restored
+from a backup and Zun is running again.
 """
 
 
@@ -61,21 +60,24 @@ class Orphans(
         'Orphans', 'containers ports floating_ips volumes claims docker_error'
     )
 ):
-    """What Zun knows nothing of.
+    """Resources that Zun does not know.
 
-    :ivar containers: uuids of those in this host's Docker.
+    :ivar containers: uuids of the containers in this host's Docker.
     :ivar ports: [port] of Neutron.
-    :ivar floating_ips: [floating IP] of Neutron, without those that were kept
-        and those that somebody has bound elsewhere since.
-    :ivar volumes: [volume] of Cinder, of containers and bulks that are both
-        unknown: a bulk that is known deletes its own.
-    :ivar claims: uuids of the containers that have one.
-    :ivar docker_error: why Docker could not be asked, or None.
+    :ivar floating_ips: [floating IP] of Neutron, without those that users
+        keep or have bound elsewhere since.
+    :ivar volumes: [volume] of Cinder whose container and bulk are both
+        unknown; a bulk that is known deletes its own.
+    :ivar claims: uuids of containers with a claim.
+    :ivar docker_error: the error of Docker, or None.
     """
 
 
 def _in_docker():
-    """:returns: (uuids of bulks' containers, why there is no answer)."""
+    """List the containers of bulks in this host's Docker.
+
+    :returns: ({uuid}, None), or (empty set, error).
+    """
     try:
         return set(driver.ThrottledDockerDriver.list_states()), None
     except (errors.DockerException, requests.RequestException) as error:
@@ -90,7 +92,10 @@ def _providers():
 
 
 def find(ports_api, floating_ips_api, volumes_api, placement_api):
-    """:returns: the Orphans."""
+    """Find the resources that Zun does not know.
+
+    :returns: the Orphans.
+    """
     in_docker, error = _in_docker()
     marked = ports_api.marked()
     public = floating_ips_api.marked()
@@ -101,13 +106,13 @@ def find(ports_api, floating_ips_api, volumes_api, placement_api):
         | {row['container_uuid'] for row in public}
         | {volume.metadata[volumes.CONTAINER] for volume in made}
     )
-    # Rows come before all else, so what has none now will have none.
+    # Rows are written first, so containers without one never get one.
     unknown = uuids - zun_rows.container_states(sorted(uuids)).keys()
     bulks = db_bulks.existing_bulks(
         {volume.metadata[volumes.BULK] for volume in made}
     )
     left = [port for port in marked if port['device_id'] in unknown]
-    # One that its user has bound to something else is in use.
+    # One bound to another port is in use.
     unused = {None, *(port['id'] for port in left)}
     return Orphans(
         sorted(in_docker & unknown),
@@ -129,7 +134,10 @@ def find(ports_api, floating_ips_api, volumes_api, placement_api):
 
 
 def remove(found, ports_api, floating_ips_api, volumes_api, placement_api):
-    """:returns: how many are left, volumes that something has."""
+    """Remove the Orphans.
+
+    :returns: number of volumes left, as they are in use or not deletable.
+    """
     for uuid in found.containers:
         driver.ThrottledDockerDriver.remove(uuid)
     for row in found.floating_ips:
@@ -174,7 +182,8 @@ def _show(found):
         print('claim of container %s' % uuid)
     if found.docker_error:
         print(
-            'The Docker of this host was left out: %s' % found.docker_error,
+            'Failed to list containers in the Docker of this host: %s'
+            % found.docker_error,
             file=sys.stderr,
         )
 
@@ -200,14 +209,14 @@ def main(argv=None):
     _show(found)
     number = sum(map(len, found[:-1]))
     if not CONF.remove:
-        print('%d that Zun knows nothing of' % number)
+        print('%d resources unknown to Zun' % number)
         return 0
     left = remove(found, *apis) if number else 0
     print('%d removed' % (number - left))
     if left:
         print(
-            'Volumes that are left, as they are attached, or as the log says: '
-            '%d' % left,
+            '%d volumes not removed, as they are attached or for a reason in '
+            'the log' % left,
             file=sys.stderr,
         )
     return 0

@@ -10,11 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""zun-bulk-status: tells what keeps bulks from working, and what to do.
+"""zun-bulk-status: reports what keeps bulks from working, and what to do.
 
-It is for zun-api's environment and its zun.conf, before services are restarted
-with a new release and whenever something seems to be wrong. It changes
-nothing.
+Run it in zun-api's environment with its zun.conf, before you restart services
+with a new release and whenever something seems wrong. It changes nothing.
 """
 
 import datetime
@@ -49,7 +48,7 @@ FAILURE = upgradecheck.Code.FAILURE
 
 #: The supported releases of Zun: the tests run with each of them.
 SUPPORTED = (16, 17, 18)
-#: Zun's filters that know no allocation ratios, and what to enable instead.
+#: Zun's filters that ignore allocation ratios, and their replacements.
 RATIOS = {
     'CPUFilter': 'CpuOvercommitFilter',
     'RamFilter': 'MemoryOvercommitFilter',
@@ -57,16 +56,16 @@ RATIOS = {
 }
 QUOTAS = ('containers', 'cpu', 'memory', 'disk')
 AUTH_TOKEN = ('keystonemiddleware.auth_token', 'zun.api.middleware.auth_token')
-#: How many hosts a text names.
+#: The most hosts that a text names.
 NAMES = 10
-#: Characters of what another program says.
+#: The most characters of another program's message.
 LENGTH = 400
 
 
 def _check(find):
-    """Make an upgrade check of a function.
+    """Make an upgrade check from a generator function.
 
-    :param find: yields (Code, text) of each thing that is wrong.
+    :param find: yields (Code, text) for each problem.
     """
 
     @functools.wraps(find)
@@ -76,7 +75,7 @@ def _check(find):
             for what in find():
                 found.append(what)
         except db_exc.DBError as error:
-            # The server's words, without the statement.
+            # The server's message, without the statement.
             text = str(getattr(error.inner_exception, 'orig', None) or error)
             found.append((FAILURE, 'The database: ' + text[:LENGTH]))
         except Exception as error:
@@ -94,7 +93,7 @@ def _check(find):
 
 @_check
 def _versions():
-    """Zun, and libraries that its releases do not work with."""
+    """Check the versions of Zun and of libraries it is incompatible with."""
     zun, oslo_db, objects = (
         metadata.version(name)
         for name in ('zun', 'oslo.db', 'oslo.versionedobjects')
@@ -130,28 +129,28 @@ def _at_least(version, wanted):
 
 @_check
 def _tables():
-    """Our tables are those of this release."""
+    """Check that our tables are those of this release."""
     try:
         missing = migration.missing()
     except alembic_util.CommandError as error:
         yield (
             WARNING,
-            'The tables are those of a later release (%s). This release goes '
-            'on working on them unless that one has contracted them; install '
-            'the later one here.' % error,
+            'The tables are those of a later release (%s). This release '
+            'works with them until they are contracted; install the later '
+            'release here.' % error,
         )
         return
     if migration.EXPAND in missing:
         yield (
             FAILURE,
             'The tables lack %d revisions of this release. Run '
-            'zun-bulk-db-manage upgrade --expand before any service is '
-            'restarted with it.' % len(missing[migration.EXPAND]),
+            'zun-bulk-db-manage upgrade --expand before you restart any '
+            'service with it.' % len(missing[migration.EXPAND]),
         )
     elif migration.CONTRACT in missing:
         yield (
             WARNING,
-            'Once all services are of this release, run zun-bulk-db-manage '
+            'Once all services run this release, run zun-bulk-db-manage '
             'upgrade --contract.',
         )
     else:
@@ -160,14 +159,14 @@ def _tables():
         except alembic_util.CommandError as error:
             yield (
                 FAILURE,
-                'The tables are not what zun-bulk-db-manage makes; see '
+                'The tables differ from those of zun-bulk-db-manage; run '
                 'zun-bulk-db-manage check: ' + str(error)[:LENGTH],
             )
 
 
 @_check
 def _paste():
-    """Our filter is in zun-api's pipeline, behind authtoken."""
+    """Check that our filter is in zun-api's pipeline, behind authtoken."""
     # As zun.api.app.load_app does.
     path = CONF.api.api_paste_config
     if not os.path.isabs(path):
@@ -175,12 +174,12 @@ def _paste():
     if not path or not os.path.exists(path):
         yield (
             FAILURE,
-            'There is no %s, which [api] api_paste_config names. Set it to '
+            '[api] api_paste_config is %s, which does not exist. Set it to '
             'the absolute path of etc/zun_bulk/api-paste.ini, which pip has '
             'installed.' % CONF.api.api_paste_config,
         )
         return
-    # Zun's schemas take options as they are when they are imported.
+    # Imported here, as Zun's schemas read options at import.
     from zun.api import app
 
     from zun_bulk.api import middleware
@@ -200,10 +199,10 @@ def _paste():
     if not ours:
         yield (
             FAILURE,
-            'No pipeline of %s, which [api] api_paste_config names, has the '
+            'No pipeline in %s, the value of [api] api_paste_config, has the '
             'filter zun_bulk before the application of Zun. Add it right '
-            'behind authtoken, or name the etc/zun_bulk/api-paste.ini that '
-            'pip has installed.' % path,
+            'behind authtoken, or set the option to the '
+            'etc/zun_bulk/api-paste.ini that pip has installed.' % path,
         )
     for factories in ours:
         before = factories[: factories.index(middleware.filter_factory)]
@@ -213,16 +212,17 @@ def _paste():
         ):
             yield (
                 FAILURE,
-                'In %s the filter zun_bulk is not behind authtoken, and so '
-                'refuses every request. Put it right behind it.' % path,
+                'In %s the filter zun_bulk is not behind authtoken and '
+                'therefore refuses every request. Move it right behind '
+                'authtoken.' % path,
             )
 
 
 def _pipelines(context):
-    """What requests go through, as paste has read it.
+    """List the pipelines of a paste configuration.
 
     :param context: a LoaderContext of paste.
-    :returns: [[the factory of a filter, ..., that of the application]].
+    :returns: [[factory of a filter, ..., factory of the application]].
     """
     if context.object_type is loadwsgi.PIPELINE:
         before = context.filter_contexts
@@ -233,7 +233,7 @@ def _pipelines(context):
     elif context.protocol == 'paste.app_factory':
         return [[context.object]]
     else:
-        # A urlmap has the names of applications; others may have more.
+        # A urlmap contains names of applications; others contain more.
         before, behind = [], []
         for name in context.local_conf.values():
             try:
@@ -251,14 +251,14 @@ def _pipelines(context):
 
 @_check
 def _container_driver():
-    """Our driver is set, and compute hosts have come up with it."""
+    """Check that our driver is set, and that compute hosts run it."""
     up, bare = _hosts()
     names = '%d of %d hosts (%s)' % (
         len(bare),
         len(up),
         ', '.join(bare[:NAMES]) + (', ...' if bare[NAMES:] else ''),
     )
-    # The zun.conf of zun-api need not have it where all hosts have.
+    # zun-api's zun.conf need not set it if all hosts do.
     if CONF.container_driver != 'zun_bulk' and (bare or not up):
         yield (
             FAILURE,
@@ -269,21 +269,24 @@ def _container_driver():
     elif bare:
         yield (
             WARNING,
-            'On %s no zun-compute has run with zun_bulk yet. Install '
+            'zun-compute has not run with zun_bulk yet on %s. Install '
             'zun_bulk there, set container_driver = zun_bulk and restart '
-            'zun-compute: what a bulk places there does not start before.'
+            'zun-compute; until then, containers placed there do not start.'
             % names,
         )
     if CONF.capsule_driver == 'docker':
         yield (
             WARNING,
-            'capsule_driver is docker, so that capsules do not wait for their '
-            'turn on a host: set capsule_driver = zun_bulk.',
+            'capsule_driver is docker, so capsules do not wait for a slot of '
+            'their host. Set capsule_driver = zun_bulk.',
         )
 
 
 def _hosts():
-    """:returns: (hosts whose zun-compute is up, those that had no agent)."""
+    """List compute hosts.
+
+    :returns: (hosts whose zun-compute is up, those without an agent so far).
+    """
     service = zun_models.ZunService.__table__.c
     seen = sa.func.coalesce(
         service.last_seen_up, service.updated_at, service.created_at
@@ -307,30 +310,30 @@ def _hosts():
 
 @_check
 def _network_driver():
-    """Ours, in front of one that there is."""
+    """Check that our network driver is set, and wraps an existing one."""
     name = CONF.network.driver
     if name != 'zun_bulk':
         yield (
             WARNING,
-            f'[network] driver is {name}, which logs in to Keystone for each '
-            'container of a bulk anew. On compute hosts, set [network] '
-            f'driver = zun_bulk and [zun_bulk] network_driver = {name}.',
+            f'[network] driver is {name}, which logs in to Keystone once per '
+            'container. On compute hosts, set [network] driver = zun_bulk '
+            f'and [zun_bulk] network_driver = {name}.',
         )
         return
     name = CONF.zun_bulk.network_driver
-    # Without loading any, for some want a configuration of their own.
+    # Without loading them, as some need a configuration of their own.
     known = metadata.entry_points(group='zun.network.driver').names
     if name == 'zun_bulk' or name not in known:
         yield (
             FAILURE,
-            '[zun_bulk] network_driver is %s, which is no other driver of '
-            'zun.network.driver: set it to kuryr.' % name,
+            '[zun_bulk] network_driver is %s, which is not another driver '
+            'in zun.network.driver. Set it to kuryr.' % name,
         )
 
 
 @_check
 def _filters():
-    """What is enabled is there, and works with bulks."""
+    """Check that enabled filters are available, and work with bulks."""
     enabled = CONF.scheduler.enabled_filters
     available = {
         found.__name__
@@ -343,29 +346,28 @@ def _filters():
         if name not in available:
             yield (
                 FAILURE,
-                '[scheduler] enabled_filters has %s, which available_filters '
-                'has not: no container can be created. %s'
+                '[scheduler] enabled_filters contains %s, which is not among '
+                'available_filters, so no container can be created. %s'
                 % (
                     name,
                     'Add available_filters = '
                     'zun_bulk.scheduler.filters.all_filters.'
                     if name in ours
-                    else 'Take it out, or add what has it.',
+                    else 'Remove it, or add its module to available_filters.',
                 ),
             )
         if name in RATIOS:
             yield (
                 WARNING,
-                '[scheduler] enabled_filters has %s, which goes by no '
-                'allocation ratio, so that hosts are full before they are. '
-                'Enable %s in its place, or take it out.'
-                % (name, RATIOS[name]),
+                '[scheduler] enabled_filters contains %s, which ignores '
+                'allocation ratios and therefore excludes hosts too early. '
+                'Replace it by %s, or remove it.' % (name, RATIOS[name]),
             )
 
 
 @_check
 def _quotas():
-    """Somebody has thought of how many containers a project may have."""
+    """Check that default quotas were chosen, and are not Zun's own."""
     if CONF.quota.driver.endswith('.NoopQuotaDriver'):
         return
     table = zun_models.QuotaClass.__table__.c
@@ -385,22 +387,22 @@ def _quotas():
     if left:
         yield (
             WARNING,
-            'Zun\'s own defaults are what projects without a quota of their '
-            'own may have: %s. Bulks that want more are refused. Set what is '
-            'meant in [quota], -1 for no bound, or by openstack appcontainer '
-            'quota class update default.' % ', '.join(left),
+            'Zun\'s own defaults apply to projects without a quota of their '
+            'own: %s. Larger bulks are refused. Set the quotas in [quota], '
+            '-1 for unlimited, or with openstack appcontainer quota class '
+            'update default.' % ', '.join(left),
         )
 
 
 @_check
 def _services():
-    """Zun logs in to Keystone, and finds Placement and Neutron by it."""
+    """Check that Zun reaches Keystone, Placement and Neutron."""
     try:
         connections.session().get_token()
     except Exception as error:
         yield (
             FAILURE,
-            'Zun does not log in to Keystone: see [keystone_auth], which '
+            'Zun cannot log in to Keystone; check [keystone_auth], which '
             'conductors use: %s' % str(error)[:LENGTH],
         )
         return
@@ -413,7 +415,7 @@ def _services():
         except Exception as error:
             yield (
                 FAILURE,
-                '%s does not answer Zun: see the catalogue of Keystone and '
+                '%s does not answer Zun; check the catalogue of Keystone and '
                 '[%s]: %s' % (name, section, str(error)[:LENGTH]),
             )
 
@@ -428,7 +430,7 @@ def _ask_neutron():
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """Each check changes nothing, and needs no other one."""
+    """The checks; they change nothing and are independent."""
 
     _upgrade_checks = (
         ('Versions', _versions),
@@ -442,7 +444,7 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
     def check(self):
-        # Who asks is to be told of a database that is down, not to wait.
+        # Report a database that is down instead of waiting for it.
         CONF.set_override('max_retries', 1, 'database')
         CONF.set_override('retry_interval', 1, 'database')
         db_base.configure()

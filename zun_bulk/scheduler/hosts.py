@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hosts for a bulk, as Zun's scheduler would choose them for one container.
+"""Survey hosts for a bulk, as Zun's scheduler does for one container.
 
-Zun's request filters, its resource request and the filters that
-``[scheduler] enabled_filters`` names are Zun's own; they run once for a bulk
-instead of once for each container.
+The request filters, the resource request and the filters in ``[scheduler]
+enabled_filters`` are Zun's own; they run once for a bulk instead of once for
+each container.
 """
 
 import collections
@@ -35,12 +35,12 @@ from zun_bulk.scheduler.filters import host_pressure
 from zun_bulk.scheduler.filters import limit
 
 
-#: Why a host gets none, where neither a resource nor a filter is the cause.
+#: Reasons for excluding a host other than resources and filters.
 NOT_UP = 'its zun-compute is down or disabled'
 OTHER_REQUESTED = 'another host is requested'
 TRAITS = 'its traits, or those resources together'
-#: Starts that must have ended well before a host's pace counts.
-KNOWN = 20
+#: Successful starts after which the pace of a host counts.
+MIN_STARTS = 20
 
 
 class Host(
@@ -50,25 +50,28 @@ class Host(
         defaults=(None, None),
     )
 ):
-    """A host that passed.
+    """A host that passed the filters.
 
-    room: how many more such containers Placement and the filters have room
-    for; limits: what the filters set for the claim on the host; allocations:
-    the claim for one container; bound_by: of what there is room for no more,
-    a resource class or ``containers``; zone: its availability zone.
+    room: how many more containers fit according to Placement and the filters;
+    limits: limits that the filters set for the claim on the host; allocations:
+    the claim for one container; bound_by: what bounds the room, a resource
+    class or ``containers``; zone: its availability zone.
     """
 
 
 class Survey(collections.namedtuple('Survey', 'hosts rooms')):
-    """All hosts, seen from one bulk.
+    """All hosts as a bulk sees them.
 
-    hosts: {name: Host} of those that pass; rooms: a planner.Room of each host
-    that is up or has members of the bulk.
+    hosts: {name: Host} of the hosts that passed; rooms: a planner.Room of each
+    host that is up or has members of the bulk.
     """
 
     @property
     def held(self):
-        """:returns: {name: why} of hosts that would pass, but wait."""
+        """Hosts that passed but are held.
+
+        :returns: {name: reason}.
+        """
         return {
             room.host: room.bound_by
             for room in self.rooms
@@ -77,7 +80,10 @@ class Survey(collections.namedtuple('Survey', 'hosts rooms')):
 
     @property
     def rooms_later(self):
-        """:returns: the Rooms as they are once no host is held."""
+        """Rooms as they will be once no host is held.
+
+        :returns: [planner.Room].
+        """
         held = self.held
         return [
             room._replace(
@@ -91,16 +97,15 @@ class Survey(collections.namedtuple('Survey', 'hosts rooms')):
 
 
 def survey(context, container, spec, placement, taken=None):
-    """Look which hosts may take a bulk's containers, and how many.
+    """Find which hosts may take a bulk's containers, and how many.
 
-    Hosts that start nothing for the moment (see ``pressure``) pass, but have
-    no room: a bulk may wait for them.
+    Held hosts (see ``pressure``) pass but have no room: a bulk may wait for
+    them.
 
-    :param container: any container of the bulk: they are all alike in what
-        filters look at.
+    :param container: any container of the bulk; filters treat all alike.
     :param spec: the bulk's BulkSpec.
     :param placement: a Placement.
-    :param taken: {host name: members that the bulk has there}.
+    :param taken: {host name: number of members that the bulk has there}.
     :returns: a Survey.
     """
     taken = taken or {}
@@ -128,10 +133,10 @@ def survey(context, container, spec, placement, taken=None):
 
 
 def _pace(report):
-    """Starts a second that a host can do; None while that is not known."""
+    """Return a host's starts per second; None if unknown."""
     starts = report.get('starts', {})
     ended = starts.get('ended', {}).get('done', 0)
-    if ended < KNOWN or not starts.get('median'):
+    if ended < MIN_STARTS or not starts.get('median'):
         return None
     pace = starts['limit'] / starts['median']
     if starts.get('interval'):
@@ -140,7 +145,10 @@ def _pace(report):
 
 
 def _passing(context, container, spec, placement):
-    """:returns: {name: Host}, and {name: (zone, 0, why)} of all others."""
+    """Run Placement and Zun's filters.
+
+    :returns: ({name: Host}, {name: (zone, 0, reason)} of all others).
+    """
     extra_spec = {
         'hints': spec.hints,
         'pci_requests': objects.ContainerPCIRequests(requests=[]),
@@ -205,14 +213,14 @@ def _passing(context, container, spec, placement):
 
 
 def _filter(scheduler, states, container, extra_spec, refuse):
-    """Run Zun's filters, but for the one that a bulk waits for.
+    """Run Zun's filters one by one, to know which one excludes a host.
 
-    One by one, to tell which of them refuses a host.
+    HostPressureFilter is left out, as bulks wait for held hosts.
 
-    :param refuse: function of the name of a host and why it does not pass.
-    :returns: the filters, and the HostStates that pass.
+    :param refuse: function of a host's name and the reason for excluding it.
+    :returns: (the filters, the HostStates that pass).
     """
-    # What was placed a moment ago counts.
+    # Members placed a moment ago count.
     usage.forget()
     enabled = [
         one
@@ -241,7 +249,7 @@ def _zone(service):
 
 
 def _room(filters, state, container, candidate):
-    """How many more there is room for, and what bounds it."""
+    """Return how many more containers fit, and what bounds that."""
     rooms = [(candidate.room, candidate.bound_by)]
     rooms += [
         (one.room(state, container), one.bound_by)

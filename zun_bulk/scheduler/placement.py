@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What Placement is asked for bulks: room on hosts, and claims in batches.
+"""A client of Placement: room on hosts, and claims in batches.
 
-Zun's own client raises where Placement answers 4xx, so that its branches for
-conflicts never run; these calls look at the answer.
+Zun's own client raises on every 4xx, so its branches for conflicts never run;
+this one checks the status.
 """
 
 import collections
@@ -30,18 +30,18 @@ from zun_bulk import connections
 
 LOG = logging.getLogger(__name__)
 
-#: The first with one POST /allocations for many consumers whose generations
-#: are checked.
+#: The first version in which POST /allocations checks the generations of many
+#: consumers.
 MICROVERSION = '1.28'
 CONFLICT_RETRIES = 8
 
 
 class BadAnswer(exception.ZunException):
-    """Placement does not do what it was asked for."""
+    """Placement gave an unexpected answer."""
 
 
 class Full(Exception):
-    """A provider has not the room that a claim asks for."""
+    """A provider has no room for a claim."""
 
 
 class Placement:
@@ -63,9 +63,9 @@ class Placement:
         )
 
     def candidates(self, resources):
-        """Ask which providers have room for one container.
+        """List the providers that have room for one container.
 
-        :param resources: a ResourceRequest of Zun's.
+        :param resources: Zun's ResourceRequest.
         :returns: {provider uuid: Candidate}.
         """
         self._ensure_traits()
@@ -86,13 +86,13 @@ class Placement:
         return found
 
     def short_of(self, resources):
-        """Ask what providers have too little of for one container.
+        """Find which resource providers lack for one container.
 
-        One call for each resource that the container wants.
+        This takes one call for each resource of the container.
 
         :param resources: as for ``candidates``.
-        :returns: function of a provider's uuid that returns a resource class;
-            None if it has enough of each, or is none.
+        :returns: function of a provider's uuid that returns a resource class,
+            or None if the provider has enough of each.
         """
         query = urllib.parse.parse_qs(resources.to_querystring())
         having = {}
@@ -115,11 +115,11 @@ class Placement:
         return find
 
     def inventories(self):
-        """Ask what providers have and what is claimed of it, in one call.
+        """List capacity and use of all providers, in one call.
 
-        :returns: {provider uuid: {resource class: (capacity, used)}} of those
-            that have a VCPU left; the ratio and what is reserved are in the
-            capacity.
+        :returns: {provider uuid: {resource class: (capacity, used)}} of
+            providers with a free VCPU; the capacity includes the allocation
+            ratio and excludes what is reserved.
         """
         answer = self._call('GET', '/allocation_candidates?resources=VCPU:1')
         _expect(answer, 200)
@@ -134,10 +134,10 @@ class Placement:
         }
 
     def _ensure_traits(self):
-        """Make the traits that a request may forbid.
+        """Create the traits that a request may forbid.
 
-        Placement refuses a request with a trait that it does not know, and
-        Zun makes them before its first single container only.
+        Placement rejects requests with unknown traits, and Zun creates them
+        only before its first single container.
         """
         if not self._has_traits:
             for trait in consts.CUSTOM_TRAITS:
@@ -145,7 +145,7 @@ class Placement:
             self._has_traits = True
 
     def claim(self, claims, project_id, user_id):
-        """Claim for many containers, all or none.
+        """Claim resources for many containers, for all or none.
 
         :param claims: {container uuid: allocations of a Candidate}.
         :raises: Full if a provider has no room for all of them.
@@ -172,7 +172,7 @@ class Placement:
             if error.get('code') != 'placement.concurrent_update':
                 raise Full(error['detail'])
             if 'consumer generation' in error['detail']:
-                # An earlier owner of the bulk has claimed for some of them.
+                # An earlier conductor has claimed for some of them.
                 generations = {uuid: self._generation(uuid) for uuid in claims}
             else:
                 self._sleep(random.uniform(0, 0.1 * 2**attempt))
@@ -187,13 +187,13 @@ class Placement:
         return answer.json()
 
     def release(self, uuids, providers):
-        """Delete what is left of claims.
+        """Delete the claims of containers.
 
-        :param uuids: containers whose claims shall not be.
-        :param providers: uuids of the providers that may have them.
-        :returns: how many there were.
+        :param uuids: of the containers.
+        :param providers: uuids of the providers that may have claims.
+        :returns: number of claims deleted.
         """
-        # Whatever takes fewer calls.
+        # Whichever takes fewer calls.
         if len(uuids) < len(providers):
             known = set(providers)
             found = {
@@ -208,10 +208,11 @@ class Placement:
         return len(found)
 
     def claimed(self, uuids, providers):
-        """Which of some containers have a claim.
+        """Find which containers have a claim.
 
         :param uuids: of the containers.
         :param providers: as for ``release``.
+        :returns: {uuid}.
         """
         wanted, found = set(uuids), set()
         for provider in providers:
@@ -229,12 +230,12 @@ class Candidate(collections.namedtuple('Candidate', 'allocations summaries')):
 
     @property
     def room(self):
-        """How many such containers fit, by what Placement knows."""
+        """Number of such containers that fit, according to Placement."""
         return self._bound[0]
 
     @property
     def bound_by(self):
-        """The resource class of which there is room for no more."""
+        """The resource class that bounds the room."""
         return self._bound[1]
 
     @property

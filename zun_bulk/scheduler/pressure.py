@@ -10,17 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Which hosts are to get no more containers for now: pure, without I/O."""
+"""Which hosts get no more containers at the moment: pure, without I/O."""
 
 from zun_bulk.consts import OPERATOR
 
 
 def find(rows):
-    """Hosts that start nothing for the moment.
+    """Find the hosts that start nothing at the moment.
 
-    :param rows: Hosts, with what their agents last said. An agent tells of
-        each change of these, so that it is as good as now.
-    :returns: {host name: why, for people}.
+    :param rows: Hosts with the last reports of their agents, which report
+        each such change at once.
+    :returns: {host name: reason as text}.
     """
     found = {}
     for row in rows:
@@ -36,7 +36,7 @@ def _why(row):
             row.held_reason or 'no reason given'
         )
     report = row.report or {}
-    # The operator may have let go since: the row is what counts.
+    # The operator may have released the host since; the row decides.
     held_by = {
         gate: text
         for gate, text in report.get('held_by', {}).items()

@@ -10,22 +10,21 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is read for all hosts at once, and kept for a moment.
+"""A short-lived cache of what is read for all hosts at once.
 
-Zun makes its scheduler anew for each single container.
+Zun makes a new scheduler for each single container.
 """
 
 import threading
 import time
 
 
-#: Seconds for which what was read is good: a burst of single creates reads it
-#: once.
+#: Seconds for which a value is valid: a burst of single creates reads it once.
 FRESH = 2.0
 
 
 class TimedCache:
-    """What a function returned, for FRESH seconds."""
+    """Caches the result of a function for FRESH seconds."""
 
     def __init__(self, read):
         self._read = read
@@ -33,12 +32,12 @@ class TimedCache:
         self._value, self._until = None, float('-inf')
 
     def invalidate(self):
-        # What is being read now is forgotten too.
+        # Waits for a read under way, and drops its value too.
         with self._lock:
             self._value, self._until = None, float('-inf')
 
     def __call__(self):
-        # Who comes while it is read waits for it, and does not read too.
+        # Threads that come during a read wait for it and use its value.
         with self._lock:
             if time.monotonic() >= self._until:
                 self._value = self._read()

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is used of hosts, by Zun's own rows and by Placement.
+"""The resources in use on hosts, from Zun's rows and from Placement.
 
-Zun writes what is used of a host into ``compute_node``, but no sooner than
-zun-compute begins with a container: members that wait at a host are not in it.
-Both are read for all hosts at once.
+Zun writes the use of a host into ``compute_node`` only once zun-compute begins
+with a container, so members that wait on a host are not in it. Both sources
+are read for all hosts at once.
 """
 
 import collections
@@ -34,24 +34,24 @@ from zun_bulk.scheduler import timed_cache
 
 LOG = logging.getLogger(__name__)
 
-#: What counts, and not what a capsule is made of.
+#: Types that claim; containers of a capsule do not.
 _CLAIMING = (consts.TYPE_CONTAINER, consts.TYPE_CAPSULE)
 
 
 class Use(collections.namedtuple('Use', 'containers used claimed')):
-    """What Zun's containers use of a host.
+    """The resources that Zun's containers use on a host.
 
-    containers: how many there are; used: {resource class: amount} as
-    zun-compute counts, CPUs as fractions, memory in MiB, disk in GB; claimed:
-    the same as Zun claims for them in Placement, in whole VCPUs.
+    containers: their number; used: {resource class: amount} as zun-compute
+    counts, CPUs as fractions, memory in MiB, disk in GB; claimed: the same as
+    Zun claims in Placement, in whole VCPUs.
     """
 
 
 class Usage:
-    """What Zun's containers use of all hosts. Pure.
+    """The resources that Zun's containers use on all hosts: pure.
 
-    :param rows: as list_use gives them.
-    :param shared: hosts that use a provider of Nova's.
+    :param rows: as list_use returns them.
+    :param shared: hosts that share a provider with Nova.
     """
 
     def __init__(self, rows, shared=()):
@@ -66,7 +66,7 @@ class Usage:
                 continue
             use = self.of(host)
             for total, amounts in ((use.used, asked), (use.claimed, claim)):
-                # Of what claims nothing itself nothing is used either.
+                # Containers without a claim use nothing of their own.
                 for resource in claim:
                     total[resource] += number * amounts[resource]
             self._hosts[host] = use._replace(
@@ -81,36 +81,36 @@ class Usage:
                 )
 
     def of(self, host):
-        """:returns: the Use of a host."""
+        """Return the Use of a host."""
         return self._hosts.get(host) or Use(
             0, collections.Counter(), collections.Counter()
         )
 
     def most_of(self, resource):
-        """How much of its claim a container without a host uses at most.
+        """Return the largest share of its claim that a waiting container uses.
 
-        :returns: 0.1 if it is to get 0.1 CPU and claims a whole VCPU; 0 if
+        :returns: 0.1 if one will use 0.1 CPU and claims a whole VCPU; 0 if
             all containers have a host.
         """
         return self._shares[resource]
 
 
 def asked_for(cpu, memory, disk):
-    """What a container asks for, as zun-compute counts it.
+    """Return the resources of a container, as zun-compute counts them.
 
     :param memory: MiB, as text or None.
     :returns: {resource class: amount}.
     """
     return {
         orc.VCPU: cpu or 0,
-        # Zun refuses what is no number, but not before it has a row.
+        # Zun rejects other texts only after it has written the row.
         orc.MEMORY_MB: int(memory) if str(memory).isdigit() else 0,
         orc.DISK_GB: disk or 0,
     }
 
 
 def _claim(asked):
-    """What Zun claims in Placement for that."""
+    """Return what Zun claims in Placement for these resources."""
     return {
         orc.VCPU: max(1, math.ceil(asked[orc.VCPU] or CONF.default_cpu)),
         orc.MEMORY_MB: max(1, asked[orc.MEMORY_MB] or CONF.default_memory),
@@ -123,7 +123,7 @@ def _read_usage():
 
 
 class _Inventories:
-    """Asks by a connection that outlives a request, and its token with it."""
+    """Reads with a client that keeps its token between requests."""
 
     def __init__(self):
         self._placement = None
@@ -149,6 +149,6 @@ inventories = timed_cache.TimedCache(_Inventories())
 
 
 def forget():
-    """Read anew next time: for who has just placed some itself."""
+    """Drop the cached values, after placing members."""
     read.invalidate()
     inventories.invalidate()

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How a host attaches and detaches volumes: as Zun does, one by one.
+"""How a host attaches and detaches volumes: as Zun does, one at a time.
 
 A mix-in for Zun's container drivers. Cinder attaches a shared volume to one
-container at a time and refuses the others meanwhile, and a bulk starts many.
+container at a time and refuses others meanwhile, but a bulk starts many.
 """
 
 import contextlib
@@ -34,17 +34,17 @@ from zun_bulk.conf import CONF
 
 LOG = logging.getLogger(__name__)
 
-#: Statuses of a volume that another host attaches or detaches just now.
-PASSING = ('attaching', 'detaching')
-#: Seconds for which it is waited for that host, and between two looks.
-PATIENCE = 30.0
+#: Statuses of a volume that another host is attaching or detaching.
+TRANSIENT = ('attaching', 'detaching')
+#: Seconds to wait for that host, and between two checks.
+TIMEOUT = 30.0
 LOOK_AGAIN = 0.5
 
 
 class Attaching:
-    """To stand before one of Zun's container drivers.
+    """A mix-in that precedes one of Zun's container drivers.
 
-    :cvar _agent: the HostAgent, which is to know that something is done.
+    :cvar _agent: the HostAgent, which is told that a container is worked on.
     """
 
     _agent = None
@@ -54,7 +54,7 @@ class Attaching:
             try:
                 return super().is_volume_available(context, volume_mapping)
             except cinder_exceptions.NotFound:
-                # Else Zun's thread would end without a word.
+                # Otherwise Zun's thread would end without a log line.
                 return False, True
             except Exception as error:
                 LOG.warning(
@@ -77,25 +77,25 @@ class Attaching:
 
     @staticmethod
     def _check_owner(context, volume_mapping):
-        """See that a volume was not given away since it was asked for.
+        """Check that a volume still belongs to the project that requested it.
 
         Zun attaches with its own credentials, which reach all projects.
         """
         volume_id = volume_mapping.cinder_volume_id
         if volume_id is None or volume_mapping.connection_info:
-            # A file, or attached already: such a one cannot be given away.
+            # A file, or attached already and so not transferable.
             return
         volume = cinder_api.CinderAPI(context).get(volume_id)
         owner = getattr(volume, 'os-vol-tenant-attr:tenant_id', None)
         if owner not in (None, volume_mapping.project_id):
-            # Else Zun would delete it, a new one, with the start that fails.
+            # Otherwise Zun would delete a new volume when the start fails.
             volume_mapping.auto_remove = False
             raise exception.VolumeNotUsable(
                 'Volume %s belongs to another project now' % volume_id
             )
 
     def _working(self, volume_mapping):
-        # Zun sets it only as it attaches.
+        # Zun sets container_uuid only when it attaches.
         return self._agent.working(
             volume_mapping.container_uuid
             if volume_mapping.obj_attr_is_set('container_uuid')
@@ -104,7 +104,7 @@ class Attaching:
 
     @contextlib.contextmanager
     def _exclusive(self, context, volume_mapping):
-        """Have a volume for oneself, as far as Cinder lets it be known."""
+        """Wait for exclusive use of a volume, as far as Cinder shows it."""
         volume_id = volume_mapping.cinder_volume_id
         if volume_id is None:
             yield
@@ -113,9 +113,9 @@ class Attaching:
             self._working(volume_mapping),
             lockutils.lock('zun-bulk-volume-' + volume_id),
         ):
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT
             while (
-                self._status(context, volume_mapping) in PASSING
+                self._status(context, volume_mapping) in TRANSIENT
                 and time.monotonic() < deadline
             ):
                 time.sleep(LOOK_AGAIN)
@@ -126,7 +126,7 @@ class Attaching:
         try:
             return driver.get_volume_status(context, volume_mapping)
         except Exception as error:
-            # Zun unmounts it all the same, before it asks Cinder.
+            # Zun unmounts it anyway before it asks Cinder.
             LOG.warning(
                 'Failed to get volume %(volume)s: %(error)s',
                 {'volume': volume_mapping.cinder_volume_id, 'error': error},
@@ -134,24 +134,24 @@ class Attaching:
             return None
 
     def forget_volumes(self, container_uuid):
-        """Detach what an earlier start of a container has left attached.
+        """Detach the volumes that an earlier start has left attached.
 
-        Zun detaches the volumes of a start that fails. It does not when
-        zun-compute ends in the middle, nor of a container that has ended.
+        Zun detaches the volumes of a failed start, but not if zun-compute
+        stops meanwhile, nor after a container has ended.
 
-        :raises: what says that it cannot be done now. The mapping stays: it is
-            all that is known of the volume.
+        :raises: the error of Cinder or of the host. The mapping stays then,
+            as it is the only record of the volume.
         """
         context = zun_context.get_admin_context(all_projects=True)
         for mapping in objects.VolumeMapping.list_by_container(
             context, container_uuid
         ):
             if mapping.cinder_volume_id is None:
-                # It may never have been written.
+                # The file may never have been written.
                 with contextlib.suppress(FileNotFoundError):
                     super().detach_volume(context, mapping)
             elif mapping.auto_remove:
-                # Nobody else has it, so there is no turn to wait for.
+                # No other container uses it, so no exclusive use is needed.
                 if not self._forget(context, mapping):
                     continue
             else:
@@ -161,9 +161,9 @@ class Attaching:
             mapping.destroy()
 
     def _forget(self, context, mapping):
-        """Detach a volume from this host, as far as it is attached.
+        """Detach a volume from this host if it is attached here.
 
-        :returns: whether it is not attached to another host.
+        :returns: False if it is attached to another host.
         """
         workflow = cinder_workflow.CinderWorkflow(context)
         cinder = workflow.cinder_api
@@ -179,7 +179,7 @@ class Attaching:
             ),
             None,
         )
-        # Zun's own rows never get to know the host.
+        # Zun's own rows do not contain the host.
         if attachment and attachment.get('host_name') not in (None, CONF.host):
             LOG.warning(
                 'Volume %(volume)s of container %(uuid)s remains attached to '
@@ -198,7 +198,7 @@ class Attaching:
             )
         if attachment:
             if volume.status == 'detaching':
-                # Whoever began that did not live to end it.
+                # The service that began the detach has died.
                 cinder.roll_detaching(volume.id)
             workflow.detach_volume(context, mapping)
         elif volume and volume.status == 'attaching':

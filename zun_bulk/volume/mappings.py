@@ -17,10 +17,12 @@ from zun_bulk.volume import mounts
 
 
 def make(context, bulk, member):
-    """Make what Zun's container_create is to be told of volumes.
+    """Make the volume mappings for Zun's container_create.
 
-    :param context: in which Zun's volumes are written down.
-    :returns: the mappings, which Zun writes down itself.
+    Writes the volumes to Zun's database; Zun itself writes the mappings.
+
+    :param context: the request context for Zun's objects.
+    :returns: [VolumeMapping].
     """
     mappings = []
     new = mounts.volume_ids(member)

@@ -10,20 +10,23 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What volumes the members of a bulk have: pure.
+"""The mounts of the members of a bulk: pure.
 
-A mount is as Zun's API takes it, with the id of the volume that was named. One
-with a size stands for a new volume, one for each member: the member's own.
+A mount is as in Zun's API, with the id of the volume. A mount with a size
+stands for a new volume of each member: the member's own.
 """
 
 
 def of(bulk, member):
-    """The mounts of a member: those of all, and those it has of its own."""
+    """List the mounts of a member: those of the bulk, and its own."""
     return [*bulk.spec.mounts, *member.wanted.mounts]
 
 
 def own(bulk, member):
-    """:returns: {number of the mount, as text: size in GB}."""
+    """List the new volumes that a member needs.
+
+    :returns: {number of the mount, as text: size in GB}.
+    """
     return {
         str(number): mount['size']
         for number, mount in enumerate(of(bulk, member))
@@ -32,7 +35,10 @@ def own(bulk, member):
 
 
 def given(bulk, member):
-    """:returns: ids of the volumes that the user gave."""
+    """List the user's own volumes that a member mounts.
+
+    :returns: {volume id}.
+    """
     return {
         mount['source']
         for mount in of(bulk, member)
@@ -41,12 +47,12 @@ def given(bulk, member):
 
 
 def made_for_any(bulk):
-    """Whether members of a bulk may have volumes of their own."""
+    """Whether members of a bulk may need new volumes."""
     return bulk.spec.trust_id is not None
 
 
 def noted(member, volumes):
-    """What ``Member.volumes`` is to be of a member with new volumes.
+    """Make the value of ``Member.volumes`` for a member with new volumes.
 
     :param volumes: {number of the mount: id of the volume}.
     """
@@ -54,15 +60,15 @@ def noted(member, volumes):
 
 
 def volume_ids(member):
-    """The volumes that were noted of a member, as ``noted`` takes them."""
+    """Return a member's new volumes, as passed to ``noted``."""
     return _noted(member).get('ids') or {}
 
 
 def lacks(bulk, member):
-    """Whether a conductor has to look for volumes before the next start.
+    """Whether a conductor has to find volumes before the next start.
 
-    Zun deletes the new volumes of a start that fails, so those that were noted
-    for the one before are no good.
+    Zun deletes the new volumes of a failed start, so those noted for an
+    earlier start are not valid.
     """
     needed = own(bulk, member)
     return bool(needed) and (
@@ -76,5 +82,5 @@ def _noted(member):
 
 
 def _start(member):
-    """Tell starts apart: the attempts begin anew where a user tries again."""
+    """Identify a start; a user's retry resets the number of attempts."""
     return [member.attempt, str(member.started_at)]

@@ -10,17 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Trusts: how volumes are made for a user who is no longer there.
+"""Trusts: make volumes for users after their tokens have expired.
 
-Cinder makes a volume in the project of the token, an admin's too, and a member
-may wait for longer than its user's token lives. So whoever creates a bulk with
-new volumes trusts Zun's own user, as with Heat or Magnum: Zun acts as him, in
-his project and with the roles of his token, until the bulk is gone.
+Cinder makes a volume in the project of the token, even for an admin, and a
+member may wait for longer than its user's token is valid. Users who create a
+bulk with new volumes therefore trust Zun's own user, as with Heat or Magnum:
+Zun acts as the user, in their project and with the roles of their token, until
+the bulk is deleted.
 
-A trust has no end date, as with those: nobody but the user could give another
-one, and a conductor may need it whenever members are made anew. So each is
-noted in the database before its bulk is written, and is deleted with the bulk
-or, where that was missed, by a conductor that finds it without one.
+As with those, a trust has no expiry date: only the user could give another
+one, and a conductor may need it whenever members are started again. Each trust
+is in the database before its bulk. It is deleted with the bulk or, if that
+fails, by a conductor that finds it without a bulk.
 """
 
 from keystoneauth1 import adapter
@@ -35,15 +36,16 @@ from zun_bulk.db import trusts as db_trusts
 
 LOG = logging.getLogger(__name__)
 
-#: How many that were left over are deleted in a row.
+#: The most leftover trusts that are deleted in one cycle.
 LEFT = 20
 
 
 def create(context, bulk_uuid):
-    """Have a user trust Zun's own, by his token.
+    """Make a trust from a user to Zun's own user, with the user's token.
 
+    :param context: the user's request context.
     :param bulk_uuid: of the bulk that it is for.
-    :returns: the trust's id, of use to Zun's user only.
+    :returns: the trust's id; only Zun's user can use it.
     :raises: what keystoneauth1 raises.
     """
     trust = {
@@ -68,9 +70,9 @@ def create(context, bulk_uuid):
 def delete(trust_id):
     """Delete a trust, which may be gone already.
 
-    Only the trustor may, so it is done by the trust itself.
+    Only the trustor may delete it, so the call uses the trust itself.
 
-    :raises: what keystoneauth1 raises if Keystone may do it later.
+    :raises: what keystoneauth1 raises if a later attempt may succeed.
     """
     try:
         _keystone(connections.trusted_session(trust_id)).delete(
@@ -79,29 +81,29 @@ def delete(trust_id):
     except ks_exc.NotFound:
         """It is gone already."""
     except (ks_exc.Unauthorized, ks_exc.Forbidden) as error:
-        # Its user is disabled, or has lost a role: until that changes it is
-        # of no use to anybody.
-        _tell(trust_id, error)
+        # Its user is disabled or has lost a role; until that changes, the
+        # trust is unusable.
+        _log_failure(trust_id, error)
         return
     db_trusts.forget(trust_id)
 
 
 def discard(trust_id):
-    """Delete a trust if that can be done now: a conductor comes again."""
+    """Try to delete a trust; on failure a conductor tries again later."""
     try:
         delete(trust_id)
     except (ks_exc.ClientException, db_exc.DBError) as error:
-        _tell(trust_id, error)
+        _log_failure(trust_id, error)
 
 
 def delete_left():
-    """Delete trusts whose bulk was never written, or is gone without them."""
+    """Delete trusts whose bulk was never written or no longer exists."""
     for trust_id in db_trusts.take_left(LEFT):
         LOG.info('Deleting leftover trust %s', trust_id)
         discard(trust_id)
 
 
-def _tell(trust_id, error):
+def _log_failure(trust_id, error):
     LOG.warning(
         'Failed to delete trust %(trust)s; a conductor will retry: %(error)s',
         {'trust': trust_id, 'error': error},

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Cinder volumes for the members of a bulk: a new one each, where asked for.
+"""New Cinder volumes for the members of a bulk.
 
-Cinder makes one at a time, in the project of who asks; so they are made by the
-trust of the bulk's user. What was made is found by its metadata, and what is
-left over deleted, with Zun's own credentials, which reach all projects.
+Cinder makes one volume per call, in the project of the token, so they are made
+with the trust of the bulk's user. They are found by their metadata, and
+leftovers are deleted, with Zun's own credentials, which reach all projects.
 """
 
 import collections
@@ -39,13 +39,13 @@ LOG = logging.getLogger(__name__)
 BULK = 'zun_bulk'
 CONTAINER = 'zun_bulk_container'
 MOUNT = 'zun_bulk_mount'
-#: Its own id, once it is there. Cinder restores a volume's metadata with a
-#: backup, and what a user has restored is his.
+#: The volume's own id, once it is available. Cinder restores metadata with a
+#: backup, and a volume restored by a user is not ours.
 VOLUME = 'zun_bulk_volume'
 
-#: Statuses of a volume that somebody has, or had and never gave back.
+#: Statuses of a volume that is in use, or was never released.
 HELD = ('reserved', 'attaching', 'in-use', 'detaching')
-#: Statuses of a volume that Cinder is at work on.
+#: Statuses of a volume that Cinder is working on.
 COMING = (
     'creating',
     'downloading',
@@ -57,28 +57,30 @@ COMING = (
     'restoring-backup',
     'maintenance',
 )
-#: Which one of several serves best: two may be there of a lost answer.
+#: Order of preference: a lost answer may leave two volumes.
 _ORDER = ('available', *COMING, *HELD, 'error')
-#: Answers that say to come again, and not that it cannot be.
+#: Statuses of errors after which another attempt may succeed.
 _LATER = (401, 408, 409, 429)
-NO_TRUST = "Keystone: the trust of the bulk's user is not valid any more"
+NO_TRUST = "Keystone: the trust of the bulk's user is no longer valid"
 
 
 class Busy(Exception):
-    """Volumes that are to go cannot be deleted just now."""
+    """Volumes cannot be deleted at the moment."""
 
 
 class Found(collections.namedtuple('Found', 'ready missing waiting failed')):
-    """How it stands with the volumes of members.
+    """The state of the volumes of members.
 
     :ivar ready: [(Member, what is to be noted in its ``wanted``)].
     :ivar missing: [(Member, number of the mount, size)] to be made.
-    :ivar waiting: how many members have to wait.
+    :ivar waiting: number of members that have to wait.
     :ivar failed: {reason: [Member]}.
     """
 
 
 class Volumes:
+    """Clients of Cinder that keep their tokens between calls."""
+
     def __init__(self):
         self._client = connections.cinder()
         self._calls = throttle.for_api_calls(
@@ -86,7 +88,7 @@ class Volumes:
         )
 
     def find(self, bulk):
-        """Volumes that were made for a bulk, by one call.
+        """List the volumes that were made for a bulk, with one call.
 
         :returns: {(container uuid, number of the mount): [volume]}.
         """
@@ -98,7 +100,7 @@ class Volumes:
                 'metadata': {BULK: bulk.uuid},
             }
         ):
-            # Who is of another project may mark his as he likes.
+            # Users of other projects may set any metadata on theirs.
             owner = getattr(volume, 'os-vol-tenant-attr:tenant_id')
             if owner == bulk.project_id and _is_original(volume):
                 found[
@@ -109,9 +111,9 @@ class Volumes:
         return found
 
     def marked(self):
-        """All volumes that were made for members of bulks, in all projects.
+        """List the volumes made for members of bulks, in all projects.
 
-        :returns: [volume], none where the cloud has no Cinder.
+        :returns: [volume]; empty if the cloud has no Cinder.
         """
         try:
             volumes = self._client.volumes.list(search_opts={'all_tenants': 1})
@@ -120,16 +122,17 @@ class Volumes:
         return [volume for volume in volumes if _is_marked(volume)]
 
     def delete(self, volume):
-        """Delete a volume that nothing has.
+        """Delete a volume that is not in use.
 
-        :returns: whether Cinder does; the log says why not.
+        :returns: whether Cinder accepted it; the log contains the reason if
+            not.
         """
         return (
             self._try(volume, self._client.volumes.delete, volume.id) is None
         )
 
     def look(self, bulk, members):
-        """See what is there for members that no host has in hand.
+        """Check the volumes of members that no host is working on.
 
         :returns: a Found.
         """
@@ -138,7 +141,7 @@ class Volumes:
         new = []
         for member in members:
             self._look_at(bulk, member, marked, found, new)
-        # Before anybody can have a backup of it worth anything.
+        # Before a user can make a useful backup of it.
         self._each(self._mark, new)
         return found
 
@@ -164,7 +167,7 @@ class Volumes:
                 continue
             elif volume.status == 'error':
                 found.failed[
-                    'Cinder: a new volume of %s GB ended in error' % size
+                    'Cinder: creating a volume of %s GB failed' % size
                 ].append(member)
                 return
             elif volume.status in HELD and not self._free(volume):
@@ -186,30 +189,29 @@ class Volumes:
 
     @staticmethod
     def _each(function, items):
-        """Call a function with each of the items, some at a time.
+        """Call a function for each item, some calls in parallel.
 
-        :returns: what it returned, in order.
-        :raises: what the first one has raised, once no call is under way.
+        :returns: the results, in order.
+        :raises: the error of the first call that failed, once all have ended.
         """
         with futures.ThreadPoolExecutor(CONF.zun_bulk.volume_calls) as pool:
             calls = [pool.submit(function, item) for item in items]
         return [call.result() for call in calls]
 
     def make(self, bulk, missing):
-        """Make volumes, some calls at a time.
+        """Make volumes, some calls in parallel.
 
         :param missing: as in a Found.
-        :returns: {reason: [Member]} of those that Cinder refuses for good;
-            each member once.
-        :raises: what cinderclient and keystoneauth1 raise, once no call is
-            under way any more.
+        :returns: {reason: [Member]} of permanent refusals; each member once.
+        :raises: what cinderclient and keystoneauth1 raise, once all calls
+            have ended.
         """
         reasons = {}
         client = connections.cinder(trust_id=bulk.spec.trust_id)
         try:
             client.client.get_token()
         except (ks_exc.Unauthorized, ks_exc.Forbidden, ks_exc.NotFound):
-            # Unless it is Zun's own user that cannot log in.
+            # Raises if Zun's own user cannot log in either.
             connections.session().get_token()
             members = dict.fromkeys(member for member, *_rest in missing)
             return {NO_TRUST: list(members)}
@@ -224,8 +226,8 @@ class Volumes:
             if error is None:
                 continue
             if _is_refusal(error):
-                # As text it has the id of the request in it, and each member
-                # would have a reason of its own.
+                # str(error) contains the id of the request, so each member
+                # would have a different reason.
                 reasons[member] = 'Cinder: %s' % error.message
             else:
                 problems.append(error)
@@ -250,14 +252,13 @@ class Volumes:
             )
 
     def sweep(self, bulk, container_uuids=None):
-        """Delete the volumes of containers that no host has any more.
+        """Delete the volumes of containers that are gone.
 
-        Without containers all volumes of the bulk.
+        Volumes that Zun knows as attached are left for Zun to detach. Those
+        that Cinder refuses to delete, for their snapshots say, stay.
 
-        What Zun still knows to be attached is left for Zun to detach, and what
-        Cinder does not delete, as it has snapshots or is elsewhere now, stays.
-
-        :returns: how many there were.
+        :param container_uuids: a set; None for all volumes of the bulk.
+        :returns: number of volumes found.
         :raises: Busy if some can only be deleted later.
         """
         volumes = [
@@ -281,9 +282,9 @@ class Volumes:
         return len(volumes)
 
     def detach(self, bulk, members):
-        """Detach the volumes that were given, from members of a dead host.
+        """Detach the users' own volumes from members of a lost host.
 
-        Nobody else does, and one that is not shared could not be used again.
+        Nothing else does, and a volume that is not shared would be unusable.
         """
         uuids = {member.container_uuid for member in members}
         attached = []
@@ -302,20 +303,23 @@ class Volumes:
         self._each(lambda pair: self._detach(*pair), attached)
 
     def _remove(self, volume):
-        """:returns: whether that is all that can be done about it."""
+        """Delete a volume, after detaching it if necessary.
+
+        :returns: False if it has to be tried again later.
+        """
         if volume.status in COMING:
             return False
         if volume.status == 'deleting':
             return True
         freed = volume.status in HELD and self._free(volume)
         error = self._try(volume, self._client.volumes.delete, volume.id)
-        # It may take a moment until it is detached.
+        # Detaching may take a moment.
         return error is None or not (freed and error.code == 400)
 
     def _free(self, volume):
-        """Detach a volume from its container, as an admin.
+        """Force the detachment of a volume from its container.
 
-        :returns: whether it was, and not something else has it.
+        :returns: False if something else uses it.
         """
         LOG.warning(
             'Volume %(volume)s is %(status)s for a container that is on no '
@@ -333,7 +337,10 @@ class Volumes:
         return bool(idents) and not any(errors)
 
     def _detach(self, volume, attachment_id):
-        """:returns: as for ``_try``."""
+        """Force a detachment.
+
+        :returns: as for ``_try``.
+        """
         return self._try(
             volume,
             zun_compat.force_detach,
@@ -343,10 +350,11 @@ class Volumes:
         )
 
     def _try(self, volume, call, *args):
-        """Make a call that the volume's user may have made impossible.
+        """Make a call that may be refused because of what the user did.
 
-        :returns: the refusal, if it is one; that a volume is gone is none.
-        :raises: what else cinderclient and keystoneauth1 raise.
+        :returns: the error if Cinder refuses it; None on success and if the
+            volume is gone.
+        :raises: other errors of cinderclient and keystoneauth1.
         """
         with self._calls.slot(volume.id):
             try:
@@ -365,12 +373,12 @@ class Volumes:
 
 
 def is_held(volume):
-    """Whether something has a volume, or may have."""
+    """Whether a volume is or may be in use."""
     return volume.status in HELD or bool(volume.attachments)
 
 
 def _is_original(volume):
-    """Whether it was made here, and not by Cinder, from a backup of one."""
+    """Whether a volume was made here, not restored from a backup."""
     return volume.metadata.get(VOLUME, volume.id) == volume.id
 
 

@@ -113,7 +113,7 @@ class TestConductor(base.BaseTestCase):
             self.assertEqual(epoch, owner[1])
             self.assertEqual((0, ''), self.end(process, number))
             self.assertEqual((None, epoch), self.lease())
-            self.assertIn('Ending for %s' % number.name, self.log())
+            self.assertIn('Received %s; stopping' % number.name, self.log())
 
     def test_several(self):
         first = self.start_and_wait()
@@ -132,11 +132,13 @@ class TestConductor(base.BaseTestCase):
             text = conf.read()
         self.write(text.replace('[DEFAULT]', '[DEFAULT]\ndebug = true'))
         process.send_signal(signal.SIGHUP)
-        self.wait_for(lambda: 'Reading the configuration again' in self.log())
+        self.wait_for(lambda: 'Reloading the configuration' in self.log())
         self.wait_for(lambda: 'debug changed from' in self.log())
         self.write('[DEFAULT\n')
         process.send_signal(signal.SIGHUP)
-        self.wait_for(lambda: 'The configuration stays as it is' in self.log())
+        self.wait_for(
+            lambda: 'Failed to reload the configuration' in self.log()
+        )
         self.assertEqual((0, ''), self.end(process, signal.SIGTERM))
 
     def test_help(self):

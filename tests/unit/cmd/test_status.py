@@ -413,7 +413,7 @@ class TestFilters(StatusTestCase):
     def test_that_there_is_not(self):
         self.enable('CorefulFilter')
         self.assert_found(
-            'Scheduler filters', status.FAILURE, 'CorefulFilter', 'Take it out'
+            'Scheduler filters', status.FAILURE, 'CorefulFilter', 'Remove it'
         )
 
     def test_all_that_is_wrong(self):
@@ -451,7 +451,7 @@ class TestQuotas(StatusTestCase):
         self.assert_found(
             'Quotas',
             status.WARNING,
-            'may have: containers = 40, cpu = 20.',
+            'own: containers = 40, cpu = 20.',
             'quota class update default',
         )
 
@@ -474,7 +474,7 @@ class TestServices(StatusTestCase):
     def test_no_login(self):
         self.session.get_token.side_effect = ka_exceptions.Unauthorized('no')
         self.assert_found(
-            self.NAME, status.FAILURE, 'does not log in', '[keystone_auth]'
+            self.NAME, status.FAILURE, 'cannot log in', '[keystone_auth]'
         )
 
     def test_no_placement(self):
@@ -537,4 +537,4 @@ class TestCommand(StatusTestCase):
         path.write_text(SOUND.replace('api_paste', '#'))
         code, out = self.run_command('upgrade', 'check')
         self.assertEqual(2, code)
-        self.assertIn('There is no api-paste.ini', out)
+        self.assertIn('api_paste_config is api-paste.ini', out)

@@ -73,7 +73,7 @@ class AttachingTestCase(base.BaseTestCase):
             ('common.mount.do_unmount', self.unmount),
         ):
             self.useFixture(fixtures.MonkeyPatch('zun.' + name, value))
-        for name in ('PATIENCE', 'LOOK_AGAIN'):
+        for name in ('TIMEOUT', 'LOOK_AGAIN'):
             self.useFixture(fixtures.MockPatchObject(attaching, name, 0.01))
         self.mounted = []
         self.busy = False

@@ -250,7 +250,7 @@ class TestMake(VolumesTestCase):
         found = self.look()
         self.assertEqual(1, len(found.ready))
         self.assertEqual(
-            ['Cinder: a new volume of 2 GB ended in error'], list(found.failed)
+            ['Cinder: creating a volume of 2 GB failed'], list(found.failed)
         )
 
     def test_two_of_a_lost_answer(self):

@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Filters for Zun's scheduler, from whatever package has some.
+"""Filters for Zun's scheduler, from any installed package.
 
-They work for single containers as for bulks. In zun.conf::
+They work for single containers and for bulks. In zun.conf::
 
     [scheduler]
     available_filters = zun.scheduler.filters.all_filters
@@ -30,12 +30,12 @@ NAMESPACE = 'zun_bulk.scheduler.filters'
 
 @functools.cache
 def _filters():
-    # Zun makes its scheduler anew for each request.
+    # Cached, as Zun makes a new scheduler for each request.
     return tuple(
         found.plugin for found in extension.ExtensionManager(NAMESPACE)
     )
 
 
 def all_filters():
-    """:returns: the classes that are registered in NAMESPACE."""
+    """Return the filter classes registered in NAMESPACE."""
     return list(_filters())

@@ -10,17 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hosts that have as many containers as they may have get no more."""
+"""Bound the number of containers on each host."""
 
 from zun_bulk.conf import CONF
 from zun_bulk.scheduler.filters import limit
 
 
 class ContainerDensityFilter(limit.LimitFilter):
-    """Leaves out hosts with ``max_containers_per_host`` containers.
+    """Excludes hosts with ``max_containers_per_host`` containers.
 
-    Zun's are counted, running or not, with those that are on their way to the
-    host and those that a capsule is made of.
+    All of Zun's count, running or not, including those that wait on the host
+    and those of capsules.
     """
 
     bound_by = 'containers'

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Containers go where a bulk is, or where it is not."""
+"""Place containers on hosts with, or without, members of a bulk."""
 
 from oslo_log import log as logging
 
@@ -20,18 +20,18 @@ from zun_bulk.scheduler.filters import reason
 
 LOG = logging.getLogger(__name__)
 
-#: Hints, of containers and of templates. Nova has the same; Zun looks at all
-#: hosts then, and not at ``[scheduler] max_placement_results`` of them.
+#: Hints of containers and templates, as in Nova. With them Zun considers all
+#: hosts instead of ``[scheduler] max_placement_results``.
 SAME = 'same_host'
 DIFFERENT = 'different_host'
 
 
 class GroupAffinityFilter(reason.ReasonFilter):
-    """Goes by the hints ``same_host`` and ``different_host``.
+    """Evaluates the hints ``same_host`` and ``different_host``.
 
-    Each is the uuid of a bulk of the container's project, or several in a
-    list or with commas between them. A host passes that has members of any of
-    the first and of none of the second.
+    Each is the uuid of a bulk in the container's project, or several as a
+    list or separated by commas. A host passes if it has members of any of the
+    first and of none of the second.
     """
 
     def read(self, hosts, container, extra_spec):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hosts that start nothing for the moment get no containers."""
+"""Exclude hosts that start nothing at the moment."""
 
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import pressure
@@ -23,11 +23,11 @@ pressed = timed_cache.TimedCache(lambda: pressure.find(db_hosts.list_hosts()))
 
 
 class HostPressureFilter(reason.ReasonFilter):
-    """Leaves out hosts that are held or whose engine fails all.
+    """Excludes hosts that are held or whose breaker is open.
 
-    A gate holds a host that is short of memory, disk, process ids and so on
-    (``[zun_bulk_pacing]``), its operator may (``bulk host set --hold``), and
-    its breaker opens when its engine fails one start after the other.
+    Gates hold a host that lacks memory, disk, process ids and so on
+    (``[zun_bulk_pacing]``), operators hold one with ``bulk host set --hold``,
+    and the breaker opens after failed starts in a row.
     """
 
     def read(self, hosts, container, extra_spec):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What filters have in common that hold a limit of each host."""
+"""The base class of filters that enforce a limit on each host."""
 
 import math
 
@@ -21,22 +21,21 @@ from zun_bulk.scheduler.filters import reason
 class LimitFilter(reason.ReasonFilter):
     """Passes hosts that have room for one more container.
 
-    A bulk asks it too for how many more there is room. Other packages may
-    derive theirs from it.
+    Bulks also ask it how many more fit. Other packages may subclass it.
     """
 
-    #: What the limit is of, as Host.bound_by has it.
+    #: What is limited, for Host.bound_by.
     bound_by = None
 
     def read(self, hosts, container, extra_spec):
         self.read_use()
         if not any(self.room(host, container) >= 1 for host in hosts):
-            # Some may have gone since.
+            # Containers may have been deleted since.
             usage.forget()
             self.read_use()
 
     def read_use(self):
-        """Read what is used of all hosts."""
+        """Read the resources in use on all hosts."""
         self.usage = usage.read()
 
     def why_not(self, host_state, container):
@@ -46,20 +45,20 @@ class LimitFilter(reason.ReasonFilter):
         return None
 
     def room(self, host_state, container):
-        """How many more such containers a host may get.
+        """Return how many more such containers a host may get.
 
-        :param host_state: the HostState, as filter_all had it.
-        :returns: a whole number, 0 or more; NO_LIMIT.
+        :param host_state: the HostState passed to filter_all.
+        :returns: a whole number, 0 or more, or NO_LIMIT.
         """
         raise NotImplementedError()
 
     def set_limits(self, host_state, container):
-        """Set what zun-compute's own claim has to keep to, if anything."""
+        """Set the limits for zun-compute's own claim, if any."""
 
     def why(self, host_state, container):
-        """Why there is no room, for the log."""
+        """Return why there is no room, for the log."""
         raise NotImplementedError()
 
 
-#: The room where nothing is asked for, or nothing is a limit.
+#: The room if nothing is requested or nothing limits it.
 NO_LIMIT = math.inf

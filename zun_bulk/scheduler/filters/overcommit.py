@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hosts get as much as the allocation ratio in force lets them have.
+"""Bound resources on each host by the allocation ratio in force.
 
-Zun's CPUFilter, RamFilter and DiskFilter know no ratio, and see neither what
-waits at a host nor what Nova uses of it.
+Zun's CPUFilter, RamFilter and DiskFilter ignore ratios, containers that wait
+on a host, and what Nova uses there.
 """
 
 import os_resource_classes as orc
@@ -24,27 +24,27 @@ from zun_bulk.scheduler import usage
 from zun_bulk.scheduler.filters import limit
 
 
-#: Sums of fractions are not exact: ten times 0.1 is less than 1, and more in
-#: another order.
+#: Tolerance for sums of fractions, which are not exact: ten times 0.1 is less
+#: than 1.
 DUST = 1e-6
-#: In an option, all hosts that it does not name.
+#: In an option: all hosts that it does not name.
 OTHERS = '*'
 
 
 def configured_ratio(option, host):
-    """The ratio that an operator has set for a host.
+    """Return the allocation ratio that is configured for a host.
 
     :param option: ``cpu``, ``ram`` or ``disk``.
-    :returns: None if there is none.
+    :returns: the ratio; None if none is configured.
     """
     ratios = getattr(CONF.zun_bulk_scheduler, option + '_allocation_ratios')
     return ratios.get(host, ratios.get(OTHERS))
 
 
 class OvercommitFilter(limit.LimitFilter):
-    """Leaves out hosts where the limit of a resource is reached.
+    """Excludes hosts where the limit of a resource is reached.
 
-    The limit is that of the first of these that there is: the ratio in
+    The limit is the first of these that is set: the ratio in
     ``[zun_bulk_scheduler]`` for the host, Placement's inventory of it,
     ``[compute] *_allocation_ratio``, ``[compute]
     initial_*_allocation_ratio``.
@@ -54,19 +54,19 @@ class OvercommitFilter(limit.LimitFilter):
     option = None
     #: In HostState.limits, for zun-compute's claim.
     claimed_as = None
-    #: By how much a claim may go past its limit.
+    #: By how much a claim may exceed its limit.
     tolerance = 0
     #: For the log.
     unit = None
 
     def read_use(self):
-        # In this order, what is placed between both counts as unknown at most,
-        # and never as nothing.
+        # In this order, members placed between the two reads count as unknown
+        # at most, and are never missed.
         super().read_use()
         self.inventories = usage.inventories()
 
     def total(self, host_state):
-        """What a host has without what the configuration reserves."""
+        """Return what a host has, without what is reserved."""
         raise NotImplementedError()
 
     def room(self, host_state, container):
@@ -76,7 +76,7 @@ class OvercommitFilter(limit.LimitFilter):
         return max(0, int(self._left(host_state) / wanted + DUST))
 
     def set_limits(self, host_state, container):
-        # Zun measures what asks for nothing by a limit, too.
+        # Zun applies limits even to containers that request nothing.
         if self._wanted(container):
             host_state.limits[self.claimed_as] = (
                 self._limit(host_state)
@@ -103,7 +103,7 @@ class OvercommitFilter(limit.LimitFilter):
             capacity, _used = self._inventory(host_state)
             if capacity is not None:
                 return capacity
-            # As zun-compute does, which takes 0 for not set.
+            # As in zun-compute, where 0 means not set.
             ratio = getattr(
                 CONF.compute, self.option + '_allocation_ratio'
             ) or getattr(
@@ -125,7 +125,7 @@ class OvercommitFilter(limit.LimitFilter):
         )
 
     def _unknown(self, host_state):
-        """What is claimed that no container is known for."""
+        """Return what is claimed for no known container."""
         _capacity, used = self._inventory(host_state)
         claimed = self.usage.of(host_state.hostname).claimed[self.bound_by]
         return max(0, used - claimed)
@@ -136,10 +136,10 @@ class OvercommitFilter(limit.LimitFilter):
         return self._unknown(host_state)
 
     def _on_its_way(self, host_state):
-        """What is claimed for containers that nobody knows the host of yet.
+        """Return what is claimed for containers without a host so far.
 
         A conductor makes the ports of a member between its claim and its
-        host, and Zun's API writes no host at all.
+        placement, and Zun's API writes no host at all.
         """
         if host_state.hostname in self.usage.shared:
             return 0
@@ -147,7 +147,7 @@ class OvercommitFilter(limit.LimitFilter):
 
 
 class CpuOvercommitFilter(OvercommitFilter):
-    """Counts CPUs, in fractions where containers ask for fractions."""
+    """Counts CPUs, including fractions."""
 
     bound_by = orc.VCPU
     option = 'cpu'
@@ -172,7 +172,7 @@ class MemoryOvercommitFilter(OvercommitFilter):
 
 
 class DiskOvercommitFilter(OvercommitFilter):
-    """Counts disk in GB, of hosts that can bound the disk of a container."""
+    """Counts disk in GB, on hosts that can limit the disk of containers."""
 
     bound_by = orc.DISK_GB
     option = 'disk'

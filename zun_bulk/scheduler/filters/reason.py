@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What filters have in common that tell why they leave a host out."""
+"""The base class of filters that log why they exclude a host."""
 
 from oslo_log import log as logging
 from zun.scheduler import filters
@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 
 class ReasonFilter(filters.BaseHostFilter):
-    """Passes the hosts that there is no reason against."""
+    """Passes the hosts for which ``why_not`` returns None."""
 
     def filter_all(self, filter_obj_list, container, extra_spec):
         hosts = list(filter_obj_list)
@@ -31,7 +31,7 @@ class ReasonFilter(filters.BaseHostFilter):
                 yield host
             else:
                 LOG.info(
-                    'Container %(uuid)s does not go to %(host)s: %(why)s',
+                    'Excluded %(host)s for container %(uuid)s: %(why)s',
                     {
                         'uuid': container.uuid,
                         'host': host.hostname,
@@ -40,11 +40,14 @@ class ReasonFilter(filters.BaseHostFilter):
                 )
 
     def read(self, hosts, container, extra_spec):
-        """Read what is wanted of all hosts, before any is looked at.
+        """Read the data of all hosts, before any host is checked.
 
         :param hosts: the HostStates.
         """
 
     def why_not(self, host_state, container):
-        """:returns: why a host gets no such container; None if it may."""
+        """Check a host.
+
+        :returns: the reason for excluding it; None if it passes.
+        """
         raise NotImplementedError()
