@@ -154,7 +154,10 @@ class Horizon:
         self.log = lab.log_file('zun-api')
 
     def log_in(self):
-        """:raises BenchError: if Horizon does not take name and password"""
+        """Log in to Horizon.
+
+        :raises BenchError: if Horizon does not accept name and password
+        """
         form = self.session.get(f'{self.url}auth/login/', timeout=60)
         found = TOKEN.search(form.text)
         answer = self.session.post(
@@ -171,7 +174,7 @@ class Horizon:
             raise exceptions.BenchError(f'no login: {answer.status_code}')
 
     def get(self, path):
-        """:returns: (seconds, text, calls of the API)"""
+        """Return (seconds, text, calls of the API)."""
         already = self.log.stat().st_size
         began = time.monotonic()
         answer = self.session.get(f'{self.url}{path}', timeout=300)

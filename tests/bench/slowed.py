@@ -85,7 +85,10 @@ class Quota:
                 continue
 
     def give(self, cpus):
-        """:param cpus: how many, or part of one; None for all."""
+        """Limit the CPUs of the group.
+
+        :param cpus: how many, or a fraction of one; None for all.
+        """
         quota = None if cpus is None else int(cpus * PERIOD)
         if self.unified:
             text = f'{"max" if quota is None else quota} {PERIOD}'
@@ -181,7 +184,7 @@ def add_arguments(parser):
 
 
 def measure(args, address, image, pids):
-    """:returns: what the line of JSON says."""
+    """Return what the line of JSON says."""
     engine = sweep.Engine(address, image)
     limit = AdaptiveLimit(sweep.HIGHEST)
 

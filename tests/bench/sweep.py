@@ -274,7 +274,7 @@ def measure(limit, address, image, count):
 
 
 def means(runs):
-    """:returns: {fixed limit, or None for the adaptive one: starts a second}.
+    """Return {fixed limit, or None for the adaptive one: starts a second}.
 
     It is the starts of all of its runs over their seconds.
     """
@@ -290,7 +290,7 @@ def means(runs):
 
 
 def summary(runs):
-    """:returns: what the line of JSON says of the runs."""
+    """Return what the line of JSON says of the runs."""
     rates = means(runs)
     adaptive = rates.pop(None, 0.0)
     best = max(rates, key=rates.get)
@@ -304,7 +304,7 @@ def summary(runs):
 
 
 def table(runs):
-    """:returns: lines for people, in the order of the runs."""
+    """Return lines for people, in the order of the runs."""
     return [
         '%-10s %5s %8s %10s %8s %7s'
         % ('run', 'limit', 'seconds', 'per second', 'retried', 'failed')

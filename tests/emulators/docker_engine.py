@@ -653,7 +653,7 @@ class DockerEngine(server.Emulator):
         return 'bridge' if mode == 'default' else mode
 
     def _joined(self, container):
-        """:returns: the id of the container whose network it shares."""
+        """Return the id of the container whose network it shares."""
         kind, _colon, ident = self._mode(container).partition(':')
         return ident if kind == 'container' else None
 

@@ -108,8 +108,9 @@ class EmulatedHost:
     """Runs starts at a pacer's pace. Nothing in it waits."""
 
     def __init__(self, model, paced, rng):
-        """:param model: HostModel.
+        """Begin with no start in flight.
 
+        :param model: HostModel.
         :param paced: Pacer.
         :param rng: random.Random.
         """

@@ -40,7 +40,7 @@ LIFETIME = datetime.timedelta(hours=24)
 
 
 def identifier(kind, name):
-    """:returns: the id that a user, project or role always has."""
+    """Return the id that a user, project or role always has."""
     return uuid.uuid5(uuid.NAMESPACE_URL, kind + '/' + name).hex
 
 
@@ -57,15 +57,18 @@ class Caller:
 
 
 class Callers:
-    """Who asks an emulated service, as Keystone says; asked once a token."""
+    """Callers of an emulated service; one Keystone request per token."""
 
     def __init__(self, auth_url):
-        """:param auth_url: the URL of Keystone, with /v3."""
+        """Begin without any known token.
+
+        :param auth_url: the URL of Keystone, with /v3.
+        """
         self._auth_url = auth_url
         self._known = {}
 
     def find(self, request):
-        """:returns: a Caller, or None if the token is not valid."""
+        """Return a Caller, or None if the token is not valid."""
         token = request.headers.get('X-Auth-Token') or ''
         if token not in self._known:
             status, body, _headers = server.call(
@@ -161,7 +164,7 @@ class Keystone(server.Emulator):
         ]
 
     def _user_of(self, identity):
-        """:returns: the name of the user that proves to be one, or None."""
+        """Return the name of the user that proves to be one, or None."""
         if 'token' in identity.get('methods', ()):
             token = self.tokens.get(identity['token']['id'])
             return token and token['user']['name']
@@ -226,7 +229,7 @@ class Keystone(server.Emulator):
         )
 
     def _in_project(self, project, roles):
-        """:returns: what a token has that is scoped to a project."""
+        """Return what a token has that is scoped to a project."""
         ident = identifier('project', project)
         return {
             'project': {'id': ident, 'name': project, 'domain': DOMAIN},

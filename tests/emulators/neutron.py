@@ -477,7 +477,10 @@ class Neutron(server.Emulator):
         row['binding:vif_details'] = {}
 
     def _take_address(self, network, fixed):
-        """:param fixed: a subnet, an address, or both."""
+        """Allocate an address of a network.
+
+        :param fixed: a subnet, an address, or both.
+        """
         wanted = fixed.get('ip_address')
         for ident in network['subnets']:
             subnet = self.rows['subnets'][ident]

@@ -161,7 +161,7 @@ class Emulator:
         self.server = None
 
     def handle(self, request):
-        """:returns: the Response to a Request. Raises Response, Dropped."""
+        """Return the Response to a Request. Raises Response, Dropped."""
         name, groups = self._find_route(request, self.CONTROL_ROUTES)
         if name:
             with self.lock:
@@ -209,7 +209,7 @@ class Emulator:
         return request
 
     def subject(self, _name, _request, groups):
-        """:returns: the name that a fault's expression is matched with."""
+        """Return the name that a fault's expression is matched with."""
         return groups[0] if groups else ''
 
     def work(self, name):
@@ -219,7 +219,7 @@ class Emulator:
         return getattr(self, name)(request, *groups)
 
     def error(self, status, message):
-        """:returns: a Response with an error in this service's shape."""
+        """Return a Response with an error in this service's shape."""
         return Response(status, {'message': message})
 
     # Control.

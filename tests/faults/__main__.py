@@ -10,16 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Faults at random, on the embedded lab or the real one.
+"""Random faults, on the embedded lab or the real one.
 
     tox -e faults -- --seed 1 --runs 200 --jobs 2
 
-A run has a bulk made, and in some it is deleted, cancelled or scaled in the
-middle of it. Meanwhile something goes wrong (see ``kinds``): mostly, at one of
-Zun's effects, before it or after, the process that has it dies (see
-``points``) and is started again. Then all has to be as it was asked for, and
-nothing else may have been touched. What goes wrong where follows from the
-seed; which of the points at the same place it is, the threads decide.
+Each run creates a bulk, and some delete, cancel or scale it halfway. Meanwhile
+a fault happens (see ``kinds``). By default a process dies before or after one
+of its effects (see ``points``) and is started again. In the end, everything
+must be as requested, and nothing else may have been changed. The seed decides
+which fault happens where; among several points at the same place, the order of
+the threads decides.
 """
 
 import argparse
@@ -45,21 +45,22 @@ from tests.lab.embedded import lab as embedded
 
 
 SITE = pathlib.Path(__file__).parent / 'site'
-#: Seconds after which a bulk has to be as it was asked for.
+#: Seconds within which a bulk must be as requested.
 PATIENCE = 300
-#: Seconds within which nothing may be left over any more.
+#: Seconds within which all leftovers must be gone.
 ORPHANS = 60
-#: Seconds between two looks.
+#: Seconds between two checks.
 INTERVAL = 0.2
 SCENARIOS = ('build', 'delete', 'cancel', 'grow', 'shrink')
 
 
 class Harness:
-    """One lab, and one run after the other on it."""
+    """One lab, on which runs take place one after the other."""
 
     def __init__(self, root, kind, count):
-        """:param root: a folder of its own.
+        """Prepare a lab; entering the context starts it.
 
+        :param root: a folder of its own.
         :param kind: the class of its lab.
         :param count: containers of a bulk.
         """
@@ -105,13 +106,13 @@ class Harness:
         self.foreign = self.lab.world()
 
     def arm(self, **order):
-        """Tell the processes of the lab what is to happen in them."""
+        """Order a fault in the processes of the lab."""
         written = self.order.with_suffix('.new')
         written.write_text(json.dumps(order))
         written.rename(self.order)
 
     def disarm(self):
-        """:returns: whether what was ordered has happened already."""
+        """Withdraw the order of a fault; return whether it has happened."""
         try:
             self.order.unlink()
         except FileNotFoundError:
@@ -119,18 +120,18 @@ class Harness:
         return False
 
     def revive(self):
-        """Start again what has died, and note how long it takes to go on."""
+        """Start dead processes again, and measure when work resumes."""
         self.fault.look()
         if self.lab.start_again(self.fault.away):
             self.is_back()
 
     def is_back(self):
-        """What was away is there again: note how long it takes to go on."""
+        """Record the return of a process, to measure when work resumes."""
         self.came_back = time.monotonic()
         self.progress = self._progress()
 
     def _progress(self):
-        """:returns: how far the bulks are; None if nobody can say."""
+        """Return the progress of the bulks; None if it cannot be read."""
         try:
             return self.lab.rows(
                 'SELECT b.status, m.state, m.attempt, count(*)'
@@ -204,7 +205,7 @@ class Harness:
     # ------------------------------------------------------------- the runs
 
     def run(self, scenario, rng):
-        """:returns: the history.Findings of one run."""
+        """Return the history.Findings of one run."""
         found = history.Findings()
         token = 'run-%016x' % rng.getrandbits(64)
         body = {
@@ -290,7 +291,7 @@ class Harness:
             time.sleep(INTERVAL)
 
     def record(self, scenario, rng):
-        """:returns: {point: how often a run without a fault comes there}."""
+        """Return {point: how often a run without a fault reaches it}."""
         path = self.root / 'recorded'
         path.unlink(missing_ok=True)
         self.arm(record=str(path))
@@ -304,7 +305,7 @@ class Harness:
 
 
 def _if_answered(check):
-    """What a check says; None if it cannot because something is away."""
+    """Return the result of a check; None while a service is away."""
     try:
         return check()
     except labs.NO_ANSWER:
@@ -318,8 +319,9 @@ class Worker:
     """
 
     def __init__(self, kind, count, faults):
-        """:param kind: the class of its labs.
+        """Begin without results.
 
+        :param kind: the class of its labs.
         :param count: containers of a bulk.
         :param faults: the kinds.KINDS to take from.
         """
@@ -332,7 +334,7 @@ class Worker:
         self.max_resume = 0.0
 
     def work(self, seeds):
-        """:returns: this Worker."""
+        """Return this Worker."""
         seeds = list(seeds)
         while seeds:
             root = tempfile.mkdtemp(prefix='zun-bulk-faults-')

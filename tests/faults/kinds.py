@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What goes wrong in a run: a kind each.
+"""The kinds of faults.
 
-A fault is told what the run's seed chose, begins before the run and is looked
-after some times a second until it ends.
+A fault gets what the seed of the run chose. It begins before the run, and
+``look`` is called several times per second until the run ends.
 """
 
 import signal
@@ -21,9 +21,9 @@ import time
 
 
 class Fault:
-    """Nothing goes wrong.
+    """No fault; the base of the others.
 
-    :ivar text: what it does, for people.
+    :ivar text: description for people.
     :ivar happened: whether it has happened.
     :ivar away: names of processes that are not to be started again yet.
     """
@@ -35,10 +35,11 @@ class Fault:
     away = ()
 
     def __init__(self, harness, rng, points):
-        """:param harness: the Harness whose run it is.
+        """Choose nothing yet.
 
-        :param rng: chooses.
-        :param points: {point: how often a run without a fault comes there}.
+        :param harness: the Harness of the run.
+        :param rng: random.Random that makes all choices.
+        :param points: {point: how often a run without a fault reaches it}.
         """
         self.harness = harness
         self.rng = rng
@@ -55,10 +56,10 @@ class Fault:
 
 
 class _AtPoint(Fault):
-    """A process comes to one of its effects."""
+    """A fault at one of the effects of a process."""
 
     def _order(self):
-        """:returns: what happens to it there, see points.Trigger."""
+        """Return what happens there; see points.Trigger."""
         raise NotImplementedError()
 
     def begin(self):
@@ -175,7 +176,7 @@ class _AtTime(Fault):
         self._state = 'before'
 
     def _for(self):
-        """:returns: seconds"""
+        """Return the duration of the fault in seconds."""
         return self.rng.uniform(1, 20)
 
     def look(self):

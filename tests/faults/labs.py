@@ -68,7 +68,7 @@ class EmbeddedLab:
         self._lab.stop()
 
     def frozen(self):
-        """:returns: the names of processes that stand still."""
+        """Return the names of processes that stand still."""
         process = self._lab.processes.get('zun')
         if process is not None and _state(process.pid)[0] == 'T':
             return ['zun']
@@ -189,19 +189,19 @@ api_url = unix://@RUN@/host-@I@/proxy.sock
             one.stop()
 
     def daemons(self):
-        """:returns: the names of the processes that may go away."""
+        """Return the names of the processes that may go away."""
         return sorted(
             {path.stem for path in self._run.glob('*.pid')} - self.SPARED
         )
 
     def _pid(self, name):
-        """:returns: the process id; None if it is not there."""
+        """Return the process id; None if it is not there."""
         pid, when = (self._run / (name + '.pid')).read_text().split()
         state, began = _state(pid)
         return None if state in 'Z-' or began != when else int(pid)
 
     def frozen(self):
-        """:returns: the names of Zun's processes that stand still."""
+        """Return the names of Zun's processes that stand still."""
         return [
             name
             for name in self.daemons()
@@ -274,7 +274,7 @@ api_url = unix://@RUN@/host-@I@/proxy.sock
 
 
 def _state(pid):
-    """:returns: (a letter, - if it is gone; when it began)."""
+    """Return (state of a process, - if it is gone; its start time)."""
     try:
         stat = pathlib.Path('/proc', str(pid), 'stat').read_text()
     except FileNotFoundError:

@@ -124,7 +124,7 @@ class Clock:
         self._wrong = wrong
 
     def wrong(self):
-        """:returns: seconds, to be added to what is right."""
+        """Return the error of the clock, in seconds."""
         if self._wrong and time.monotonic() > self._until:
             self._wrong = 0
         return self._wrong

@@ -45,12 +45,13 @@ def _connect(address):
 
 
 class Proxy:
-    """Passes on what comes, unless nothing is to get through."""
+    """Forwards connections, unless it is cut off."""
 
     def __init__(self, listen, connect):
-        """:param listen: (address, port), or the path of a socket.
+        """Listen; requests are forwarded from ``start`` on.
 
-        :param connect: the same of who is asked in the end.
+        :param listen: (address, port), or the path of a socket.
+        :param connect: the same, of the server behind the proxy.
         """
         self._connect_to = connect
         self._through = threading.Event()
@@ -136,7 +137,7 @@ class DockerProxy(Proxy):
         self.counts = dict.fromkeys(self.FAULTS, 0)
 
     def _choose(self, path):
-        """:returns: (what is to happen, seconds of a delay)."""
+        """Return (what is to happen, seconds of a delay)."""
         with self._lock:
             if (
                 self.rng is None
@@ -176,7 +177,7 @@ class DockerProxy(Proxy):
 
 
 def _read_head(client):
-    """:returns: (the head of a request, what came after it)."""
+    """Return (the head of a request, what came after it)."""
     data = b''
     while b'\r\n\r\n' not in data:
         more = client.recv(65536)

@@ -53,7 +53,7 @@ class Progress:
 
 
 def find_engine():
-    """:returns: the address of the Docker Engine that answers, or None."""
+    """Return the address of the Docker Engine that answers, or None."""
     address = os.environ.get('DOCKER_HOST') or DEFAULT_SOCKET
     try:
         client = docker.APIClient(address, version='auto', timeout=5)
@@ -157,7 +157,7 @@ def verify(lab, count):
 
 
 def run_job(lab, count, say):
-    """:returns: the line that says how it went, and whether it did."""
+    """Return the line that says how it went, and whether it did."""
     base, each = PATIENCE
     began = time.monotonic()
     run_client(

@@ -58,7 +58,7 @@ class LabError(Exception):
 
 
 def free_ports(number):
-    """:returns: that many TCP ports which nobody listens on."""
+    """Return that many TCP ports which nobody listens on."""
     sockets = [socket.socket() for _index in range(number)]
     try:
         for one in sockets:
@@ -423,7 +423,7 @@ class Lab:
         return up and bool(self.inventory())
 
     def inventory(self):
-        """:returns: the host's, as Placement has it; None if it has none."""
+        """Return the host's, as Placement has it; None if it has none."""
         headers = {
             'X-Auth-Token': self.token(),
             'OpenStack-API-Version': 'placement 1.28',
@@ -533,7 +533,7 @@ class Lab:
     # ------------------------------------------------------------ using it
 
     def engine(self):
-        """:returns: a client of the engine, apart from Zun's."""
+        """Return a client of the engine, apart from Zun's."""
         return docker.APIClient(self.engine_url, version='auto', timeout=60)
 
     def engine_name(self):
@@ -543,7 +543,7 @@ class Lab:
         )
 
     def credentials(self, user='admin'):
-        """:returns: {variable: value} for OpenStack's command line."""
+        """Return {variable: value} for OpenStack's command line."""
         return {
             'OS_AUTH_URL': self.auth_url,
             'OS_USERNAME': user,
@@ -633,7 +633,7 @@ class Lab:
         return [provider['uuid'] for provider in body['resource_providers']]
 
     def allocations(self):
-        """:returns: the uuids that have a claim in Placement."""
+        """Return the uuids that have a claim in Placement."""
         found = set()
         for provider in self.providers():
             _status, body, _headers = server.call(
@@ -659,12 +659,12 @@ class Lab:
         return answer
 
     def ports(self):
-        """:returns: {port id: device id} of all of Neutron's ports."""
+        """Return {port id: device id} of all of Neutron's ports."""
         ports = self.network('GET', '/ports')['ports']
         return {port['id']: port['device_id'] for port in ports}
 
     def floating_ips(self):
-        """:returns: {address: floating IP} of all of Neutron's."""
+        """Return {address: floating IP} of all of Neutron's."""
         rows = self.network('GET', '/floatingips')['floatingips']
         return {row['floating_ip_address']: row for row in rows}
 
@@ -686,7 +686,7 @@ class Lab:
         return answer
 
     def made_volumes(self):
-        """:returns: all of Cinder's volumes that were made for bulks."""
+        """Return all of Cinder's volumes that were made for bulks."""
         if not self.cinder_url:
             return []
         return [
@@ -702,7 +702,7 @@ class Lab:
         return found['networks'][0]['id']
 
     def zun_containers(self):
-        """:returns: {name: id} of the engine's containers that are Zun's."""
+        """Return {name: id} of the engine's containers that are Zun's."""
         return {
             entry['Names'][0].lstrip('/'): entry['Id']
             for entry in self.engine().containers(
@@ -711,7 +711,7 @@ class Lab:
         }
 
     def leftovers(self):
-        """:returns: {kind: number} of what no container should leave."""
+        """Return {kind: number} of what no container should leave."""
         owned = {
             'zun-' + uuid
             for (uuid,) in self.rows('SELECT uuid FROM container')

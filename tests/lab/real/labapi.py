@@ -43,7 +43,7 @@ MEMBERS = ('demo', 'other')
 
 
 def hosts():
-    """:returns: {number: host name}, the numbers as text."""
+    """Return {number: host name}, the numbers as text."""
     return {
         number: f'host-{number}' for number in os.environ['LAB_HOSTS'].split()
     }
@@ -225,7 +225,7 @@ class Docker(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
     def raw(self, method, path, body=None):
-        """:returns: (status, bytes)."""
+        """Return (status, bytes)."""
         self.request(
             method,
             path,
@@ -236,7 +236,7 @@ class Docker(http.client.HTTPConnection):
         return response.status, response.read()
 
     def call(self, method, path, body=None):
-        """:returns: (status, answer)."""
+        """Return (status, answer)."""
         status, text = self.raw(method, path, body)
         return status, json.loads(text) if text else None
 
@@ -342,7 +342,7 @@ def unreachable(members, addresses):
 
 
 def process_table():
-    """:returns: ({pid: parent}, {pid: CPU seconds, ended children's too})."""
+    """Return ({pid: parent}, {pid: CPU seconds, ended children's too})."""
     parents, cpu = {}, {}
     for entry in pathlib.Path('/proc').iterdir():
         if entry.name.isdigit():
@@ -357,7 +357,7 @@ def process_table():
 
 
 def trees(parents):
-    """:returns: {name of a lab process: set of pids, its descendants' too}."""
+    """Return {name of a lab process: set of pids, its descendants' too}."""
     children = collections.defaultdict(list)
     for pid, parent in parents.items():
         children[parent].append(pid)
@@ -407,7 +407,7 @@ def pss_mib(pid):
 
 
 def listening_ports():
-    """:returns: {pid: set of TCP ports}."""
+    """Return {pid: set of TCP ports}."""
     ports = collections.defaultdict(set)
     listing = subprocess.run(['ss', '-Hltnp'], capture_output=True, text=True)
     for line in listing.stdout.splitlines():
@@ -594,7 +594,7 @@ def warm(_args):
 
 
 def warm_host(host, token):
-    """:returns: what went wrong, or None."""
+    """Return what went wrong, or None."""
     zun = Zun(token)
     code, container = zun.request(
         'POST',
