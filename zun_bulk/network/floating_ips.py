@@ -12,9 +12,9 @@
 
 """Neutron floating IPs for the members of bulks.
 
-Neutron makes, binds and deletes one in a call. One that is made for a member
-says so in its description from the beginning, so that whoever looks for it
-finds it, whatever has become of the answer, the port or the conductor.
+Neutron makes, binds and deletes one per call. The description of a new one
+names its member from the beginning, so that it can be found even if the
+answer, the port or the conductor is lost.
 """
 
 import collections
@@ -31,49 +31,50 @@ from zun_bulk.network import requested
 
 LOG = logging.getLogger(__name__)
 
-#: So begins the description of each that is made here; the container's UUID
-#: follows.
+#: Beginning of the description of each that is made here, before the
+#: container's UUID.
 MARK = 'zun_bulk:'
-#: The description of one that its user wants to keep.
+#: The description of one that the user keeps.
 KEPT = 'was of container %s, kept by zun_bulk'
-#: Characters that Neutron takes of a description.
+#: The most characters in a description.
 _MAX_DESCRIPTION = 255
-#: How many are looked up by one call: their names go into its URL.
+#: The most that one call looks up: their names are in its URL.
 BATCH = 50
-#: Answers that say no more than that nobody was there to give another.
+#: Statuses that mean that Neutron did not answer.
 _NO_ANSWER = (0, 401, 408, 429, 502, 503, 504)
 
 
 class Refused(Exception):
-    """This one cannot be had, however often it is asked for."""
+    """Neutron refuses this floating IP, and would refuse again."""
 
 
 class Exhausted(Exception):
-    """There are no more of them, on the network or for the project."""
+    """The network has no more floating IPs, or the quota is used up."""
 
 
 class Unavailable(Exception):
-    """Neutron does not answer, or has too much to do."""
+    """Neutron does not answer, or is overloaded."""
 
 
 class Failed(Exception):
-    """It did not work, and may the next time."""
+    """The call failed; another attempt may succeed."""
 
 
 class InUse(Failed):
-    """Its user has made something else of it, a port forwarding say."""
+    """The user has put it to another use, a port forwarding say."""
 
 
 class FloatingIps:
-    """A connection that keeps its Keystone token between calls."""
+    """A client of Neutron that keeps its token between calls."""
 
     def __init__(self):
         self._client = connections.neutron()
 
     def find(self, bulk, members):
-        """What members have in Neutron, or have been given by their user.
+        """Find the floating IPs of members, made here or given by the user.
 
-        Of the project that the bulk is of: others may say and have the same.
+        Only those of the bulk's project: others may have the same description
+        or address.
 
         :param members: [Member], at most BATCH.
         :returns: {container uuid: [floating IP as Neutron shows it]}.
@@ -95,17 +96,17 @@ class FloatingIps:
         return found
 
     def marked(self):
-        """All that were made for bulks and are not kept.
+        """List those that were made for bulks and are not kept.
 
-        :returns: [floating IP], with ``container_uuid`` besides.
+        :returns: [floating IP], with ``container_uuid`` added.
         """
         fields = ['id', 'description', 'floating_ip_address', 'port_id']
         try:
             rows = self._list(fields=fields)
         except _Gone:
-            # It has no routers, and no floating IPs at all.
+            # This Neutron has no routers, and so no floating IPs.
             return []
-        # Neutron does not look for how a description begins.
+        # Neutron cannot search for the beginning of a description.
         return [
             dict(row, container_uuid=row['description'].removeprefix(MARK))
             for row in rows
@@ -117,9 +118,9 @@ class FloatingIps:
             return self._client.list_floatingips(**filters)['floatingips']
 
     def bind(self, bulk, member, found):
-        """Give a member its floating IP: by one call, if it has none yet.
+        """Bind a floating IP to a member; a new one takes a single call.
 
-        :param found: what ``find`` has of the member.
+        :param found: the result of ``find`` for the member.
         :returns: the address.
         :raises: Refused, Exhausted, Unavailable, Failed.
         """
@@ -127,15 +128,14 @@ class FloatingIps:
         if not found:
             if given(member):
                 raise Refused(
-                    'the project has no floating IP %s any more'
-                    % given(member)
+                    'the project no longer has floating IP %s' % given(member)
                 )
             return self._make(bulk, member, target)
         row = found[0]
         if row['port_id'] != target['port_id']:
             if row['port_id']:
                 raise Refused(
-                    '%s is bound to port %s by others'
+                    '%s was bound to port %s outside the bulk'
                     % (row['floating_ip_address'], row['port_id'])
                 )
             self._update(row, **target)
@@ -157,18 +157,18 @@ class FloatingIps:
             self._client.update_floatingip(
                 row['id'],
                 {'floatingip': values},
-                # Not if somebody else has changed it since.
+                # Fails if it was changed since it was read.
                 revision_number=row.get('revision_number'),
             )
 
     def release(self, bulk, member, row, keep):
-        """Take a floating IP away from a member.
+        """Release a floating IP of a member.
 
-        What was made for it is deleted, and what its user has given is only
-        unbound. What is bound to a port of others by now stays so.
+        One made here is deleted, and one given by the user is only unbound.
+        One that is bound to another port by now stays bound.
 
-        :param row: one of what ``find`` has of the member.
-        :param keep: whether what was made is only unbound too.
+        :param row: one of the results of ``find`` for the member.
+        :param keep: whether one made here is only unbound as well.
         """
         here = row['port_id'] in _port_ids(bulk, member)
         values = {'port_id': None} if here else {}
@@ -186,7 +186,7 @@ class FloatingIps:
                         },
                     )
             values['description'] = (KEPT % member.name)[:_MAX_DESCRIPTION]
-            # Said again, for where Neutron unbinds what names no port.
+            # Repeated, as Neutron may unbind in an update without port_id.
             values.setdefault('port_id', row['port_id'])
         if values:
             with contextlib.suppress(_Gone):
@@ -199,7 +199,7 @@ class FloatingIps:
 
 
 class _Gone(Refused):
-    """It is not there, or what it should be bound to."""
+    """The floating IP or the port does not exist."""
 
 
 @contextlib.contextmanager
@@ -215,7 +215,7 @@ def _translate_errors():
     except neutron_exceptions.NeutronClientException as error:
         text = errors.describe(error)
         if error.status_code in _NO_ANSWER:
-            # So that the breaker knows it for what it is.
+            # These words let the breaker classify the error.
             raise Unavailable('service unavailable: %s' % text) from error
         if error.status_code == 404:
             raise _Gone(text) from error
@@ -229,16 +229,16 @@ def _translate_errors():
 
 
 def given(member):
-    """The address of the floating IP that a user has given to a member."""
+    """Return the floating IP that the user has given to a member."""
     return member.wanted.floating_ip
 
 
 def _target(networks):
-    """Where a member's floating IP leads: its first port that has IPv4."""
+    """Find the port for a floating IP: the member's first with IPv4."""
     for network in networks:
         port = network.get(requested.PORT)
         if port is None:
-            # The user's own, which was not looked at.
+            # The user's own port, whose addresses are unknown here.
             if network.get('port'):
                 return {'port_id': network['port']}
             continue

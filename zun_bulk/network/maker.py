@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Making the ports of one bulk: their addresses, and what becomes of refusals.
+"""Make the ports of one bulk: choose addresses, and handle refusals.
 
-Neutron makes a batch of ports or none of it. So the members that it refuses
-are looked for by halves, and the others get theirs.
+Neutron makes all ports of a batch or none. A refused batch is halved until the
+members at fault are found, and the others get their ports.
 """
 
 import collections
@@ -25,28 +25,29 @@ from zun_bulk.network import errors
 from zun_bulk.network import requested
 
 
-#: How often one and the same refusal counts as one of all.
+#: After this many equal refusals, and no success, all members are refused.
 ALIKE = 3
-#: What Neutron takes of a port's name.
+#: DNS labels that Neutron accepts as the name of a port.
 _LABEL = re.compile(r'(?!-)[a-z0-9-]{1,63}(?<!-)')
 _DNS = 'dns-integration'
 
 
 class Maker:
-    """For one pass of a bulk's conductor.
+    """Makes the ports of a bulk in one cycle of its conductor.
 
-    ``make`` may run in several threads; all else is for one.
+    ``make`` may run in several threads; the other methods in one.
 
-    :ivar short: {member id} of those for which there is no address left.
+    :ivar short: {member id} of members for which no address is left.
     """
 
     def __init__(self, api, bulk, members, hostnames):
-        """:param api: a Ports.
+        """Set up without any call.
 
+        :param api: a Ports.
         :param bulk: the Bulk.
-        :param members: all that are to have ports in this pass.
-        :param hostnames: function of container uuids that tells the hostnames
-            in Zun's rows.
+        :param members: all that need ports in this cycle.
+        :param hostnames: function of container uuids that returns
+            {uuid: hostname in Zun's row}.
         """
         self.short = set()
         self._api = api
@@ -59,7 +60,7 @@ class Maker:
             for index in requested.attached(self._networks)
             if requested.wants_port(self._networks[index])
         ]
-        #: {(member id, index): address} that members have of their own.
+        #: {(member id, index): address} requested for single members.
         self._given = {}
         for member in members:
             for index in self._indexes:
@@ -69,17 +70,17 @@ class Maker:
         self._defaults = None
         #: {(container uuid, network id): port}.
         self._known = {}
-        #: {member id: dns_name}; None where Neutron does not take them.
+        #: {member id: dns_name}; None if Neutron does not accept them.
         self._names = None
         self._lock = threading.Lock()
-        #: {(member id, index): address} chosen of ranges.
+        #: {(member id, index): address} chosen from ranges.
         self._picked = {}
-        #: {index: iterator of the addresses of its range that are left}.
+        #: {index: iterator of the free addresses of its range}.
         self._left = {}
-        #: Addresses that others were faster with.
+        #: Chosen addresses that other ports took first.
         self._lost = set()
-        #: {what there is no more of: which words say so}; see _sources.
-        self._dry = {}
+        #: {exhausted source: message}; see _sources.
+        self._exhausted = {}
         self._made_any = False
         self._refusals = collections.Counter()
         self._refusal = None
@@ -88,16 +89,16 @@ class Maker:
         own = (member.wanted.addresses or [])[index:][:1]
         address = (own and own[0]) or self._networks[index].get('fixed_ip')
         try:
-            # As Neutron writes it.
+            # In the form that Neutron uses.
             return address and str(ipaddress.ip_address(address))
         except ValueError:
-            # Neutron will say so.
+            # Neutron will refuse it with a message.
             return address
 
     def prepare(self, members):
-        """Look what some members have, and choose addresses for the rest.
+        """Find the ports of a slice of members, and choose addresses.
 
-        In order of members, so that the first have the lowest.
+        In the order of members, so that the first get the lowest addresses.
         """
         if self._refusal:
             return
@@ -105,7 +106,7 @@ class Maker:
             self._defaults = self._api.defaults(self._bulk)
             for index in self._indexes:
                 if requested.RANGE in self._networks[index]:
-                    self._look_into_range(index)
+                    self._list_free_addresses(index)
             if self._api.has_extension(_DNS):
                 self._names = {}
         self.look(members)
@@ -119,7 +120,7 @@ class Maker:
                     self._pick(member, index)
 
     def look(self, members):
-        """Look which ports members have already."""
+        """Find the ports that members already have."""
         self._known.update(
             self._api.find([member.container_uuid for member in members])
         )
@@ -131,12 +132,12 @@ class Maker:
             if not name:
                 name = re.sub('[^a-z0-9-]', '-', member.name.lower())
                 name = name.strip('-')[:63].rstrip('-')
-            # Whatever else a hostname may be, it is no reason to fail.
+            # Hostnames that are not DNS labels are left out, not refused.
             if _LABEL.fullmatch(name.lower()):
                 self._names[member.id] = name.lower()
 
     def _missing(self, member):
-        """Indexes of the networks that a member has no port on."""
+        """List the indexes of networks on which a member lacks a port."""
         return [
             index
             for index in self._indexes
@@ -146,10 +147,10 @@ class Maker:
 
     # ------------------------------------------------------- ranges
 
-    def _look_into_range(self, index):
+    def _list_free_addresses(self, index):
         network = self._networks[index]
         taken = self._api.taken(network['network'])
-        # Some that are taken Neutron may not list.
+        # Neutron may not list all addresses in use.
         taken.update(self._lost, self._picked.values(), self._given.values())
         first, last = map(ipaddress.IPv4Address, network[requested.RANGE])
         addresses = (
@@ -161,7 +162,7 @@ class Maker:
     def _pick(self, member, index):
         address = next(self._left[index], None)
         if address is None:
-            self._dry[index] = 'no address is free in %s-%s on %s' % (
+            self._exhausted[index] = 'no address is free in %s-%s on %s' % (
                 *self._networks[index][requested.RANGE],
                 self._title(index),
             )
@@ -169,7 +170,7 @@ class Maker:
             self._picked[member.id, index] = address
 
     def _pick_again(self, part, lost):
-        """Choose others for addresses that somebody else was faster with."""
+        """Choose others for addresses that other ports took first."""
         with self._lock:
             self._lost.update(lost)
             for index in self._left:
@@ -180,7 +181,7 @@ class Maker:
                 }
                 if not mine:
                     continue
-                self._look_into_range(index)
+                self._list_free_addresses(index)
                 for member in mine:
                     self._pick(member, index)
 
@@ -189,17 +190,17 @@ class Maker:
     def make(self, members):
         """Make the ports that members lack.
 
-        What there is no address for is noted in ``short``.
+        Members without an address are added to ``short``.
 
-        :param members: some of those that ``prepare`` was called for.
-        :returns: ({member id: requested networks as Zun's container_create
-            takes them}, {reason: [Member]} of those that are refused).
+        :param members: some of those passed to ``prepare``.
+        :returns: ({member id: requested networks for Zun's container_create},
+            {reason: [Member]} of those that are refused).
         :raises: as ``Ports.ensure``, but for Refused.
         """
         made, refused = {}, collections.defaultdict(list)
         parts = [members]
         while parts:
-            part = self._servable(parts.pop(), refused)
+            part = self._without_known_refusals(parts.pop(), refused)
             if not part:
                 continue
             own = self._own(part)
@@ -218,22 +219,22 @@ class Maker:
                 parts += self._divide(part, own, error, refused)
         return made, refused
 
-    def _servable(self, part, refused):
-        """Leave out what Neutron need not be asked for."""
+    def _without_known_refusals(self, part, refused):
+        """Leave out members whose refusal is already known."""
         if self._refusal:
             refused[self._refusal] += part
             return []
-        # In a copy: another thread may add to it.
-        dry = set(self._dry)
+        # A copy, as another thread may add to it.
+        dry = set(self._exhausted)
         short = [m for m in part if dry.intersection(self._sources(m))]
         self.short.update(member.id for member in short)
         return [member for member in part if member.id not in self.short]
 
     def _sources(self, member):
-        """What a member takes of.
+        """List the sources that a member needs.
 
-        The project's quota, networks by their ids, and, by the indexes of
-        their networks, ranges that had no address for it.
+        These are the project's quota, networks by their ids and, by the
+        indexes of their networks, ranges that had no address for it.
         """
         missing = self._missing(member)
         sources = {errors.Kind.QUOTA} if missing else set()
@@ -247,7 +248,7 @@ class Maker:
         return sources
 
     def _own(self, part):
-        """:returns: as ``Ports.ensure`` takes it."""
+        """Make the additions to ports for ``Ports.ensure``."""
         names = self._names or {}
         own = collections.defaultdict(dict)
         for member in part:
@@ -261,11 +262,11 @@ class Maker:
         return own
 
     def _divide(self, part, own, error, refused):
-        """Make of a part that was refused what is to be tried next.
+        """Decide what to try next after a part was refused.
 
-        :param own: what was asked for.
-        :param refused: {reason: [Member]}, to be added to.
-        :returns: parts; the last is the next.
+        :param own: the additions to its ports.
+        :param refused: {reason: [Member]}; new refusals are added.
+        :returns: parts to try; the last is the next.
         """
         if error.kind is errors.Kind.WHOLE:
             self._refusal = str(error)
@@ -281,7 +282,7 @@ class Maker:
             missing = [self._missing(member) for member in part]
             self.look(part)
             if missing != [self._missing(member) for member in part]:
-                # By themselves, in a call that was not answered.
+                # They are their own ports, made by an unanswered call.
                 return [part]
             lost = self._addresses(part, self._picked)
             if len(part) > 1 or self._addresses(part, self._given):
@@ -312,9 +313,9 @@ class Maker:
         }
 
     def _refuse_one(self, member, error, refused):
-        dry = self._ran_dry(member, error)
+        dry = self._find_exhausted(member, error)
         if dry:
-            self._dry.update(dry)
+            self._exhausted.update(dry)
             self.short.add(member.id)
             return
         reason = str(error)
@@ -326,10 +327,10 @@ class Maker:
         if self._refusals[reason] == ALIKE and not self._made_any:
             self._refusal = reason
 
-    def _ran_dry(self, member, error):
-        """What there is no more of, which one member alone is refused for.
+    def _find_exhausted(self, member, error):
+        """Find which sources are exhausted, after one member was refused.
 
-        :returns: {one of its sources: which words say so}.
+        :returns: {source: message}.
         """
         if error.kind is errors.Kind.QUOTA:
             return {errors.Kind.QUOTA: str(error)}
@@ -350,17 +351,17 @@ class Maker:
     # ------------------------------------------------------- shortage
 
     def why_short(self):
-        """Why members are without an address; None if none is."""
+        """Return why members have no address; None if all have one."""
         if not self.short:
             return None
         return '%s: %d of %d containers wait for an address' % (
-            '; '.join(self._dry.values()),
+            '; '.join(self._exhausted.values()),
             len(self.short),
             self._bulk.count,
         )
 
     def _title(self, index):
-        """A network as its user calls it, and its id."""
+        """Name a network as in the template, with its id."""
         ident = self._networks[index]['network']
         nets = self._bulk.template.get('nets') or [{}]
         name = nets[index].get('network', ident)

@@ -12,8 +12,8 @@
 
 """Neutron ports for the members of a bulk, made in batches.
 
-A port is made as Zun's network driver would make it, so that all that Zun
-does with it later, deleting it above all, stays right.
+Ports look as if Zun's network driver had made them, so that Zun handles them
+correctly later, in particular when it deletes them.
 """
 
 import collections
@@ -30,19 +30,19 @@ from zun_bulk.network import requested
 
 #: The description of each port that is made here.
 MARK = 'zun_bulk'
-#: Of how many containers one call lists the ports: they go into its URL.
+#: The most containers whose ports one call lists: their ids are in its URL.
 LIST_BATCH = 100
 
 
 class Ports:
-    """A connection that keeps its Keystone token between calls."""
+    """A client of Neutron that keeps its token between calls."""
 
     def __init__(self):
         self._client = connections.neutron()
         self._extensions = None
 
     def has_extension(self, alias):
-        """Whether Neutron has an extension. It is asked once."""
+        """Whether Neutron has an extension; the list is read once."""
         if self._extensions is None:
             self._extensions = {
                 extension['alias']
@@ -51,7 +51,10 @@ class Ports:
         return alias in self._extensions
 
     def taken(self, network_id):
-        """:returns: {IP address} that nobody can have on a network."""
+        """List the addresses of a network that are in use.
+
+        :returns: {IP address}.
+        """
         subnets = self._client.list_subnets(
             network_id=[network_id], fields=['gateway_ip']
         )['subnets']
@@ -65,7 +68,7 @@ class Ports:
         }
 
     def find(self, container_uuids):
-        """Ports that the containers have already.
+        """Find the ports that containers already have.
 
         :returns: {(container uuid, network id): port}.
         """
@@ -85,7 +88,7 @@ class Ports:
         ]
 
     def marked(self):
-        """All ports that were made for bulks.
+        """List all ports that were made for bulks.
 
         :returns: [port], with ``id`` and ``device_id``.
         """
@@ -99,12 +102,13 @@ class Ports:
             self._client.delete_port(port_id)
 
     def defaults(self, bulk):
-        """What Neutron would look up anew for each port, looked up once.
+        """Look up once what Neutron would look up for each port.
 
-        A port that names its security group and its subnet costs Neutron an
-        eighth less CPU. It names them only where it would get just those.
+        A port that names its security group and its subnet takes an eighth
+        less of Neutron's CPU. Ports name them only if they would get the same
+        by default.
 
-        :returns: {network id: what a port's body may say in addition}.
+        :returns: {network id: additions to a port's body}.
         """
         ids = list({n['network'] for n in bulk.spec.requested_networks})
         found = {ident: {} for ident in ids}
@@ -112,7 +116,7 @@ class Ports:
         for subnet in self._client.list_subnets(network_id=ids)['subnets']:
             subnets[subnet['network_id']].append(subnet)
         for ident, (subnet, *others) in subnets.items():
-            # Of several, and for some kinds of ports, Neutron has to choose.
+            # Neutron has to choose among several, and for some kinds of ports.
             if (
                 not others
                 and subnet['ip_version'] == 4
@@ -123,7 +127,7 @@ class Ports:
         groups = self._default_groups(bulk.project_id)
         if groups:
             for network in self._client.list_networks(id=ids)['networks']:
-                # It refuses groups where its networks do without.
+                # Neutron refuses groups on networks without port security.
                 if network.get('port_security_enabled'):
                     found[network['id']]['security_groups'] = groups
         return found
@@ -134,21 +138,20 @@ class Ports:
                 project_id=project_id, name='default', fields='id'
             )['security_groups']
         except neutron_exceptions.NotFound:
-            # It has no security groups at all.
+            # This Neutron has no security groups.
             return []
         return [group['id'] for group in groups]
 
     def ensure(self, bulk, placements, known, defaults, own):
-        """Make the ports that members lack, by one call.
+        """Make the ports that members lack, with one call.
 
         :param bulk: the Bulk.
         :param placements: [(Member, host name)].
-        :param known: what ``find`` said of these members.
-        :param defaults: what ``defaults`` said of the bulk.
-        :param own: {(member id, index of a requested network): what the body
-            of this port says in addition}.
-        :returns: {member id: requested networks as Zun's container_create
-            takes them}.
+        :param known: the result of ``find`` for these members.
+        :param defaults: the result of ``defaults`` for the bulk.
+        :param own: {(member id, index of a requested network): additions to
+            the body of this port}.
+        :returns: {member id: requested networks for Zun's container_create}.
         :raises: errors.Refused, errors.Busy
         """
         networks = bulk.spec.requested_networks
@@ -188,14 +191,14 @@ class Ports:
             return self._client.create_port({'ports': bodies})['ports']
 
     def sweep(self, bulk, container_uuids):
-        """Delete what ports are left of containers that are gone.
+        """Delete the ports left of containers that are gone.
 
-        A port that the user gave is only freed.
+        The user's own ports are only unbound.
 
-        :returns: how many there were.
+        :returns: number of ports found.
         """
         given = {network['port'] for network in bulk.spec.requested_networks}
-        # Not what find says: there may be two of one container and network.
+        # Not by find, as a container may have two ports on a network.
         ports = self._list(container_uuids)
         for port in ports:
             if port['id'] in given:

@@ -12,8 +12,8 @@
 
 """Which host takes which member of a bulk: pure, without I/O.
 
-The members of a bulk are all alike, so that a plan is how many of them each
-host takes. The same input always gives the same plan, whatever the order of
+The members of a bulk are all alike, so a plan is the number of members for
+each host. The same input always gives the same plan, whatever the order of
 the hosts.
 """
 
@@ -25,11 +25,10 @@ import statistics
 from zun_bulk.consts import PlacementPolicy
 
 
-#: Of how many groups of hosts, and of how many hosts of each, a plan that is
-#: short of room tells.
+#: The most groups of hosts, and hosts of each, in the explanation of a plan.
 GROUPS = 4
 NAMES = 3
-#: Characters of a cause, which may be an operator's text.
+#: The most characters of a cause, which may be an operator's text.
 LENGTH = 80
 
 
@@ -40,37 +39,40 @@ class Room(
         defaults=(None, 0, None, None, 0),
     )
 ):
-    """A host that the bulk is on, or might go to.
+    """A host that has, or may get, members of the bulk.
 
     host: its name; zone: its availability zone; room: how many more members
-    fit; bound_by: what keeps it from taking more, for people: a resource as
-    ``MEMORY_MB``, or where ``room`` is 0 the reason of a filter; pace: starts
-    a second or any other measure that is the same for all hosts, None or 0
-    where it is not known; taken: members of the bulk that it has already.
+    fit; bound_by: what keeps it from taking more, as text: a resource such as
+    ``MEMORY_MB`` or, if ``room`` is 0, the reason of a filter; pace: starts
+    per second, or any other measure common to all hosts, None or 0 if
+    unknown; taken: number of members of the bulk on it.
     """
 
     @property
     def size(self):
-        """Members of the bulk that it could have in all."""
+        """Number of members of the bulk that fit in total."""
         return self.room + self.taken
 
 
 class Row(
     collections.namedtuple('Row', 'host zone members taken room bound_by')
 ):
-    """What a plan has for a host; ``members`` new ones, the rest as Room."""
+    """A row of a plan's table: ``members`` are new, the rest as in Room."""
 
 
 class Plan(collections.namedtuple('Plan', 'hosts missing policy rooms')):
     """Hosts for members.
 
-    hosts: a host's name for each member that has one, in the members' order.
-    They alternate, so that all of them begin at once; missing: how many
-    members have none; policy: as asked for; rooms: the Rooms, by host.
+    hosts: the host of each member that gets one, in the members' order; they
+    alternate, so that all hosts begin at once; missing: number of members
+    without a host; policy: the requested one; rooms: the Rooms, by host.
     """
 
     def table(self):
-        """:returns: a Row for each Room, by host."""
+        """Return the plan as a table.
+
+        :returns: a Row for each Room, by host.
+        """
         members = collections.Counter(self.hosts)
         return [
             Row(
@@ -85,9 +87,9 @@ class Plan(collections.namedtuple('Plan', 'hosts missing policy rooms')):
         ]
 
     def summary(self):
-        """Say how many fit, without a word of hosts.
+        """Return how many members fit, without naming hosts.
 
-        As ``740 of 1000 fit``.
+        For example ``740 of 1000 fit``.
         """
         count = len(self.hosts) + self.missing
         if not self.missing:
@@ -95,9 +97,9 @@ class Plan(collections.namedtuple('Plan', 'hosts missing policy rooms')):
         return '%d of %d fit' % (len(self.hosts), count)
 
     def explain(self):
-        """Say in a sentence of bounded length how many fit and why no more.
+        """Return how many members fit and why no more, in one short sentence.
 
-        As ``740 of 1000 fit: MEMORY_MB on host-2 and host-3, VCPU on
+        For example ``740 of 1000 fit: MEMORY_MB on host-2 and host-3, VCPU on
         host-1``.
         """
         if not self.missing:
@@ -149,14 +151,14 @@ class Plan(collections.namedtuple('Plan', 'hosts missing policy rooms')):
 def plan(count, rooms, policy=PlacementPolicy.SPREAD):
     """Choose a host for each member.
 
-    A plan for the rest of a bulk goes on where an earlier one ended, if what
-    that one has placed is in ``taken``. But what ``pack``, ``affinity`` and
-    ``soft-affinity`` choose depends on how many there are: hand in all
-    members that have no host yet, though only some are claimed at a time.
+    A plan for the rest of a bulk continues an earlier one if the members that
+    one placed are in ``taken``. The choice of ``pack``, ``affinity`` and
+    ``soft-affinity`` depends on the number of members, so pass all members
+    without a host, even if only some are claimed at a time.
 
     :param count: members to place.
-    :param rooms: the Rooms of all hosts, also of those that the bulk is on
-        and that have no room.
+    :param rooms: the Rooms of all hosts, including those without room that
+        have members of the bulk.
     :param policy: a PlacementPolicy.
     :returns: a Plan.
     :raises: ValueError if there is no such policy.
@@ -174,10 +176,10 @@ def plan(count, rooms, policy=PlacementPolicy.SPREAD):
 
 
 def _spread(count, rooms):
-    """Even by the hosts' size and pace.
+    """Spread evenly by the hosts' size and pace.
 
-    The greatest (members of the bulk on a host) / (its weight) is as small as
-    it can be, then the second greatest, and so on.
+    Minimizes the greatest (members of the bulk on a host) / (its weight), then
+    the second greatest, and so on.
     """
     weights = _weights(rooms)
     return _level(
@@ -190,11 +192,10 @@ def _spread(count, rooms):
 
 
 def _zone_spread(count, rooms):
-    """Even by availability zone, however large the zones are.
+    """Spread evenly over availability zones, whatever their size.
 
-    The most members of the bulk in a zone are as few as they can be, then
-    those of the zone with the second most, and so on; within each zone it is
-    ``spread``.
+    Minimizes the most members of the bulk in a zone, then those in the zone
+    with the second most, and so on. Within each zone it is ``spread``.
     """
     zones = collections.defaultdict(list)
     for room in rooms:
@@ -219,10 +220,10 @@ def _zone_spread(count, rooms):
 
 
 def _soft_anti_affinity(count, rooms):
-    """As few members as can be share a host, however large the hosts are.
+    """Let as few members as possible share a host, whatever its size.
 
-    The most members of the bulk on a host are as few as they can be, then
-    those on the host with the second most, and so on.
+    Minimizes the most members of the bulk on a host, then those on the host
+    with the second most, and so on.
     """
     weights = _weights(rooms)
     return _level(
@@ -235,9 +236,9 @@ def _soft_anti_affinity(count, rooms):
 
 
 def _anti_affinity(count, rooms):
-    """At most one member of the bulk on a host.
+    """Place at most one member of the bulk on a host.
 
-    As many members as can be are placed, on hosts as ``spread`` would choose.
+    Places as many members as possible, on the hosts that ``spread`` chooses.
     """
     weights = _weights(rooms)
     return _level(
@@ -251,12 +252,12 @@ def _anti_affinity(count, rooms):
 
 
 def _pack(count, rooms):
-    """The fewest hosts that have members of the bulk.
+    """Use the fewest hosts.
 
-    Those that have some already are filled first, which adds none. Of the
-    others the ones with the most room go first, as no fewer could hold as
-    many; but the last is the one with the least room that holds the rest, so
-    that large rooms stay whole.
+    Hosts that already have members are filled first. The others follow in the
+    order of their room, largest first, as this needs the fewest. The last is
+    the one with the least room that holds the rest, so that large rooms stay
+    free.
     """
     used = [room for room in rooms if room.taken]
     others = [room for room in rooms if not room.taken]
@@ -278,10 +279,10 @@ def _pack(count, rooms):
 
 
 def _soft_affinity(count, rooms):
-    """The fewest hosts that have members of the bulk.
+    """Use the fewest hosts, and leave room there for the bulk to grow.
 
-    Those that have the most already are filled first, then those with the
-    most room, so that the bulk can grow where it is.
+    Hosts with the most members of the bulk are filled first, then those with
+    the most room.
     """
     return _fill(
         count, sorted(rooms, key=lambda room: (-room.taken, -room.room))
@@ -289,11 +290,11 @@ def _soft_affinity(count, rooms):
 
 
 def _affinity(count, rooms):
-    """All members of the bulk on one host, and as many as can be.
+    """Place all members of the bulk on one host, or as many as fit.
 
-    That host is the one that has some already, or the one with the most room,
-    so that the bulk can grow there. Where more than one has some there is no
-    place that would be right.
+    It is the host that already has members, or the one with the most room, so
+    that the bulk can grow there. If several hosts have members, none is
+    valid.
     """
     used = [room for room in rooms if room.taken]
     if len(used) > 1 or not rooms:
@@ -313,10 +314,10 @@ _QUOTAS = {
 
 
 def _weights(rooms):
-    """What share of a bulk each host is to have, in the Rooms' order.
+    """Return the share of a bulk for each host, in the Rooms' order.
 
-    A bulk that is placed in parts has the same weights each time: what is
-    placed goes from the room to what is taken.
+    A bulk that is placed in parts has the same weights each time, as placed
+    members move from ``room`` to ``taken``.
     """
     paces = [room.pace for room in rooms if room.pace and room.size]
     # A host's own pace, not the mean of two.
@@ -328,11 +329,11 @@ def _weights(rooms):
 
 
 def _step(ratio):
-    """The power of two that is in a ratio of paces: 1 if within 1/2 and 2.
+    """Round a ratio of paces to a power of two: 1 if between 1/2 and 2.
 
-    The paces of equal hosts, measured, are never quite equal, and still such
-    hosts are to have equal numbers. A host that has more than it can start in
-    time is better left to be a little late than all others uneven.
+    Measured paces of equal hosts are never quite equal, but such hosts should
+    get equal numbers. A host that ends a little late is better than uneven
+    numbers on all others.
     """
     return 2.0 ** int(math.log2(ratio))
 
@@ -341,12 +342,11 @@ _Bin = collections.namedtuple('_Bin', 'name taken room weight size')
 
 
 def _level(count, bins):
-    """Fill bins so that none stands higher by its weight than it must.
+    """Fill bins so that the greatest (members / weight) is minimal.
 
-    Each member goes where (members then) / weight is the least, so that the
-    ``count`` least of all these quotients are taken and any other choice has
-    a greater one. Where they are equal it is the bin of the greatest size,
-    which stands the highest already.
+    Each member goes where (members then) / weight is the least. This takes the
+    ``count`` least of all these quotients, and any other choice has a greater
+    one. Among equal quotients the largest bin is filled first.
 
     :returns: {name: members}, for bins that get some.
     """
@@ -370,7 +370,10 @@ def _level(count, bins):
 
 
 def _fill(count, rooms):
-    """:returns: {host: members} with each host full before the next."""
+    """Fill one host after the other.
+
+    :returns: {host: members}.
+    """
     quotas = {}
     for room in rooms:
         quotas[room.host] = min(room.room, count)
@@ -379,17 +382,20 @@ def _fill(count, rooms):
 
 
 def _alternate(quotas):
-    """:returns: each host as often as its quota, spread over the list."""
-    turns = [
-        (turn / quota, host)
+    """List each host as often as its quota, spread over the list.
+
+    :returns: [host].
+    """
+    positions = [
+        (number / quota, host)
         for host, quota in quotas.items()
-        for turn in range(quota)
+        for number in range(quota)
     ]
-    return [host for _when, host in sorted(turns)]
+    return [host for _position, host in sorted(positions)]
 
 
 def _bounds(rooms):
-    """What keeps hosts from taking more, the most common cause first."""
+    """Return what keeps hosts from taking more, most common cause first."""
     groups = collections.defaultdict(list)
     for room in rooms:
         groups[_cause(room)].append(room)

@@ -272,7 +272,7 @@ class TestBind(FloatingIpsTestCase):
         self.assertEqual(
             [(1, 'failed', None), (2, 'bound', '172.24.0.3')], self.state()
         )
-        self.assertIn('by others', self.members()[0].floating_ip_reason)
+        self.assertIn('outside the bulk', self.members()[0].floating_ip_reason)
         self.assertEqual(1, self.settle())
         # It is free now.
         self.neutron.client.update_floatingip(

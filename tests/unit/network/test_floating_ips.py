@@ -186,7 +186,9 @@ class TestFloatingIps(base.BaseTestCase):
         row = self.neutron.floating_ip(port_id=port['id'])
         member = self.member(given=row['floating_ip_address'])
         error = self.assertRaises(floating_ips.Refused, self.bind, member)
-        self.assertIn('is bound to port %s by others' % port['id'], str(error))
+        self.assertIn(
+            'was bound to port %s outside the bulk' % port['id'], str(error)
+        )
         self.release(member)
         self.assertEqual(
             port['id'],
@@ -209,7 +211,7 @@ class TestFloatingIps(base.BaseTestCase):
         error = self.assertRaises(
             floating_ips.Refused, self.bind, self.member(given='172.24.0.2')
         )
-        self.assertIn('has no floating IP 172.24.0.2 any more', str(error))
+        self.assertIn('no longer has floating IP 172.24.0.2', str(error))
         self.neutron.floating_ip(tenant_id='other')
         self.assertRaises(
             floating_ips.Refused, self.bind, self.member(given='172.24.0.2')
