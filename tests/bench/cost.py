@@ -12,9 +12,9 @@
 
 """What a container costs: SQL statements, HTTP calls, messages, CPU.
 
-Makes containers by single creates at stock Zun's API and by a bulk on the
-real lab, and counts. What the lab does when nobody asks anything of it
-(heartbeats, looks for work) is counted before, and taken off.
+Creates containers on the real lab, one by one with stock Zun's API and as a
+bulk, and counts. What the lab does while idle (heartbeats, polls) is measured
+before, and subtracted.
 """
 
 import os

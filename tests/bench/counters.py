@@ -96,7 +96,7 @@ class Counters:
 
 
 def requests(text):
-    """Return how many requests a uwsgi log tells of."""
+    """Count the requests in a uwsgi log."""
     return len(REQUEST.findall(text))
 
 
@@ -143,7 +143,7 @@ def messages():
 
 
 def published(text):
-    """Return how many messages RabbitMQ's counters tell of."""
+    """Count the messages that RabbitMQ reports as published."""
     return sum(int(number) for number in PUBLISHED.findall(text))
 
 

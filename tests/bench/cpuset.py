@@ -12,10 +12,10 @@
 
 """Giving the Docker Engines of the lab a CPU of their own.
 
-With everything on the same CPUs, each CPU second that the control plane takes
-is one that the engines lack, and nothing tells it from bad pacing. With the
-engines on a CPU of their own, as on a real compute host, what a bulk loses
-against the engines alone is pacing, and the control plane's CPU is seen apart.
+If all processes share the CPUs, the engines lack each CPU second that the
+control plane uses, which looks like bad pacing. With the engines on a CPU of
+their own, as on a real compute host, pacing alone explains why a bulk is
+slower than the engines, and the CPU time of the control plane is separate.
 """
 
 import os

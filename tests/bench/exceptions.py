@@ -12,4 +12,4 @@
 
 
 class BenchError(Exception):
-    """A benchmark cannot go on; the text says why."""
+    """A benchmark cannot continue; the message says why."""

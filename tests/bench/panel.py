@@ -258,7 +258,7 @@ def bulk_pages(uuid, name, count):
 
 
 def fill(bulks, count, nodes, events=()):
-    """Make bulks, and put their members into their states.
+    """Create bulks, and set the states of their members.
 
     :param events: [(event, states of those that have had it)] to tell of
     :returns: the bulks

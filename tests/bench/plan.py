@@ -110,7 +110,7 @@ def time_policies(members, rooms):
 
 
 def peak_mb():
-    """Return the most MB of memory that this process has had so far."""
+    """Return the peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -132,7 +132,7 @@ def inventories(room):
 
 
 def requests(text):
-    """Return how many requests Placement's log tells of."""
+    """Count the requests in Placement's log."""
     return len(REQUEST.findall(text))
 
 

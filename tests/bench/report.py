@@ -107,7 +107,7 @@ def ratio(one, other):
 
 
 def summary(runs):
-    """Return what the last line of the end-to-end benchmark says."""
+    """Return the last line of the end-to-end benchmark, as a dict."""
     raw, stock, bulk = (best(runs, kind) for kind in ('raw', 'stock', 'bulk'))
     raw_pinned, stock_pinned, bulk_pinned = (
         best(runs, kind, pinned=True) for kind in ('raw', 'stock', 'bulk')

@@ -184,7 +184,7 @@ def add_arguments(parser):
 
 
 def measure(args, address, image, pids):
-    """Return what the line of JSON says."""
+    """Return the figures of the line of JSON."""
     engine = sweep.Engine(address, image)
     limit = AdaptiveLimit(sweep.HIGHEST)
 

@@ -274,7 +274,7 @@ def measure(limit, address, image, count):
 
 
 def means(runs):
-    """Return {fixed limit, or None for the adaptive one: starts a second}.
+    """Return {fixed limit, or None for the adaptive one: starts per second}.
 
     It is the starts of all of its runs over their seconds.
     """
@@ -290,7 +290,7 @@ def means(runs):
 
 
 def summary(runs):
-    """Return what the line of JSON says of the runs."""
+    """Return the figures of the runs for the line of JSON."""
     rates = means(runs)
     adaptive = rates.pop(None, 0.0)
     best = max(rates, key=rates.get)

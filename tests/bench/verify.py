@@ -12,10 +12,11 @@
 
 """What counts as a running container, by the same rule for every load.
 
-A container is verified when Docker says that it runs, its process lives, and
-after the settle time it still runs since the same moment. That wait is the
-same for all loads and no part of any rate: the clock of a run stops when the
-last of its verified containers was started, by the engine's own record.
+A container is verified when Docker reports it as running, its process is
+alive, and after the settle time it is still running since the same moment.
+That wait is the same for all loads and not part of any rate: the clock of a
+run stops at the start of the last verified container, as the engine recorded
+it.
 """
 
 import collections
@@ -69,7 +70,7 @@ def judge(first, second, alive=is_alive):
 
     :param first: Docker's ``State`` of it before the settle time, or None
     :param second: the same after it
-    :param alive: tells whether a process lives
+    :param alive: function that returns whether a process is alive
     """
     if first is None or second is None:
         return 'there is no such container'

@@ -16,7 +16,7 @@ import collections
 
 
 class Broken(Exception):
-    """A promise was broken; the text says which."""
+    """A promise was broken; the message says which."""
 
 
 class World(

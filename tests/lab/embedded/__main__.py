@@ -157,7 +157,7 @@ def verify(lab, count):
 
 
 def run_job(lab, count, say):
-    """Return the line that says how it went, and whether it did."""
+    """Return the line with the result, and whether the job succeeded."""
     base, each = PATIENCE
     began = time.monotonic()
     run_client(

@@ -54,7 +54,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class LabError(Exception):
-    """The lab cannot do what it should; the text says why."""
+    """The lab failed; the message says why."""
 
 
 def free_ports(number):
@@ -423,7 +423,7 @@ class Lab:
         return up and bool(self.inventory())
 
     def inventory(self):
-        """Return the host's, as Placement has it; None if it has none."""
+        """Return the host's inventory in Placement; None if it has none."""
         headers = {
             'X-Auth-Token': self.token(),
             'OpenStack-API-Version': 'placement 1.28',
