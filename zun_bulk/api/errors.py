@@ -45,7 +45,7 @@ def response(exc, request_id):
         }
     elif isinstance(exc, exception.ZunException) and exc.code < 500:
         status, text = exc.code, str(exc)
-    elif tables.explains(exc):
+    elif tables.report_missing(exc):
         status = 503
         text = 'This service is not ready: its database has to be upgraded.'
     else:

@@ -196,7 +196,7 @@ def grow(context, bulk, members):
     policy.enforce(context, _RULE, action=_RULE)
     if spec.network_id and not spec.pool:
         _check_quota(context, len(members))
-    distribute(spec, members, db_floating_ips.list_given(bulk.id))
+    distribute(spec, members, db_floating_ips.list_given_floating_ips(bulk.id))
 
 
 def distribute(spec, members, taken=()):

@@ -232,8 +232,8 @@ class Claiming:
             taken = db_transitions.move_members(
                 members[:room],
                 MemberState.QUEUED,
-                only_if=db_leases.is_held(bulk.id, epoch),
-                told={'host': host, 'reason': HOST_DOWN},
+                only_if=db_leases.lease_condition(bulk.id, epoch),
+                event_values={'host': host, 'reason': HOST_DOWN},
                 host=None,
             )
             uuids = [member.container_uuid for member in taken]

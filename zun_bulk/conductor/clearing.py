@@ -233,7 +233,7 @@ class Clearing:
         # Members that still have a floating IP follow later.
         for members in self._removed(bulk, MemberState.DELETED):
             self.release(bulk, [member.container_uuid for member in members])
-            if not db_transitions.forget_members(bulk.id, epoch, members):
+            if not db_transitions.remove_members(bulk.id, epoch, members):
                 raise leases.LostLease()
         return not db_members.list_removed(bulk.id, limit=1)
 

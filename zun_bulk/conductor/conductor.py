@@ -173,7 +173,7 @@ class Conductor:
             except services.Stopping:
                 return
             except Exception as error:
-                if not tables.explains(error):
+                if not tables.report_missing(error):
                     LOG.exception('Failed to list bulks with pending work')
             self._woken.wait(self._delay)
             self._woken.clear()
@@ -194,7 +194,7 @@ class Conductor:
                 try:
                     do()
                 except Exception as error:
-                    if not tables.explains(error):
+                    if not tables.report_missing(error):
                         LOG.exception('Failed to %s', what)
 
     def trim_events(self):

@@ -113,15 +113,15 @@ class FloatingIps:
             bulk has to wait.
         """
         if bulk.status == BulkStatus.CANCELLING:
-            db_floating_ips.give_up_floating_ips(bulk.id, epoch, GIVEN_UP)
-        if db_floating_ips.has_floating_ips_to_come_or_go(bulk.id):
+            db_floating_ips.fail_floating_ips(bulk.id, epoch, GIVEN_UP)
+        if db_floating_ips.has_pending_floating_ips(bulk.id):
             self.wake()
             return None
         unbound = db_floating_ips.count_floating_ips(
             bulk.id, states=MemberState.WITH_PORTS
         ).get(FloatingIpState.FAILED, 0)
         # If its container runs again, the user can retry.
-        db_floating_ips.give_up_floating_ips(
+        db_floating_ips.fail_floating_ips(
             bulk.id, epoch, NOT_RUNNING, states=(MemberState.FAILED,)
         )
         return unbound
@@ -177,7 +177,7 @@ class FloatingIps:
         # First, as it frees addresses for the others.
         did = self._find_and(bulk, releasing, self._release_all)
         did += self._find_and(bulk, binding, self._bind_all)
-        if did and not db_floating_ips.has_floating_ips_to_come_or_go(bulk.id):
+        if did and not db_floating_ips.has_pending_floating_ips(bulk.id):
             self._settled()
         return did
 
@@ -255,7 +255,7 @@ class FloatingIps:
             member, bulk.epoch, FloatingIpState.BOUND, address=address
         ):
             return True
-        if db_floating_ips.is_rid_of_floating_ip(member):
+        if db_floating_ips.is_floating_ip_cleared(member):
             # Another conductor looked for it before it existed.
             found = self._api().find(bulk, [member])
             for row in found[member.container_uuid]:
@@ -287,7 +287,7 @@ class FloatingIps:
     # --------------------------------------------------------- releasing
 
     def _release_all(self, bulk, members, found):
-        failed = db_floating_ips.want_floating_ips_again(
+        failed = db_floating_ips.mark_floating_ips_wanted(
             bulk.id,
             bulk.epoch,
             [m for m in members if m.state == MemberState.FAILED],

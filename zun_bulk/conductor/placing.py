@@ -184,7 +184,7 @@ class Placing:
         found = self._services.volumes().look(bulk, members)
         self._clearing.fail_each(bulk, found.failed, ReasonClass.VOLUME)
         if found.ready and (
-            db_transitions.note_volumes(bulk.id, epoch, found.ready) is None
+            db_transitions.record_volumes(bulk.id, epoch, found.ready) is None
         ):
             raise leases.LostLease()
         ready = [member for member, _wanted in found.ready]

@@ -51,7 +51,7 @@ def count_floating_ips(bulk_id, with_removed=False, states=MemberState.ALL):
         return {state: number for state, number in session.execute(query)}
 
 
-def list_given(bulk_id):
+def list_given_floating_ips(bulk_id):
     """:returns: {address} of floating IPs that users gave to its members."""
     query = sa.select(Member.wanted).where(
         Member.bulk_id == bulk_id,
@@ -124,7 +124,7 @@ def list_floating_ips_to_release(bulk_id, limit):
     return db_members.oldest_members(query, limit=limit)
 
 
-def has_floating_ips_to_come_or_go(bulk_id):
+def has_pending_floating_ips(bulk_id):
     """Whether a bulk is not finished for the sake of floating IPs."""
     query = sa.select(Member.id).where(
         sa.or_(
@@ -154,7 +154,7 @@ def wants_floating_ip(member, epoch):
         return session.scalar(query) is not None
 
 
-def is_rid_of_floating_ip(member):
+def is_floating_ip_cleared(member):
     """Whether nobody will look for a floating IP of a member any more."""
     query = sa.select(Member.id).where(
         Member.id == member.id, Member.floating_ip_state.is_not(None)
@@ -190,7 +190,7 @@ def set_floating_ip(member, epoch, state, address=None, reason=None):
 
 
 @base.retry
-def want_floating_ips_again(bulk_id, epoch, members):
+def mark_floating_ips_wanted(bulk_id, epoch, members):
     """Have failed members want floating IPs once they are retried.
 
     It comes before the release, so that one that is retried meanwhile is
@@ -250,9 +250,7 @@ def clear_floating_ips(bulk_id, epoch, members):
 
 
 @base.retry
-def give_up_floating_ips(
-    bulk_id, epoch, reason, states=MemberState.WITH_PORTS
-):
+def fail_floating_ips(bulk_id, epoch, reason, states=MemberState.WITH_PORTS):
     """Fail the floating IPs that members have not got, as conductor.
 
     :param states: of the members.

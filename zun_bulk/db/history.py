@@ -12,8 +12,8 @@
 
 """The history of bulks and their members.
 
-Each event is told in the transaction that makes it true. Of members all at
-once: one by one they would cost more than what they tell of.
+Each event is recorded in the transaction of the change. Events of members are
+recorded in one statement: one by one they would cost more than the change.
 """
 
 from oslo_utils import timeutils
@@ -52,10 +52,10 @@ def record(session, bulk_id, event, reason=None):
     )
 
 
-def record_members(session, ids, now, told=None):
-    """Tell how members, which have been changed just now, are.
+def record_members(session, ids, now, event_values=None):
+    """Record the states of members that this transaction has changed.
 
-    :param told: {column: value} of what is told otherwise.
+    :param event_values: {column: value} in place of the members' own values.
     """
     if not ids:
         return
@@ -69,7 +69,7 @@ def record_members(session, ids, now, told=None):
         'attempt': member.attempt,
         'reason': member.reason,
     }
-    for name, value in dict(told or {}, created_at=now).items():
+    for name, value in dict(event_values or {}, created_at=now).items():
         columns[name] = sa.literal(value, event[name].type)
     session.execute(
         sa.insert(Event.__table__).from_select(

@@ -128,7 +128,7 @@ def count_members_on(host):
 
 
 #: Member states in which a host has its container, or is to have it.
-_AT_A_HOST = (
+_STATES_ON_HOST = (
     # From its claim on.
     MemberState.QUEUED,
     MemberState.PLACED,
@@ -138,7 +138,7 @@ _AT_A_HOST = (
 )
 
 
-def list_use():
+def list_container_usage():
     """What hosts have of Zun's containers, and what is on its way to them.
 
     zun-compute writes the host of a container when it begins with it; until
@@ -164,7 +164,7 @@ def list_use():
             Member,
             sa.and_(
                 Member.container_uuid == container.c.uuid,
-                Member.state.in_(_AT_A_HOST),
+                Member.state.in_(_STATES_ON_HOST),
             ),
         )
         .outerjoin(capsule, capsule.c.id == container.c.capsule_id)
@@ -197,7 +197,7 @@ def hosts_of_bulks(uuids, project_id):
             Member,
             sa.and_(
                 Member.bulk_id == Bulk.id,
-                Member.state.in_(_AT_A_HOST),
+                Member.state.in_(_STATES_ON_HOST),
                 Member.host.is_not(None),
             ),
         )

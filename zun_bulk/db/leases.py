@@ -118,7 +118,7 @@ def _release_leases(*which):
         )
 
 
-def is_held(bulk_id, epoch):
+def lease_condition(bulk_id, epoch):
     """What has to hold of a member for its bulk's conductor to move it.
 
     :returns: the ``only_if`` of api.move_members.

@@ -33,11 +33,11 @@ from zun_bulk.db import models
 LOG = logging.getLogger(__name__)
 
 #: Seconds until it is told once more, the first time and at most.
-AGAIN = 60.0
-AGAIN_MAX = 3600.0
+LOG_INTERVAL = 60.0
+MAX_LOG_INTERVAL = 3600.0
 
 
-def lacking():
+def list_missing():
     """Look what of this release's tables the database does not have.
 
     :returns: names of tables and, where one lacks columns, ``table.column``.
@@ -58,15 +58,15 @@ def lacking():
     ]
 
 
-class Teller:
+class MissingTablesReporter:
     """Tells what is lacking, not too often."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._again = AGAIN
+        self._interval = LOG_INTERVAL
         self._due = float('-inf')
 
-    def explains(self, error, now=None):
+    def report_missing(self, error, now=None):
         """Whether an error is for want of tables. If so, it is told.
 
         :param error: what a look into the database has raised.
@@ -79,19 +79,19 @@ class Teller:
         ):
             return False
         try:
-            missing = lacking()
+            missing = list_missing()
         except Exception:
             return False
         if missing:
-            self._tell(missing, time.monotonic() if now is None else now)
+            self._log(missing, time.monotonic() if now is None else now)
         return bool(missing)
 
-    def _tell(self, missing, now):
+    def _log(self, missing, now):
         with self._lock:
             if now < self._due:
                 return
-            self._due = now + self._again
-            self._again = min(AGAIN_MAX, 2 * self._again)
+            self._due = now + self._interval
+            self._interval = min(MAX_LOG_INTERVAL, 2 * self._interval)
         LOG.error(
             'Bulks are unavailable: the database lacks %(missing)s; run '
             '"zun-bulk-db-manage%(files)s upgrade". You do not have to '
@@ -109,6 +109,6 @@ class Teller:
         )
 
 
-_teller = Teller()
+_reporter = MissingTablesReporter()
 #: Of this process.
-explains = _teller.explains
+report_missing = _reporter.report_missing

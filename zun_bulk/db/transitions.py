@@ -37,7 +37,7 @@ def host_of_deleted():
 
 
 @base.retry
-def forget_members(bulk_id, epoch, members):
+def remove_members(bulk_id, epoch, members):
     """Remove members that were scaled away and are gone, as conductor.
 
     :returns: False if the conductor has lost the bulk.
@@ -69,7 +69,7 @@ def cancel_members(bulk_id, epoch):
     with base.writer() as session:
         if not leases.fence(session, bulk_id, epoch):
             return False
-        # Locked, so that those that change are those that are told of.
+        # Locked, so that exactly the members that change are recorded.
         waiting = session.scalars(
             sa.select(Member.id)
             .where(
@@ -124,7 +124,7 @@ def claim_members(bulk_id, epoch, claims):
     )
 
 
-def note_volumes(bulk_id, epoch, volumes):
+def record_volumes(bulk_id, epoch, volumes):
     """Note what volumes queued members have, as conductor.
 
     :param volumes: [(Member, its ``volumes``)].
@@ -207,7 +207,7 @@ def _set(session, state, changes, now, values):
     )
 
 
-def move_members(members, state, only_if=None, told=None, **values):
+def move_members(members, state, only_if=None, event_values=None, **values):
     """Turn members to another state, each if it is still as it was seen.
 
     It goes into the history of each whose state changes.
@@ -215,8 +215,8 @@ def move_members(members, state, only_if=None, told=None, **values):
     :param members: Members as they were read; those that change are brought
         up to date.
     :param only_if: what has to hold besides.
-    :param told: what is told of it, where it is not what the members say:
-        {column: value} of their events.
+    :param event_values: {column: value} of the recorded events, in place of
+        the members' own values.
     :param values: further columns to set, the same for all.
     :returns: the members that changed.
     """
@@ -224,7 +224,9 @@ def move_members(members, state, only_if=None, told=None, **values):
     changed = set()
     # In one order, so that two who move the same ones do not deadlock.
     for part in base.parts(sorted(members, key=lambda member: member.id)):
-        changed |= _move_part(part, state, now, only_if, told or {}, **values)
+        changed |= _move_part(
+            part, state, now, only_if, event_values or {}, **values
+        )
     moved = [member for member in members if member.id in changed]
     for member in moved:
         member.state = state
@@ -245,8 +247,8 @@ def start_members(members):
         only_if=Member.__table__.c.bulk_id.in_(
             sa.select(Bulk.id).where(Bulk.status == BulkStatus.BUILDING)
         ),
-        # The attempt before has told why it failed.
-        told={'reason': None},
+        # The event of the failed attempt already has its reason.
+        event_values={'reason': None},
         attempt=Member.attempt + 1,
         started_at=timeutils.utcnow(),
     )
@@ -256,7 +258,7 @@ def start_members(members):
 
 
 @base.retry
-def _move_part(members, state, now, only_if, told, **values):
+def _move_part(members, state, now, only_if, event_values, **values):
     # No savepoint: MariaDB forgets it in a deadlock, and its complaint of
     # that would hide the deadlock from base.retry.
     with base.writer() as session:
@@ -276,7 +278,7 @@ def _move_part(members, state, now, only_if, told, **values):
                 session,
                 [member.id for member in moved if member.state != state],
                 now,
-                told,
+                event_values,
             )
         return {member.id for member in moved}
 

@@ -23,13 +23,13 @@ from zun_bulk.db.models import Trust
 
 
 #: Seconds within which a bulk may be written after its trust.
-YOUNG = 600
+MIN_AGE = 600
 #: Seconds until the deletion of one is tried again.
-AGAIN = 3600
+RETRY_INTERVAL = 3600
 
 
 @base.retry
-def note(trust_id, bulk_uuid):
+def record(trust_id, bulk_uuid):
     """Note a trust before its bulk is written."""
     with base.writer() as session:
         session.add(
@@ -42,7 +42,7 @@ def note(trust_id, bulk_uuid):
 
 
 @base.retry
-def forget(trust_id):
+def remove(trust_id):
     """Forget a trust that is deleted, if it was noted at all."""
     with base.writer() as session:
         session.execute(
@@ -52,10 +52,10 @@ def forget(trust_id):
         )
 
 
-def take_left(limit):
+def claim_leftover(limit):
     """Take trusts whose bulk is not there, to try to delete them.
 
-    Nobody else takes them for AGAIN seconds.
+    Nobody else takes them for RETRY_INTERVAL seconds.
 
     :returns: [trust id], ``limit`` at most.
     """
@@ -63,9 +63,9 @@ def take_left(limit):
     due = sa.or_(
         sa.and_(
             Trust.tried_at.is_(None),
-            Trust.created_at < now - datetime.timedelta(seconds=YOUNG),
+            Trust.created_at < now - datetime.timedelta(seconds=MIN_AGE),
         ),
-        Trust.tried_at < now - datetime.timedelta(seconds=AGAIN),
+        Trust.tried_at < now - datetime.timedelta(seconds=RETRY_INTERVAL),
     )
     query = (
         sa.select(Trust.trust_id)
@@ -75,11 +75,11 @@ def take_left(limit):
     )
     with base.reader() as session:
         found = session.scalars(query).all()
-    return [trust_id for trust_id in found if _take(trust_id, due, now)]
+    return [trust_id for trust_id in found if _claim(trust_id, due, now)]
 
 
 @base.retry
-def _take(trust_id, due, now):
+def _claim(trust_id, due, now):
     with base.writer() as session:
         return bool(
             session.execute(

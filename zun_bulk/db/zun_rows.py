@@ -60,7 +60,7 @@ def fail_containers(uuids, reason):
         session.execute(
             sa.update(table)
             .where(table.c.uuid.in_(uuids))
-            .values(status='Error', status_reason=_told(reason))
+            .values(status='Error', status_reason=_for_user(reason))
         )
 
 
@@ -86,11 +86,11 @@ def stop_container(uuid, reason):
                 table.c.status == 'Running',
                 table.c.task_state.is_(None),
             )
-            .values(status='Stopped', status_reason=_told(reason))
+            .values(status='Stopped', status_reason=_for_user(reason))
         )
 
 
-def _told(reason):
+def _for_user(reason):
     # Zun shows it to whoever may see the container.
     return models.storable(disclosure.render(reason, hosts=False))
 

@@ -194,7 +194,7 @@ class HostAgent:
                 # Only the database knows what that cycle was working on.
                 recovered = False
                 wait = CHECK_INTERVAL
-                if not tables.explains(error):
+                if not tables.report_missing(error):
                     LOG.exception(
                         'The cycle of the agent of %s failed; retrying',
                         self.host,

@@ -102,7 +102,7 @@ class Members:
         moved = db_transitions.move_members(
             [member],
             state,
-            told={'host': self.host},
+            event_values={'host': self.host},
             reason=reason,
             reason_class=ReasonClass.TRANSIENT,
             **values,

@@ -50,7 +50,7 @@ class Use(collections.namedtuple('Use', 'containers used claimed')):
 class Usage:
     """The resources that Zun's containers use on all hosts: pure.
 
-    :param rows: as list_use returns them.
+    :param rows: as list_container_usage returns them.
     :param shared: hosts that share a provider with Nova.
     """
 
@@ -119,7 +119,7 @@ def _claim(asked):
 
 
 def _read_usage():
-    return Usage(db_hosts.list_use(), db_hosts.list_shared_hosts())
+    return Usage(db_hosts.list_container_usage(), db_hosts.list_shared_hosts())
 
 
 class _Inventories:

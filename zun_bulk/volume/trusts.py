@@ -60,7 +60,7 @@ def create(context, bulk_uuid):
     )
     trust_id = answer.json()['trust']['id']
     try:
-        db_trusts.note(trust_id, bulk_uuid)
+        db_trusts.record(trust_id, bulk_uuid)
     except Exception:
         with excutils.save_and_reraise_exception():
             discard(trust_id)
@@ -85,7 +85,7 @@ def delete(trust_id):
         # trust is unusable.
         _log_failure(trust_id, error)
         return
-    db_trusts.forget(trust_id)
+    db_trusts.remove(trust_id)
 
 
 def discard(trust_id):
@@ -98,7 +98,7 @@ def discard(trust_id):
 
 def delete_left():
     """Delete trusts whose bulk was never written or no longer exists."""
-    for trust_id in db_trusts.take_left(LEFT):
+    for trust_id in db_trusts.claim_leftover(LEFT):
         LOG.info('Deleting leftover trust %s', trust_id)
         discard(trust_id)
 

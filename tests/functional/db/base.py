@@ -67,7 +67,7 @@ class DatabaseTestCase(base.BaseTestCase):
             )
         ]
 
-    def told(self, bulk, **kwargs):
+    def events(self, bulk, **kwargs):
         return [
             (row.event, row.member_index, row.host, row.attempt, row.reason)
             for row in db_history.list_events(bulk.id, **kwargs)

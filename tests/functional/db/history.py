@@ -54,7 +54,7 @@ class HistoryTests:
         db_transitions.move_members(
             members[1:2],
             MemberState.QUEUED,
-            told={'host': 'host-1', 'reason': reason},
+            event_values={'host': 'host-1', 'reason': reason},
             host=None,
         )
         db_transitions.move_members(
@@ -76,7 +76,7 @@ class HistoryTests:
                 ('deleting', 1, 'host-1', 1, 'broken ? pipe? ?'),
                 ('cancelled', 2, None, 1, None),
             ],
-            self.told(bulk),
+            self.events(bulk),
         )
         self.assertEqual(
             {None, *(member.container_uuid for member in members)},
@@ -96,7 +96,7 @@ class HistoryTests:
             ]
         )
         self.assertEqual(
-            list(range(1, 41)), sorted(row[1] for row in self.told(bulk)[1:])
+            list(range(1, 41)), sorted(row[1] for row in self.events(bulk)[1:])
         )
 
     def test_history_of_what_is_cancelled_while_it_starts(self):
@@ -124,7 +124,7 @@ class HistoryTests:
             [lambda: agent(placed[:30]), lambda: agent(placed[:29:-1]), cancel]
         )
         self.assertTrue(cancelled)
-        last = {row[1]: row[0] for row in self.told(bulk) if row[1]}
+        last = {row[1]: row[0] for row in self.events(bulk) if row[1]}
         self.assertEqual(
             {
                 m.member_index: m.state
@@ -132,8 +132,8 @@ class HistoryTests:
             },
             last,
         )
-        told = self.told(bulk)
-        self.assertEqual(len(set(told)), len(told))
+        found = self.events(bulk)
+        self.assertEqual(len(set(found)), len(found))
 
     def test_history_is_trimmed_while_it_grows(self):
         self.use_database()
@@ -158,11 +158,11 @@ class HistoryTests:
         )
         for bulk in bulks:
             db_history.trim_events(bulk.id, 100)
-            told = self.told(bulk)
+            found = self.events(bulk)
             self.assertEqual(
                 [('placed', 50), ('failed', 50)],
                 [
-                    (state, sum(row[0] == state for row in told))
+                    (state, sum(row[0] == state for row in found))
                     for state in ('placed', 'failed')
                 ],
             )

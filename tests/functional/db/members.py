@@ -47,16 +47,16 @@ class MembersTests:
         bulk, _members = database.accept(1)
         time = self.useFixture(utils_fixture.TimeFixture())
         for trust_id, uuid in (('used', bulk.uuid), ('left', 'gone')):
-            trusts.note(trust_id, uuid)
-        self.assertEqual([], trusts.take_left(9))
-        time.advance_time_seconds(trusts.YOUNG + 1)
-        self.assertEqual(['left'], trusts.take_left(9))
-        self.assertEqual([], trusts.take_left(9))
-        time.advance_time_seconds(trusts.AGAIN + 1)
-        self.assertEqual(['left'], trusts.take_left(9))
-        trusts.forget('left')
-        time.advance_time_seconds(trusts.AGAIN + 1)
-        self.assertEqual([], trusts.take_left(9))
+            trusts.record(trust_id, uuid)
+        self.assertEqual([], trusts.claim_leftover(9))
+        time.advance_time_seconds(trusts.MIN_AGE + 1)
+        self.assertEqual(['left'], trusts.claim_leftover(9))
+        self.assertEqual([], trusts.claim_leftover(9))
+        time.advance_time_seconds(trusts.RETRY_INTERVAL + 1)
+        self.assertEqual(['left'], trusts.claim_leftover(9))
+        trusts.remove('left')
+        time.advance_time_seconds(trusts.RETRY_INTERVAL + 1)
+        self.assertEqual([], trusts.claim_leftover(9))
 
     def test_members_in_turn(self):
         self.use_database()
@@ -277,7 +277,7 @@ class MembersTests:
                 ('host-1', consts.TYPE_CONTAINER, 0.1, '64', 0, 2),
                 (None, consts.TYPE_CONTAINER, 0.1, '64', 0, 1),
             ],
-            db_hosts.list_use(),
+            db_hosts.list_container_usage(),
         )
         self.assertEqual(['host-2'], db_hosts.list_shared_hosts())
         self.assertEqual(

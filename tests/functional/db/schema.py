@@ -77,24 +77,24 @@ class SchemaTests:
             database.Database(self.server.make_database(), tables=False)
         ).engine
         log = self.useFixture(fixtures.FakeLogger('zun_bulk.db.tables'))
-        teller = tables.Teller()
+        reporter = tables.MissingTablesReporter()
 
         def is_explained(expected):
             try:
                 db_bulks.list_bulks()
             except Exception as error:
-                self.assertTrue(teller.explains(error), error)
+                self.assertTrue(reporter.report_missing(error), error)
                 self.assertIn(expected, log.output)
                 return True
 
         self.assertTrue(is_explained('has zun_bulk_bulk and '))
         migration.upgrade()
-        self.assertEqual([], tables.lacking())
+        self.assertEqual([], tables.list_missing())
         with engine.begin() as connection:
             connection.exec_driver_sql(
                 'ALTER TABLE zun_bulk_bulk DROP COLUMN run'
             )
-        teller = tables.Teller()
+        reporter = tables.MissingTablesReporter()
         self.assertTrue(is_explained('has zun_bulk_bulk.run: run'))
 
     def test_upgrade_beside_zun(self):

@@ -128,7 +128,7 @@ class TestShow(base.ApiTestCase):
         db_transitions.move_members(
             db_members.list_members_by_index(bulk.id, [4]),
             'failed',
-            told={'host': 'host-4'},
+            event_values={'host': 'host-4'},
             reason='No room: '
             + disclosure.mark('0 of 1 fit: VCPU on host-4', '0 of 1 fit'),
             reason_class='capacity',

@@ -273,9 +273,11 @@ class TestErrors(base.ApiTestCase):
             self.assertIn('Error Correlation id', error['detail'])
 
     def test_no_tables_yet(self):
-        teller = tables.Teller()
+        reporter = tables.MissingTablesReporter()
         self.useFixture(
-            fixtures.MockPatchObject(tables, 'explains', teller.explains)
+            fixtures.MockPatchObject(
+                tables, 'report_missing', reporter.report_missing
+            )
         )
         models.Base.metadata.drop_all(db_base.get_engine())
         for method, body in (

@@ -332,7 +332,7 @@ class TestHostDown(base.ConductorTestCase):
 
     def test_not_by_one_who_lost_the_bulk(self):
         members = self.members(host='host-1')
-        held = db_leases.is_held(
+        held = db_leases.lease_condition(
             self.bulk.id, db_bulks.get_bulk(self.bulk.uuid).epoch - 1
         )
         self.assertEqual(

@@ -470,12 +470,12 @@ class TestRelease(FloatingIpsTestCase):
             [], db_members.list_removed(self.bulk.id, with_floating_ip=False)
         )
         self.assertTrue(
-            db_transitions.forget_members(self.bulk.id, self.epoch, removed)
+            db_transitions.remove_members(self.bulk.id, self.epoch, removed)
         )
         self.assertEqual(1, len(db_members.list_removed(self.bulk.id)))
         self.cycle()
         self.assert_bound(1, 3)
-        db_transitions.forget_members(self.bulk.id, self.epoch, removed)
+        db_transitions.remove_members(self.bulk.id, self.epoch, removed)
         self.assertEqual([], db_members.list_removed(self.bulk.id))
 
     def test_of_those_that_are_cancelled(self):

@@ -269,16 +269,16 @@ class TestScale(base.DatabaseTestCase):
         left = db_members.list_removed(bulk.id, ('deleting',))
         self.assertEqual([2], [member.member_index for member in left])
         # Not before it is gone.
-        self.assertTrue(db_transitions.forget_members(bulk.id, epoch, left))
+        self.assertTrue(db_transitions.remove_members(bulk.id, epoch, left))
         self.assertEqual(
             1, len(db_members.list_removed(bulk.id, ('deleting',)))
         )
         db_transitions.move_members(left, MemberState.DELETED)
         self.assertFalse(
-            db_transitions.forget_members(bulk.id, epoch - 1, left)
+            db_transitions.remove_members(bulk.id, epoch - 1, left)
         )
         self.assertEqual(1, len(db_leases.list_bulks_with_work()))
-        self.assertTrue(db_transitions.forget_members(bulk.id, epoch, left))
+        self.assertTrue(db_transitions.remove_members(bulk.id, epoch, left))
         self.assertEqual([], db_leases.list_bulks_with_work())
         self.assertEqual(
             1, len(db_members.list_members(bulk.id, with_removed=True))

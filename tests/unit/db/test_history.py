@@ -27,7 +27,7 @@ from zun_bulk.db import transitions as db_transitions
 
 
 class TestHistory(base.DatabaseTestCase):
-    def told(self, bulk, **kwargs):
+    def events(self, bulk, **kwargs):
         return [
             (row.event, row.member_index, row.host, row.attempt, row.reason)
             for row in db_history.list_events(bulk.id, **kwargs)
@@ -71,7 +71,7 @@ class TestHistory(base.DatabaseTestCase):
             ('starting', 1, 'host-1', 2, None),
             ('failed', 1, 'host-1', 2, 'host-1: no'),
         ]
-        self.assertEqual(expected, self.told(bulk)[1:])
+        self.assertEqual(expected, self.events(bulk)[1:])
         for row in db_history.list_events(bulk.id)[1:]:
             member = members[row.member_index - 1]
             self.assertEqual(member.container_uuid, row.container_uuid)
@@ -132,7 +132,7 @@ class TestHistory(base.DatabaseTestCase):
         self.assertFalse(db_accepting.grow_bulk(bulk, 5, *rows))
         self.assertEqual(
             [('scaled', None, None, None, 'from 2 to 5 members')],
-            self.told(bulk)[1:],
+            self.events(bulk)[1:],
         )
 
     def test_only_of_those_that_moved(self):
@@ -143,7 +143,7 @@ class TestHistory(base.DatabaseTestCase):
         database.put(stale, 'running')
         self.assertEqual(
             [('failed', 2), ('running', 1), ('running', 3)],
-            [row[:2] for row in self.told(bulk)[1:]],
+            [row[:2] for row in self.events(bulk)[1:]],
         )
 
     def test_nothing_of_those_that_stay_as_they_are(self):
@@ -151,7 +151,7 @@ class TestHistory(base.DatabaseTestCase):
         db_transitions.move_members(members, 'cancelled')
         db_transitions.move_members(members, 'cancelled', host=None)
         database.put(members, 'deleted')
-        self.assertEqual(3, len(self.told(bulk)))
+        self.assertEqual(3, len(self.events(bulk)))
 
     def test_what_is_told_otherwise(self):
         bulk, members = database.accept(2)
@@ -159,7 +159,7 @@ class TestHistory(base.DatabaseTestCase):
         db_transitions.move_members(
             members,
             'queued',
-            told={'host': 'host-1', 'reason': 'down\0'},
+            event_values={'host': 'host-1', 'reason': 'down\0'},
             host=None,
         )
         self.assertEqual(
@@ -167,7 +167,7 @@ class TestHistory(base.DatabaseTestCase):
                 ('queued', 1, 'host-1', 0, 'down?'),
                 ('queued', 2, 'host-1', 0, 'down?'),
             ],
-            self.told(bulk)[1:],
+            self.events(bulk)[1:],
         )
 
     def test_cancelled(self):
@@ -180,12 +180,12 @@ class TestHistory(base.DatabaseTestCase):
         epoch = self.owned(bulk)
         db_transitions.cancel_members(bulk.id, epoch)
         db_transitions.cancel_members(bulk.id, epoch)
-        told = self.told(bulk)[4:]
-        self.assertEqual(('deleting', 1, 'host-1', 1, 'busy'), told[0])
-        self.assertEqual(('cancelled', 2, 'host-1', 0, None), told[1])
+        found = self.events(bulk)[4:]
+        self.assertEqual(('deleting', 1, 'host-1', 1, 'busy'), found[0])
+        self.assertEqual(('cancelled', 2, 'host-1', 0, None), found[1])
         self.assertEqual(
             [('cancelled', index) for index in range(2, 1202)],
-            [row[:2] for row in told[1:]],
+            [row[:2] for row in found[1:]],
         )
 
     def test_all_or_nothing(self):
@@ -235,11 +235,11 @@ class TestHistory(base.DatabaseTestCase):
         bulks = [database.accept(99)[0] for _number in range(2)]
         for bulk in bulks:
             database.put(db_members.list_members(bulk.id), 'running')
-        kept = self.told(bulks[0])
+        kept = self.events(bulks[0])
         for keep, left in ((200, 100), (100, 100), (99, 99), (42, 42), (0, 0)):
             db_history.trim_events(bulks[0].id, keep)
-            self.assertEqual(kept[100 - left :], self.told(bulks[0]))
-        self.assertEqual(100, len(self.told(bulks[1])))
+            self.assertEqual(kept[100 - left :], self.events(bulks[0]))
+        self.assertEqual(100, len(self.events(bulks[1])))
 
     def test_newest(self):
         self.assertEqual({}, db_history.newest_events(0))
@@ -263,5 +263,5 @@ class TestHistory(base.DatabaseTestCase):
             db_members.list_members(bulk.id), MemberState.DELETED
         )
         self.assertTrue(db_bulks.destroy_bulk(bulk.id, epoch))
-        self.assertEqual([], self.told(bulk))
-        self.assertEqual(1, len(self.told(other)))
+        self.assertEqual([], self.events(bulk))
+        self.assertEqual(1, len(self.events(other)))

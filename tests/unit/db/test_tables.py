@@ -51,11 +51,13 @@ class TablesTestCase(base.BaseTestCase):
 
 class TestLacking(TablesTestCase):
     def test_all(self):
-        self.assertEqual(sorted(models.Base.metadata.tables), tables.lacking())
+        self.assertEqual(
+            sorted(models.Base.metadata.tables), tables.list_missing()
+        )
 
     def test_nothing(self):
         db_base.create_tables()
-        self.assertEqual([], tables.lacking())
+        self.assertEqual([], tables.list_missing())
 
     def test_a_column(self):
         db_base.create_tables()
@@ -63,20 +65,22 @@ class TestLacking(TablesTestCase):
             connection.exec_driver_sql(
                 'ALTER TABLE zun_bulk_host DROP COLUMN report'
             )
-        self.assertEqual(['zun_bulk_host.report'], tables.lacking())
+        self.assertEqual(['zun_bulk_host.report'], tables.list_missing())
 
 
-class TestTeller(TablesTestCase):
-    def told(self):
+class TestMissingTablesReporter(TablesTestCase):
+    def logged(self):
         return self.log.output.count('zun-bulk-db-manage')
 
     def test_at_widening_intervals(self):
-        teller, error = tables.Teller(), self.error()
-        told = []
+        reporter, error = tables.MissingTablesReporter(), self.error()
+        times = []
         for now in range(0, 4 * 3600, 60):
-            self.assertTrue(teller.explains(error, now))
-            told += [now] * (self.told() - len(told))
-        self.assertEqual([0, 60, 180, 420, 900, 1860, 3780, 7380, 10980], told)
+            self.assertTrue(reporter.report_missing(error, now))
+            times += [now] * (self.logged() - len(times))
+        self.assertEqual(
+            [0, 60, 180, 420, 900, 1860, 3780, 7380, 10980], times
+        )
         self.assertNotIn('Traceback', self.log.output)
 
     def test_the_command(self):
@@ -87,29 +91,31 @@ class TestTeller(TablesTestCase):
             fixtures.MockPatchObject(tables, 'CONF', cfg.ConfigOpts())
         )
         tables.CONF(['--config-file', path], project='zun')
-        tables.Teller().explains(self.error())
+        tables.MissingTablesReporter().report_missing(self.error())
         self.assertIn(
             '"zun-bulk-db-manage --config-file %s upgrade"' % path,
             self.log.output,
         )
 
     def test_any_other_error(self):
-        teller, error = tables.Teller(), self.error()
+        reporter, error = tables.MissingTablesReporter(), self.error()
         for other in (ValueError('no'), db_exc.DBConnectionError()):
-            self.assertFalse(teller.explains(other))
+            self.assertFalse(reporter.report_missing(other))
         db_base.create_tables()
-        self.assertFalse(teller.explains(error))
-        self.assertFalse(teller.explains(db_exc.DBDeadlock()))
+        self.assertFalse(reporter.report_missing(error))
+        self.assertFalse(reporter.report_missing(db_exc.DBDeadlock()))
         self.assertEqual('', self.log.output)
 
     def test_a_database_that_is_gone(self):
         error = self.error()
         self.useFixture(
             fixtures.MockPatchObject(
-                tables, 'lacking', side_effect=sa.exc.DBAPIError('', {}, error)
+                tables,
+                'list_missing',
+                side_effect=sa.exc.DBAPIError('', {}, error),
             )
         )
-        self.assertFalse(tables.Teller().explains(error))
+        self.assertFalse(tables.MissingTablesReporter().report_missing(error))
 
 
 class Waits:
@@ -139,7 +145,9 @@ class TestServices(TablesTestCase):
         super().setUp()
         self.useFixture(
             fixtures.MockPatchObject(
-                tables, 'explains', tables.Teller().explains
+                tables,
+                'report_missing',
+                tables.MissingTablesReporter().report_missing,
             )
         )
 

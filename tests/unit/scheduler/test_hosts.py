@@ -60,7 +60,9 @@ class TestSurvey(base.BaseTestCase):
         )
         self.patch(filters, '_filters', return_value=ALL)
         self.patch(
-            usage.db_hosts, 'list_use', side_effect=lambda: tuple(self.rows)
+            usage.db_hosts,
+            'list_container_usage',
+            side_effect=lambda: tuple(self.rows),
         )
         self.patch(usage.db_hosts, 'list_shared_hosts', return_value=[])
         self.patch(usage, 'inventories', return_value={})

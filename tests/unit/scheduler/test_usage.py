@@ -184,7 +184,9 @@ class TestUsage(DatabaseTestCase):
 class TestKept(DatabaseTestCase):
     def test_reads_once_for_a_burst(self):
         with mock.patch.object(
-            db_hosts, 'list_use', side_effect=db_hosts.list_use
+            db_hosts,
+            'list_container_usage',
+            side_effect=db_hosts.list_container_usage,
         ) as reads:
             for _time in range(10):
                 usage.read()

@@ -123,7 +123,7 @@ class TestMake(VolumesTestCase):
         epoch = db_leases.take_lease(
             db_bulks.get_bulk(self.bulk.uuid), 'conductor'
         )
-        noted = db_transitions.note_volumes(
+        noted = db_transitions.record_volumes(
             self.bulk.id, epoch, self.look().ready
         )
         self.assertEqual([member.id for member in self.members], noted)
@@ -139,7 +139,7 @@ class TestMake(VolumesTestCase):
             db_bulks.get_bulk(self.bulk.uuid), 'conductor'
         )
         self.assertIsNone(
-            db_transitions.note_volumes(self.bulk.id, epoch - 1, ready)
+            db_transitions.record_volumes(self.bulk.id, epoch - 1, ready)
         )
         self.assertIsNone(db_members.list_members(self.bulk.id)[0].volumes)
 
@@ -524,13 +524,13 @@ class TestTrusts(VolumesTestCase):
             self.assertEqual([self.trust_id], self.noted())
 
     def test_that_of_a_bulk_is_left_alone(self):
-        self.time.advance_time_seconds(10 * db_trusts.AGAIN)
+        self.time.advance_time_seconds(10 * db_trusts.RETRY_INTERVAL)
         self.assertEqual([self.trust_id], self.left())
 
     def test_a_bulk_was_never_written(self):
         trust_id = trusts.create(self.cloud.context(), 'another')
         # It may be just about to be.
-        self.time.advance_time_seconds(db_trusts.YOUNG - 1)
+        self.time.advance_time_seconds(db_trusts.MIN_AGE - 1)
         self.assertIn(trust_id, self.left())
         self.time.advance_time_seconds(2)
         self.assertEqual([self.trust_id], self.left())
@@ -544,7 +544,7 @@ class TestTrusts(VolumesTestCase):
         epoch = db_leases.take_lease(db_bulks.get_bulk(self.bulk.uuid), 'me')
         self.assertTrue(db_bulks.destroy_bulk(self.bulk.id, epoch))
         self.order('token_issue', 503)
-        self.time.advance_time_seconds(db_trusts.YOUNG + 1)
+        self.time.advance_time_seconds(db_trusts.MIN_AGE + 1)
         self.assertEqual([self.trust_id], self.left())
         calls = self.cloud.keystone.calls['token_issue']
         # Nobody else tries just now.
@@ -552,21 +552,21 @@ class TestTrusts(VolumesTestCase):
         self.assertEqual(calls, self.cloud.keystone.calls['token_issue'])
 
         self.cloud.keystone.faults.clear()
-        self.time.advance_time_seconds(db_trusts.AGAIN + 1)
+        self.time.advance_time_seconds(db_trusts.RETRY_INTERVAL + 1)
         self.assertEqual([], self.left())
         self.assertEqual([], self.noted())
 
     def test_one_that_is_deleted_already(self):
         trusts.create(self.cloud.context(), 'another')
         self.cloud.keystone.trusts.clear()
-        self.time.advance_time_seconds(db_trusts.YOUNG + 1)
+        self.time.advance_time_seconds(db_trusts.MIN_AGE + 1)
         self.assertEqual([], self.left())
         self.assertEqual([self.trust_id], self.noted())
 
     def test_the_database_cannot_note_it(self):
         self.useFixture(
             fixtures.MockPatchObject(
-                db_trusts, 'note', side_effect=db_exc.DBConnectionError()
+                db_trusts, 'record', side_effect=db_exc.DBConnectionError()
             )
         )
         self.assertRaises(
