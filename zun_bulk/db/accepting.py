@@ -34,13 +34,14 @@ def accept_bulk(bulk, members, containers, actions, check_usage=None):
     :param bulk: dict of Bulk columns.
     :param members: list of dicts of Member columns without bulk_id.
     :param containers: list of dicts of columns of Zun's container table, all
-        with the same keys; a column that is left out becomes NULL, also
-        where Zun's own type would make an empty list of None.
+        with the same keys; an omitted column becomes NULL, even where
+        Zun's own type would turn None into an empty list.
     :param actions: list of dicts of columns of Zun's container_actions;
-        zun-compute leaves a container in Creating for ever without them.
-    :param check_usage: function of what the project's containers use, as
-        ``usage`` tells it; what it raises ends the transaction. No other
-        bulk of the project is accepted meanwhile.
+        without them zun-compute leaves a container in Creating forever.
+    :param check_usage: function that gets the usage of the project as
+        ``quotas.usage`` returns it; an exception that it raises rolls the
+        transaction back. Until the transaction ends, no other bulk of the
+        project is accepted.
     :raises: DBDuplicateEntry if the project has a bulk with this
         client_token; nothing is written.
     """
@@ -52,7 +53,10 @@ def accept_bulk(bulk, members, containers, actions, check_usage=None):
 
 @base.retry
 def _accept_bulk(bulk, members, containers, actions, check_usage):
-    """:returns: False if the project has no row, and nothing is written."""
+    """Write a bulk with all its rows.
+
+    :returns: False if the project has no row; nothing is written then.
+    """
     now = timeutils.utcnow()
     with base.writer() as session:
         if check_usage and not quotas.lock_project(
@@ -61,8 +65,8 @@ def _accept_bulk(bulk, members, containers, actions, check_usage):
             return False
         row = Bulk(created_at=now, **bulk)
         session.add(row)
-        # Before the usage: who has been overtaken by its own repetition is to
-        # learn that, and not that it left no room.
+        # Before the quota check: a repeated request must fail as a duplicate,
+        # not because its first copy has used up the quota.
         session.flush()
         if check_usage:
             check_usage(quotas.usage_in(session, bulk['project_id']))
@@ -91,13 +95,15 @@ def grow_bulk(
 ):
     """Add members to a bulk with all their rows in one transaction.
 
-    A paused one stays paused. What has failed so far is borne from now on.
+    A paused bulk stays paused. The failures so far no longer count towards
+    pausing the bulk.
 
-    :param bulk: the Bulk as it was seen.
+    :param bulk: the Bulk as it was read.
     :param last_index: the highest index of the new members.
-    :param members: these and what follows are as for ``accept_bulk``.
-    :returns: False if the bulk was scaled or ended meanwhile; then nothing is
-        written.
+    :param members: this and the following parameters are those of
+        ``accept_bulk``.
+    :returns: False if the bulk was scaled or ended after it was read; nothing
+        is written then.
     """
     rows = (members, containers, actions)
     grown = _grow_bulk(bulk, last_index, *rows, check_usage)
@@ -109,7 +115,11 @@ def grow_bulk(
 
 @base.retry
 def _grow_bulk(bulk, last_index, members, containers, actions, check_usage):
-    """:returns: None if the project has no row, and nothing is written."""
+    """Add members to a bulk with all their rows.
+
+    :returns: None if the project has no row, False if the bulk was scaled or
+        ended after it was read; nothing is written then.
+    """
     now = timeutils.utcnow()
     with base.writer() as session:
         if check_usage and not quotas.lock_project(
@@ -117,7 +127,7 @@ def _grow_bulk(bulk, last_index, members, containers, actions, check_usage):
         ):
             return None
         if not _resize(session, bulk, len(members), last_index, now):
-            # Neither has the project had its turn.
+            # Undo the change of the project's row too.
             session.rollback()
             return False
         if check_usage:
@@ -130,16 +140,16 @@ def _grow_bulk(bulk, last_index, members, containers, actions, check_usage):
 
 @base.retry
 def shrink_bulk(bulk, members):
-    """Turn members to deleting, and count them no more, in one transaction.
+    """Set members to deleting and uncount them, in one transaction.
 
     The rise of their epochs stops an agent that is about to start one. A
     paused bulk stays paused.
 
-    :param bulk: the Bulk as it was seen.
-    :param members: Members, seen after the bulk. Only who scales the bulk
-        changes which there are, so they are right as long as it is as seen.
-    :returns: False if the bulk was scaled or ended meanwhile; then nothing
-        has changed.
+    :param bulk: the Bulk as it was read.
+    :param members: Members, read after the bulk. Only scaling changes which
+        members a bulk has, so they are right if the bulk is unchanged.
+    :returns: False if the bulk was scaled or ended after it was read; nothing
+        is changed then.
     """
     now = timeutils.utcnow()
     ids = sorted(member.id for member in members)
@@ -174,16 +184,16 @@ def _record_scaled(session, bulk, difference):
 
 
 def last_index_of(bulk):
-    """The highest index that a member of a bulk has ever had."""
+    """Return the highest index that a member of a bulk has ever had."""
     return bulk.count if bulk.last_index is None else bulk.last_index
 
 
 def _resize(session, bulk, difference, last_index, now):
-    """Change a bulk's count and have it built, unless it is paused.
+    """Change a bulk's count and set it to building, unless it is paused.
 
-    Count and last index together never come back once they have changed, for
-    only new members raise the count, and they raise the index too. So they
-    tell whether anybody else has scaled the bulk.
+    A pair of count and last index never recurs: only new members raise the
+    count, and they raise the index too. So the pair shows whether another
+    request has scaled the bulk.
     """
     return bool(
         session.execute(
@@ -197,8 +207,9 @@ def _resize(session, bulk, difference, last_index, now):
             .values(
                 count=bulk.count + difference,
                 last_index=last_index,
-                # MySQL sets one column after the other. Whether it is paused
-                # is the same before and after, so the order is no matter.
+                # MySQL sets one column after the other. A bulk is paused
+                # after the change if it was before, so the order does not
+                # matter.
                 status=sa.case(
                     (Bulk.status == BulkStatus.PAUSED, BulkStatus.PAUSED),
                     else_=BulkStatus.BUILDING,

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the modules of the database share: sessions and statements."""
+"""Sessions and statements that the modules of the database share."""
 
 from oslo_db import api as oslo_db_api
 from oslo_db.sqlalchemy import enginefacade
@@ -21,15 +21,15 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import models
 
 
-#: Zun traces where it is installed.
+#: Zun traces statements if osprofiler is installed.
 osprofiler_sqlalchemy = importutils.try_import('osprofiler.sqlalchemy')
 
-#: Our own, because Zun's is private to it and differs between releases.
+#: Separate from Zun's, which is private and differs between releases.
 CONTEXT_MANAGER = enginefacade.transaction_context()
 
 
 class _Session:
-    """What enginefacade wants to hang its session on."""
+    """An object to which enginefacade attaches its session."""
 
 
 enginefacade.transaction_context_provider(_Session)
@@ -46,7 +46,7 @@ retry = oslo_db_api.wrap_db_retry(
 
 
 def configure():
-    """Use Zun's ``[database]`` section. Called again, it changes nothing."""
+    """Use Zun's ``[database]`` section. Idempotent."""
     if CONTEXT_MANAGER.is_started:
         return
     options = {
@@ -72,46 +72,49 @@ def configure():
         and CONF.profiler.enabled
         and CONF.profiler.trace_sqlalchemy
     ):
-        # As Zun does: each statement of a traced request is a point.
+        # As in Zun: each statement of a traced request is a trace point.
         CONTEXT_MANAGER.append_on_engine_create(
             lambda engine: osprofiler_sqlalchemy.add_tracing(sa, engine, 'db')
         )
 
 
 def reader():
-    """:returns: a context manager of a session that only reads."""
+    """Return a context manager of a session that only reads."""
     return CONTEXT_MANAGER.reader.using(_Session())
 
 
 def writer():
-    """:returns: a context manager of a session that commits at its end."""
+    """Return a context manager of a session that commits at its end."""
     return CONTEXT_MANAGER.writer.using(_Session())
 
 
 def get_engine():
-    """:returns: SQLAlchemy's engine of the database that is written to."""
+    """Return SQLAlchemy's engine of the database for writes."""
     return CONTEXT_MANAGER.writer.get_engine()
 
 
 def update(model):
-    """:returns: an UPDATE of a model's rows."""
-    # No session has objects that it would have to bring up to date.
+    """Return an UPDATE statement for a model's rows."""
+    # No session holds objects that the statement would have to refresh.
     return sa.update(model).execution_options(synchronize_session=False)
 
 
 def parts(items):
-    """Cut a list into as many as one statement should name.
+    """Split a list into parts of 500, the most that one statement names.
 
-    Of more, MariaDB reads the whole table instead of an index, and a write
-    then locks all of it.
+    With more values, MariaDB reads the whole table instead of an index, and a
+    write then locks all of it.
     """
     return [items[start : start + 500] for start in range(0, len(items), 500)]
 
 
 def page(query, key, limit, marker, sort_dir='asc'):
-    """So many rows of a query in the order of a key that each has alone.
+    """Return one page of a query's rows, ordered by a unique key.
 
-    :param marker: the key of the last row of the page before.
+    :param key: the column to order by.
+    :param limit: maximum number of rows; None returns all.
+    :param marker: the key of the last row of the previous page.
+    :param sort_dir: ``asc`` or ``desc``.
     """
     ascending = sort_dir == 'asc'
     if marker is not None:
@@ -122,5 +125,5 @@ def page(query, key, limit, marker, sort_dir='asc'):
 
 
 def create_tables(engine=None):
-    """Make the tables without migrations: for SQLite in the lab and tests."""
+    """Create the tables without migrations, in SQLite for lab and tests."""
     models.Base.metadata.create_all(engine or get_engine())

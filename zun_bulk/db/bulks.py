@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Bulks in the database: read, steered by users and conductors, removed."""
+"""Reading, changing and removing bulks in the database."""
 
 from oslo_db.sqlalchemy import utils as db_utils
 from oslo_utils import timeutils
@@ -38,7 +38,7 @@ def get_bulk(ident, project_id=None):
     """Find a bulk by uuid or name.
 
     :param project_id: look in this project only; None looks in all.
-    :raises: ResourceNotFound (404), Conflict (409) when a name is not unique.
+    :raises: ResourceNotFound (404); Conflict (409) if the name is not unique.
     """
     column = Bulk.uuid if uuidutils.is_uuid_like(ident) else Bulk.name
     query = sa.select(Bulk).where(column == ident).limit(2)
@@ -57,7 +57,7 @@ def get_bulk(ident, project_id=None):
 
 
 def existing_bulks(uuids):
-    """:returns: those of the uuids that are of bulks."""
+    """Return those of the uuids that belong to bulks."""
     found = set()
     with base.reader() as session:
         for part in base.parts(sorted(uuids)):
@@ -70,7 +70,7 @@ def existing_bulks(uuids):
 
 
 def get_bulk_by_client_token(project_id, client_token):
-    """Find the bulk that was asked for with a token. None if there is none."""
+    """Return the bulk that was created with a client token, or None."""
     with base.reader() as session:
         return session.scalars(
             sa.select(Bulk).where(
@@ -92,7 +92,7 @@ def list_bulks(
 
     :param project_id: only this project's; None lists all.
     :param filters: dict of column name to value, compared for equality.
-    :param marker: uuid of the last bulk of the page before.
+    :param marker: uuid of the last bulk of the previous page.
     """
     query = sa.select(Bulk)
     if project_id is not None:
@@ -110,7 +110,12 @@ def list_bulks(
 def set_bulk_status(
     bulk_id, epoch, before, after, reason=None, finished=False
 ):
-    """Change a bulk's status as its conductor. Returns whether it did."""
+    """Change a bulk's status as its conductor.
+
+    :param epoch: of the conductor's lease.
+    :param finished: whether the bulk is finished now.
+    :returns: whether the status changed.
+    """
     BulkStatus.check(before, after)
     with base.writer() as session:
         changed = session.execute(
@@ -131,7 +136,7 @@ def set_bulk_status(
 
 
 def review_bulk(bulk_id):
-    """Bring the status of a finished bulk up to date with its members."""
+    """Update the status of a finished bulk from the states of its members."""
     failed = (
         sa.select(sa.func.count())
         .select_from(Member)
@@ -177,13 +182,13 @@ def _review(bulk_id, before, after, reason, changed):
 
 @base.retry
 def mark_bulk_deleting(bulk_id):
-    """Turn a bulk and all its members to deleting, whatever they were.
+    """Set a bulk and all its members to deleting, from any state.
 
     The rise of the bulk's epoch stops a conductor that is planning it; the
-    rise of the members' stops an agent that is about to start one.
-    Asked again it changes nothing.
+    rise of the members' epochs stops an agent that is about to start one.
+    Idempotent.
 
-    :returns: whether it has changed anything.
+    :returns: whether the bulk was not deleting before.
     """
     now = timeutils.utcnow()
     with base.writer() as session:
@@ -218,13 +223,14 @@ def mark_bulk_deleting(bulk_id):
 
 
 def pause_bulk(bulk_id, reason, epoch=None):
-    """Start no more of a bulk that is being built. Returns whether it is.
+    """Start no more members of a bulk that is being built.
 
-    The rise of the epoch stops the conductor that is planning it; hosts look
-    at the status as they turn a member to starting.
+    The rise of the epoch stops the conductor that is planning it; hosts check
+    the status in the statement that sets a member to starting.
 
-    :param epoch: of a conductor that wants it to pause; nothing happens if
-        it has lost the bulk.
+    :param epoch: of the conductor that pauses the bulk; nothing changes if
+        it has lost the lease. None pauses the bulk in any case.
+    :returns: whether the bulk was being built.
     """
     return _change_bulk(
         bulk_id,
@@ -238,9 +244,11 @@ def pause_bulk(bulk_id, reason, epoch=None):
 
 
 def resume_bulk(bulk_id):
-    """Go on with a paused bulk. Returns whether it was paused.
+    """Resume a paused bulk.
 
-    What has failed so far is borne from now on.
+    The failures so far no longer count towards pausing the bulk.
+
+    :returns: whether the bulk was paused.
     """
     return _change_bulk(
         bulk_id,
@@ -253,9 +261,12 @@ def resume_bulk(bulk_id):
 
 
 def cancel_bulk(bulk_id):
-    """Have no more of a bulk started. Returns whether it was unfinished.
+    """Start no more members of a bulk and cancel those that wait.
 
-    What is being started comes to its end, and a conductor clears the rest.
+    Starts in progress end as they would have; a conductor cancels the other
+    members.
+
+    :returns: whether the bulk was building or paused.
     """
     return _change_bulk(
         bulk_id,
@@ -268,14 +279,14 @@ def cancel_bulk(bulk_id):
 
 @base.retry
 def retry_bulk(bulk_id):
-    """Have the failed members of a bulk tried again, from their first attempt.
+    """Retry the failed members of a bulk, from their first attempt.
 
     Those that have a host stay there with their ports and claims; the others
-    are planned anew. A container that was deleted outside its bulk cannot
-    come back. Floating IPs that could not be bound are tried again too, also
-    of members that run.
+    are planned again. A container that was deleted outside its bulk cannot
+    come back. Floating IPs that could not be bound are retried too, also
+    those of running members.
 
-    :returns: how many there are.
+    :returns: the number of members that are retried.
     """
     now = timeutils.utcnow()
     failed = sa.and_(
@@ -347,21 +358,26 @@ def retry_bulk(bulk_id):
 
 
 @base.retry
-def _change_bulk(bulk_id, before, event, reason=None, seen=None, **values):
+def _change_bulk(
+    bulk_id, before, event, reason=None, expected_epoch=None, **values
+):
     with base.writer() as session:
-        turned = _change_bulk_in(session, bulk_id, before, seen, **values)
-        if turned:
+        changed = _change_bulk_in(
+            session, bulk_id, before, expected_epoch, **values
+        )
+        if changed:
             history.record(session, bulk_id, event, reason)
-        return turned
+        return changed
 
 
-def _change_bulk_in(session, bulk_id, before, seen=None, **values):
-    """Change a bulk as its user, so that its conductor has to look again.
+def _change_bulk_in(session, bulk_id, before, expected_epoch=None, **values):
+    """Change a bulk as its user, so that its conductor must read it again.
 
-    The lease stays with that one: what it has under way, at Neutron say, may
-    still take effect, and others wait until it has shown no life for as long.
+    The conductor keeps the lease: its calls in progress, for example to
+    Neutron, may still take effect, and other conductors wait until its
+    heartbeat has stood still for long enough.
 
-    :param seen: the epoch that it has to have, if any.
+    :param expected_epoch: the epoch that the bulk must have, if any.
     """
     for status in before:
         BulkStatus.check(status, values['status'])
@@ -371,7 +387,9 @@ def _change_bulk_in(session, bulk_id, before, seen=None, **values):
             .where(
                 Bulk.id == bulk_id,
                 Bulk.status.in_(before),
-                sa.true() if seen is None else Bulk.epoch == seen,
+                sa.true()
+                if expected_epoch is None
+                else Bulk.epoch == expected_epoch,
             )
             .values(
                 epoch=Bulk.epoch + 1, updated_at=timeutils.utcnow(), **values
@@ -381,7 +399,10 @@ def _change_bulk_in(session, bulk_id, before, seen=None, **values):
 
 
 def get_bulks_by_id(ids):
-    """:returns: {id: Bulk}."""
+    """Return bulks by id.
+
+    :returns: {id: Bulk}.
+    """
     with base.reader() as session:
         return {
             bulk.id: bulk
@@ -393,7 +414,11 @@ def get_bulks_by_id(ids):
 
 @base.retry
 def destroy_bulk(bulk_id, epoch):
-    """Remove a bulk whose members are all gone. Returns whether it did."""
+    """Remove a bulk whose members are all deleted, as its conductor.
+
+    :param epoch: of the conductor's lease.
+    :returns: whether the bulk was removed.
+    """
     with base.writer() as session:
         if not leases.fence(session, bulk_id, epoch):
             return False
@@ -416,15 +441,16 @@ def destroy_bulk(bulk_id, epoch):
 
 @base.retry
 def dissolve_bulk(bulk_id):
-    """Remove a bulk at which nothing is under way, and keep its containers.
+    """Remove a finished bulk and keep its containers.
 
-    :returns: whether it is gone.
+    :returns: whether the bulk was removed; False if it is not finished or
+        a member is not final.
     """
     under_way = sa.exists().where(
         Member.bulk_id == bulk_id, Member.state.not_in(MemberState.FINAL)
     )
     with base.writer() as session:
-        # A lock on the bulk's row first: who starts it anew waits for it.
+        # A lock on the bulk's row first: a retry or scale waits for it.
         if not session.execute(
             base.update(Bulk)
             .where(

@@ -25,7 +25,7 @@ from zun_bulk.db.models import Member
 def count_members(bulk_ids):
     """Count members by state, without those that were scaled away.
 
-    :returns: {bulk id: {state: number}} with states that have members only.
+    :returns: {bulk id: {state: number}}, only of states that have members.
     """
     counts = collections.defaultdict(dict)
     query = (
@@ -40,9 +40,10 @@ def count_members(bulk_ids):
 
 
 def count_by_host(bulk_id, with_removed=False):
-    """:returns: {host: {state: number}} of the members that have a host.
+    """Count the members that have a host, by host and state.
 
-    :param with_removed: count those too that were scaled away.
+    :param with_removed: also count members that were scaled away.
+    :returns: {host: {state: number}}.
     """
     counts = collections.defaultdict(dict)
     query = (
@@ -61,7 +62,11 @@ def count_by_host(bulk_id, with_removed=False):
 
 
 def list_failures(bulk_id, limit):
-    """:returns: [(reason class, reason, number)], the most common first."""
+    """List the reasons of failed members, the most common first.
+
+    :param limit: maximum number of reasons.
+    :returns: [(reason class, reason, number of members)].
+    """
     number = sa.func.count().label('number')
     query = (
         sa.select(Member.reason_class, Member.reason, number)
@@ -75,7 +80,10 @@ def list_failures(bulk_id, limit):
 
 
 def count_outcomes(bulk_id):
-    """:returns: {(state, reason class): number} of a bulk's members."""
+    """Count a bulk's members by state and reason class.
+
+    :returns: {(state, reason class): number}.
+    """
     query = (
         sa.select(Member.state, Member.reason_class, sa.func.count())
         .where(Member.bulk_id == bulk_id)
@@ -89,19 +97,20 @@ def count_outcomes(bulk_id):
 
 
 def count_by_time(bulk_id, ends, since=None):
-    """Count members whose start has come to an end, by when it did.
+    """Count members whose start has ended, by the time it ended.
 
-    They are counted in the state in which they are now. The history would
-    tell of all states that there were, but not of those long ago.
+    They are counted in their current state. The history has all earlier
+    states, but its oldest events are removed.
 
-    :param ends: when each step ends and the next begins, in order; what comes
-        after the last is of that too.
-    :param since: leave out what came before; the first step has it otherwise.
-    :returns: {(number of the step, from 0, state): number}.
+    :param ends: the times at which the steps end, in order; the last step
+        also has what ended later.
+    :param since: ignore starts that ended before; None counts them in the
+        first step.
+    :returns: {(number of the step, from 0, state): number of members}.
     """
-    # Comparisons, as each database has an arithmetic of times of its own; and
-    # a subquery, as PostgreSQL takes the parameters of two equal expressions
-    # for different ones.
+    # Comparisons, because arithmetic of times differs between databases; and
+    # a subquery, because PostgreSQL treats two equal expressions with
+    # parameters as different ones.
     number_of = sa.case(
         *[
             (Member.finished_at < end, sa.literal_column(str(number)))
@@ -132,7 +141,7 @@ def count_by_time(bulk_id, ends, since=None):
 
 
 def failed_starts(bulk_id):
-    """How many members of a bulk have failed by being started."""
+    """Return a subquery that counts a bulk's members whose starts failed."""
     return (
         sa.select(sa.func.count())
         .select_from(Member)

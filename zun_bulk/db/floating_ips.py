@@ -12,9 +12,9 @@
 
 """The floating IPs of members.
 
-``floating_ip_state`` is None of a member that Neutron has no floating IP for.
-It changes apart from the member's state, whose epoch is not touched: hosts
-move members all the while.
+``floating_ip_state`` is None if Neutron has no floating IP for the member. It
+changes independently of the member's state and leaves the epoch alone, because
+hosts change states at the same time.
 """
 
 from oslo_utils import timeutils
@@ -33,8 +33,8 @@ from zun_bulk.db.models import Member
 def count_floating_ips(bulk_id, with_removed=False, states=MemberState.ALL):
     """Count members by the state of their floating IPs.
 
-    :param with_removed: count those too that were scaled away.
-    :param states: of the members to count.
+    :param with_removed: also count members that were scaled away.
+    :param states: states of the members to count.
     :returns: {FloatingIpState: number} of states that have members.
     """
     query = (
@@ -52,7 +52,10 @@ def count_floating_ips(bulk_id, with_removed=False, states=MemberState.ALL):
 
 
 def list_given_floating_ips(bulk_id):
-    """:returns: {address} of floating IPs that users gave to its members."""
+    """Return the floating IPs that the user gave to a bulk's members.
+
+    :returns: {address}.
+    """
     query = sa.select(Member.wanted).where(
         Member.bulk_id == bulk_id,
         Member.wanted.is_not(None),
@@ -67,7 +70,10 @@ def list_given_floating_ips(bulk_id):
 
 
 def bulks_with_floating_ips(bulk_ids):
-    """:returns: [Bulk] of those that have members with a floating IP."""
+    """Return those of the bulks that have members with a floating IP.
+
+    :returns: [Bulk], ordered by id.
+    """
     query = (
         sa.select(Bulk)
         .where(
@@ -92,9 +98,9 @@ def _waits_for_floating_ip(bulk_id, states=MemberState.WITH_PORTS):
 
 
 def _has_floating_ip_to_release(bulk_id):
-    """What is on its way out, or has never come to run.
+    """Match members that are being deleted or never ran.
 
-    What has run may run again, and keeps its floating IP as it does its port.
+    A member that has run may run again, and keeps its floating IP and port.
     """
     return sa.and_(
         Member.bulk_id == bulk_id,
@@ -113,19 +119,19 @@ def _has_floating_ip_to_release(bulk_id):
 
 
 def list_floating_ips_to_bind(bulk_id, limit):
-    """Members that have ports, and a floating IP to come, the oldest first."""
+    """List members that have ports and wait for a floating IP, by id."""
     query = sa.select(Member).where(_waits_for_floating_ip(bulk_id))
     return db_members.oldest_members(query, limit=limit)
 
 
 def list_floating_ips_to_release(bulk_id, limit):
-    """Members that are not to have their floating IPs any more."""
+    """List members whose floating IPs are to be released, by id."""
     query = sa.select(Member).where(_has_floating_ip_to_release(bulk_id))
     return db_members.oldest_members(query, limit=limit)
 
 
 def has_pending_floating_ips(bulk_id):
-    """Whether a bulk is not finished for the sake of floating IPs."""
+    """Return whether a bulk has floating IPs to bind or release."""
     query = sa.select(Member.id).where(
         sa.or_(
             _waits_for_floating_ip(bulk_id),
@@ -137,7 +143,7 @@ def has_pending_floating_ips(bulk_id):
 
 
 def wants_floating_ip(member, epoch):
-    """Whether a conductor is still to bind a floating IP to a member.
+    """Return whether a conductor must still bind a member's floating IP.
 
     :param epoch: of the conductor's lease.
     """
@@ -155,7 +161,7 @@ def wants_floating_ip(member, epoch):
 
 
 def is_floating_ip_cleared(member):
-    """Whether nobody will look for a floating IP of a member any more."""
+    """Return whether a member has no floating IP state any more."""
     query = sa.select(Member.id).where(
         Member.id == member.id, Member.floating_ip_state.is_not(None)
     )
@@ -165,11 +171,14 @@ def is_floating_ip_cleared(member):
 
 @base.retry
 def set_floating_ip(member, epoch, state, address=None, reason=None):
-    """Write what came of the floating IP that a member wanted, as conductor.
+    """Write the result of binding a member's floating IP, as conductor.
 
-    Also of one that is on its way out meanwhile, so that it is released.
+    It is also written if the member is being deleted by then, so that the
+    floating IP is released.
 
-    :returns: whether it did.
+    :param epoch: of the conductor's lease.
+    :param state: a FloatingIpState.
+    :returns: whether it was written.
     """
     with base.writer() as session:
         return leases.fence(session, member.bulk_id, epoch) and bool(
@@ -191,13 +200,14 @@ def set_floating_ip(member, epoch, state, address=None, reason=None):
 
 @base.retry
 def mark_floating_ips_wanted(bulk_id, epoch, members):
-    """Have failed members want floating IPs once they are retried.
+    """Set failed members' floating IPs to wanted, for a later retry.
 
-    It comes before the release, so that one that is retried meanwhile is
-    looked at anew. Their addresses stay until they are released.
+    This comes before the release, so that a member that is retried during the
+    release is handled again. The addresses stay until they are released.
 
-    :param members: Members, some hundred at most.
-    :returns: the members that are failed still.
+    :param epoch: of the conductor's lease.
+    :param members: Members, a few hundred at most.
+    :returns: the members that are still failed.
     """
     with base.writer() as session:
         if not leases.fence(session, bulk_id, epoch):
@@ -206,7 +216,7 @@ def mark_floating_ips_wanted(bulk_id, epoch, members):
             Member.id.in_([member.id for member in members]),
             Member.state == MemberState.FAILED,
         )
-        # It locks them, so that what is read is what was changed.
+        # The update locks the rows, so that the changed ones are read.
         session.execute(
             base.update(Member)
             .where(failed)
@@ -221,9 +231,9 @@ def mark_floating_ips_wanted(bulk_id, epoch, members):
 
 @base.retry
 def clear_floating_ips(bulk_id, epoch, members):
-    """Note that members have no floating IPs any more, as conductor.
+    """Clear members' released floating IPs, as conductor.
 
-    :param members: Members, some hundred at most.
+    :param members: Members, a few hundred at most.
     """
     with base.writer() as session:
         if not leases.fence(session, bulk_id, epoch):
@@ -251,9 +261,10 @@ def clear_floating_ips(bulk_id, epoch, members):
 
 @base.retry
 def fail_floating_ips(bulk_id, epoch, reason, states=MemberState.WITH_PORTS):
-    """Fail the floating IPs that members have not got, as conductor.
+    """Set the floating IPs that members wait for to failed, as conductor.
 
-    :param states: of the members.
+    :param reason: why they failed.
+    :param states: states of the members.
     """
     with base.writer() as session:
         if leases.fence(session, bulk_id, epoch):

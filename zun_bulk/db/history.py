@@ -24,7 +24,7 @@ from zun_bulk.db.models import Event
 from zun_bulk.db.models import Member
 
 
-#: How many events one statement forgets.
+#: Number of events that one statement deletes.
 TRIM_BATCH = 1000
 
 
@@ -34,7 +34,7 @@ def list_events(
     """List what happened to a bulk and its members, the oldest first.
 
     :param filters: dict of column name to value, compared for equality.
-    :param marker: id of the last event of the page before.
+    :param marker: id of the last event of the previous page.
     """
     query = sa.select(Event).where(Event.bulk_id == bulk_id)
     query = query.filter_by(**(filters or {}))
@@ -42,6 +42,10 @@ def list_events(
 
 
 def record(session, bulk_id, event, reason=None):
+    """Record an event of a bulk.
+
+    :param event: an EventName.
+    """
     session.execute(
         sa.insert(Event.__table__).values(
             bulk_id=bulk_id,
@@ -82,7 +86,7 @@ def record_members(session, ids, now, event_values=None):
 
 
 def newest_events(since):
-    """Bulks that have events after the one with the id ``since``.
+    """Find bulks with events newer than the one with the id ``since``.
 
     :returns: {bulk id: id of its newest event}.
     """
@@ -96,9 +100,9 @@ def newest_events(since):
 
 
 def trim_events(bulk_id, keep):
-    """Forget the oldest events of a bulk, some at a time.
+    """Delete the oldest events of a bulk, TRIM_BATCH at a time.
 
-    :param keep: how many it may have.
+    :param keep: number of events that stay.
     """
     ids = sa.select(Event.id).where(Event.bulk_id == bulk_id).limit(1)
     with base.reader() as session:
@@ -126,5 +130,5 @@ def _delete_events(bulk_id, upto):
 
 
 def number_of_members(number):
-    """How many members, in words."""
+    """Return a number of members as text, such as ``2 members``."""
     return '%d member%s' % (number, '' if number == 1 else 's')

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The hosts: operators' wishes, their agents' reports, and what they have."""
+"""The hosts: operators' settings, agents' reports, and usage."""
 
 import collections
 
@@ -31,7 +31,7 @@ from zun_bulk.db.models import Member
 
 @base.retry
 def add_host(host):
-    """Make a host's row unless there is one. Returns nothing."""
+    """Create a host's row unless it exists."""
     try:
         with base.writer() as session:
             session.execute(
@@ -47,7 +47,10 @@ def add_host(host):
 
 
 def get_host(host):
-    """:raises: ResourceNotFound (404)."""
+    """Return a host's row.
+
+    :raises: ResourceNotFound (404).
+    """
     with base.reader() as session:
         row = session.scalars(sa.select(Host).where(Host.host == host)).first()
     if row is None:
@@ -58,17 +61,19 @@ def get_host(host):
 def list_hosts(limit=None, marker=None):
     """List hosts by name.
 
-    :param marker: name of the last host of the page before.
+    :param marker: name of the last host of the previous page.
     """
     return base.page(sa.select(Host), Host.host, limit, marker)
 
 
 @base.retry
-def change_host(row, **wishes):
-    """Write an operator's wishes for a host. Returns whether it did.
+def change_host(row, **settings):
+    """Write an operator's settings of a host.
 
-    :param row: the Host as it was seen; nothing happens if another has
-        changed its wishes since.
+    :param row: the Host as it was read; nothing is written if its settings
+        were changed since.
+    :param settings: {column: value}.
+    :returns: whether they were written.
     """
     with base.writer() as session:
         return bool(
@@ -78,7 +83,7 @@ def change_host(row, **wishes):
                 .values(
                     epoch=Host.epoch + 1,
                     updated_at=timeutils.utcnow(),
-                    **wishes,
+                    **settings,
                 )
             ).rowcount
         )
@@ -86,7 +91,7 @@ def change_host(row, **wishes):
 
 @base.retry
 def report_host(host, report):
-    """Write how a host does, as its agent. No wish is touched."""
+    """Write the report of a host's agent; the settings stay."""
     with base.writer() as session:
         session.execute(
             base.update(Host)
@@ -94,14 +99,14 @@ def report_host(host, report):
             .values(
                 report=report,
                 reported_at=timeutils.utcnow(),
-                # When the wishes changed.
+                # The time of the last change of the settings.
                 updated_at=Host.updated_at,
             )
         )
 
 
 def count_members_on(host):
-    """Count what waits for a host's agent.
+    """Count the members that wait for a host's agent.
 
     :returns: {state: number} of the members that are deleting, or placed and
         of a bulk that is being built.
@@ -118,7 +123,7 @@ def count_members_on(host):
                     Bulk.status == BulkStatus.BUILDING,
                 ),
             ),
-            # Said once more, for the index.
+            # Redundant, but lets the database use the index.
             Member.state.in_((MemberState.PLACED, MemberState.DELETING)),
         )
         .group_by(Member.state)
@@ -127,9 +132,9 @@ def count_members_on(host):
         return {state: number for state, number in session.execute(query)}
 
 
-#: Member states in which a host has its container, or is to have it.
+#: Member states in which a host has the container or will get it.
 _STATES_ON_HOST = (
-    # From its claim on.
+    # Once it has a claim.
     MemberState.QUEUED,
     MemberState.PLACED,
     MemberState.STARTING,
@@ -139,14 +144,15 @@ _STATES_ON_HOST = (
 
 
 def list_container_usage():
-    """What hosts have of Zun's containers, and what is on its way to them.
+    """List the resources of Zun's containers on hosts, including planned ones.
 
-    zun-compute writes the host of a container when it begins with it; until
-    then a member of a bulk knows it, and of a single container nobody does.
+    zun-compute writes the host of a container when it begins to create it.
+    Until then the member of a bulk has it; for a single container it is
+    unknown.
 
-    :returns: rows of (host, container_type, cpu, memory, disk, number), alike
-        containers in one; host None of those that are being created and have
-        none yet. What a capsule is made of is where the capsule is.
+    :returns: [(host, container_type, cpu, memory in MB, disk in GB, number of
+        such containers)]; host is None for containers that are being created
+        and have no host yet. The containers of a capsule are on its host.
     """
     container = zun_models.Container.__table__
     capsule = container.alias()
@@ -178,7 +184,7 @@ def list_container_usage():
 
 
 def list_shared_hosts():
-    """:returns: the names of hosts that use a provider of Nova's."""
+    """Return the names of hosts that share a resource provider with Nova."""
     node = zun_models.ComputeNode
     query = sa.select(node.hostname).where(node.rp_uuid != node.uuid)
     with base.reader() as session:
@@ -186,10 +192,10 @@ def list_shared_hosts():
 
 
 def hosts_of_bulks(uuids, project_id):
-    """Which hosts have members of bulks, or are to have.
+    """Find the hosts that have members of bulks or will get them.
 
-    :param project_id: of whom the bulks have to be.
-    :returns: {bulk uuid: {host}}, without the bulks that are not there.
+    :param project_id: ignore bulks of other projects.
+    :returns: {bulk uuid: {host}}, without bulks that do not exist.
     """
     query = (
         sa.select(Bulk.uuid, Member.host)
@@ -207,6 +213,6 @@ def hosts_of_bulks(uuids, project_id):
     found = collections.defaultdict(set)
     with base.reader() as session:
         for uuid, host in session.execute(query):
-            # None of a bulk that has members nowhere.
+            # The host is None if no member of the bulk has one.
             found[uuid].update([host] if host else [])
     return dict(found)

@@ -22,9 +22,9 @@ from zun_bulk.db.models import Member
 
 
 def list_bulks_with_work():
-    """Bulks that a conductor has to look after, the oldest first.
+    """List bulks with work for a conductor, the oldest first.
 
-    Of a paused one only what was scaled away.
+    A paused bulk has some only if members were scaled away.
     """
     query = (
         sa.select(Bulk)
@@ -36,7 +36,7 @@ def list_bulks_with_work():
                     sa.exists().where(
                         Member.bulk_id == Bulk.id,
                         Member.removed.is_(True),
-                        # Said once more, for the index.
+                        # Redundant, but lets the database use the index.
                         Member.state.in_(
                             (MemberState.DELETING, MemberState.DELETED)
                         ),
@@ -51,7 +51,11 @@ def list_bulks_with_work():
 
 
 def heartbeats(limit):
-    """:returns: {bulk id: heartbeat} of the oldest that want a conductor."""
+    """Return the heartbeats of the oldest bulks that need a conductor.
+
+    :param limit: maximum number of bulks.
+    :returns: {bulk id: heartbeat}.
+    """
     query = (
         sa.select(Bulk.id, Bulk.heartbeat)
         .where(Bulk.status.in_(BulkStatus.WORK))
@@ -64,11 +68,12 @@ def heartbeats(limit):
 
 @base.retry
 def take_lease(bulk, owner):
-    """Become the one conductor of a bulk.
+    """Take the lease of a bulk.
 
-    :param bulk: the Bulk as it was seen; nothing happens if it has changed
-        hands or shown life since.
-    :returns: the new epoch, or None.
+    :param bulk: the Bulk as it was read; nothing changes if it has another
+        epoch or heartbeat by now.
+    :param owner: name of the conductor.
+    :returns: the new epoch, or None if the lease was not taken.
     """
     with base.writer() as session:
         taken = session.execute(
@@ -90,17 +95,21 @@ def take_lease(bulk, owner):
 
 @base.retry
 def renew_lease(bulk_id, epoch):
-    """Show that the owner lives. Returns False if it is the owner no more."""
+    """Renew a lease by a heartbeat.
+
+    :returns: False if the conductor has lost the lease.
+    """
     with base.writer() as session:
         return fence(session, bulk_id, epoch)
 
 
 def release_lease(bulk_id, epoch):
+    """Release the lease of one bulk, if it still has the epoch."""
     _release_leases(Bulk.id == bulk_id, Bulk.epoch == epoch)
 
 
 def release_leases(owner):
-    """Give up all that a conductor has, which has nothing under way."""
+    """Release all leases of a conductor that has no work in progress."""
     _release_leases(Bulk.lease_owner == owner)
 
 
@@ -119,9 +128,10 @@ def _release_leases(*which):
 
 
 def lease_condition(bulk_id, epoch):
-    """What has to hold of a member for its bulk's conductor to move it.
+    """Return the condition that a conductor still has the lease of a bulk.
 
-    :returns: the ``only_if`` of api.move_members.
+    :returns: an SQL expression, for ``only_if`` of
+        ``transitions.move_members``.
     """
     return Member.__table__.c.bulk_id.in_(
         sa.select(Bulk.id).where(Bulk.id == bulk_id, Bulk.epoch == epoch)
@@ -129,7 +139,10 @@ def lease_condition(bulk_id, epoch):
 
 
 def fence(session, bulk_id, epoch):
-    """Lock the bulk's row for this transaction if the epoch still holds."""
+    """Lock a bulk's row for this transaction if it still has the epoch.
+
+    :returns: False if the epoch has changed: the lease is lost.
+    """
     return bool(
         session.execute(
             base.update(Bulk)

@@ -34,9 +34,9 @@ def list_members(
     """List a bulk's members by index.
 
     :param filters: dict of column name to value, compared for equality.
-    :param name: a part that their names have, whatever the case.
-    :param marker: index of the last member of the page before.
-    :param with_removed: list those too that were scaled away.
+    :param name: a part of their names, in any case.
+    :param marker: index of the last member of the previous page.
+    :param with_removed: also list members that were scaled away.
     """
     query = sa.select(Member).where(Member.bulk_id == bulk_id)
     if not with_removed:
@@ -48,12 +48,12 @@ def list_members(
 
 
 def list_last_members(bulk_id, number):
-    """So many members with the highest indexes."""
+    """List the members with the highest indexes, ``number`` at most."""
     return list_members(bulk_id, limit=number, sort_dir='desc')
 
 
 def list_members_by_index(bulk_id, indexes):
-    """The members that bear these indexes and were not scaled away."""
+    """List the members with these indexes that were not scaled away."""
     found = []
     with base.reader() as session:
         for part in base.parts(indexes):
@@ -74,10 +74,11 @@ def list_removed(
     host=None,
     with_floating_ip=True,
 ):
-    """Members that were scaled away, the oldest first.
+    """List members that were scaled away, the oldest first.
 
-    :param host: only this host's; '' means those that have no host.
-    :param with_floating_ip: list those too whose floating IP is not released.
+    :param host: only members of this host; '' means those without a host.
+    :param with_floating_ip: also list members whose floating IP is not
+        released yet.
     """
     query = sa.select(Member).where(
         Member.bulk_id == bulk_id,
@@ -90,9 +91,9 @@ def list_removed(
 
 
 def list_members_by_state(state, bulk_id=None, host=None):
-    """Members in a state, for those who work on them.
+    """List members in a state, the oldest first.
 
-    :param host: only this host's; '' means those that have no host.
+    :param host: only members of this host; '' means those without a host.
     """
     query = sa.select(Member).where(Member.state == state)
     if bulk_id is not None:
@@ -101,12 +102,13 @@ def list_members_by_state(state, bulk_id=None, host=None):
 
 
 def list_members_in_fair_order(state, host, limit, building=False):
-    """Members of a host in a state, in the order in which it is their turn.
+    """List members of a host in a state, in fair order.
 
-    Projects take turns, and in each the bulks of the project, so that nobody
-    waits until a bulk of a thousand is through.
+    Projects alternate, and within a project its bulks, so that nobody waits
+    for all of a bulk of a thousand members.
 
-    :param building: only those of bulks that are being built.
+    :param limit: maximum number of members.
+    :param building: only members of bulks that are being built.
     """
     query = (
         sa.select(
@@ -115,7 +117,7 @@ def list_members_in_fair_order(state, host, limit, building=False):
             Bulk.project_id,
             sa.func.row_number()
             .over(partition_by=Member.bulk_id, order_by=Member.id)
-            .label('turn'),
+            .label('fair_rank'),
         )
         .join(Bulk, Bulk.id == Member.bulk_id)
         .where(Member.state == state, Member.host == host)
@@ -128,20 +130,24 @@ def list_members_in_fair_order(state, host, limit, building=False):
         sa.func.row_number()
         .over(
             partition_by=of_bulk.c.project_id,
-            order_by=(of_bulk.c.turn, of_bulk.c.bulk_id),
+            order_by=(of_bulk.c.fair_rank, of_bulk.c.bulk_id),
         )
-        .label('turn'),
+        .label('fair_rank'),
     ).subquery()
     with base.reader() as session:
         return session.scalars(
             sa.select(Member)
             .join(of_project, of_project.c.id == Member.id)
-            .order_by(of_project.c.turn, Member.id)
+            .order_by(of_project.c.fair_rank, Member.id)
             .limit(limit)
         ).all()
 
 
 def oldest_members(query, host=None, limit=None):
+    """Run a query of members, the oldest first.
+
+    :param host: only members of this host; '' means those without a host.
+    """
     if host is not None:
         query = query.where(
             Member.host.is_(None) if host == '' else Member.host == host
@@ -151,7 +157,7 @@ def oldest_members(query, host=None, limit=None):
 
 
 def list_members_by_container(container_uuids):
-    """The members that these containers are."""
+    """List the members whose containers these are."""
     query = sa.select(Member).order_by(Member.id)
     with base.reader() as session:
         return [
@@ -164,7 +170,7 @@ def list_members_by_container(container_uuids):
 
 
 def list_cancelled_with_container(bulk_id, limit):
-    """Cancelled members that still have a row of Zun's."""
+    """List cancelled members that still have a container row in Zun."""
     query = (
         sa.select(Member)
         .join(

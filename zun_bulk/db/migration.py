@@ -12,12 +12,13 @@
 
 """Versions of the zun_bulk tables: thin wrappers of alembic's commands.
 
-Zun migrates its tables by its own ``zun-db-manage``; ours stand beside them
-in the same database, with a version table of their own.
+Zun migrates its own tables with ``zun-db-manage``. The tables of zun_bulk are
+in the same database and have their own version table.
 
-Revisions are of two branches. Those of ``expand`` only add, so that the
-release before goes on working on the new tables; those of ``contract`` remove
-what no release still uses, once nothing of the release before runs.
+Revisions belong to two branches. Those of ``expand`` only add, so that the
+previous release still works on the new tables. Those of ``contract`` remove
+columns and tables that are no longer used, once no service of the previous
+release runs.
 """
 
 import collections
@@ -40,10 +41,10 @@ CONTRACT = 'contract'
 #: Where alembic's files are.
 DIRECTORY = os.path.dirname(__file__)
 
-#: Alembic does not keep two upgrades apart: the second would fail on the
-#: tables that the first has just made. By dialect, how to wait for one
-#: another and how to let go. PostgreSQL lets go at the end of the transaction;
-#: SQLite has one writer anyway and says that it is locked.
+#: Alembic does not lock: of two upgrades at once, the second would fail on the
+#: tables that the first has just created. By dialect, the statements that take
+#: and release a lock. PostgreSQL releases it at the end of the transaction;
+#: SQLite allows one writer only and reports that the database is locked.
 LOCKS = {
     'mysql': (
         "SELECT GET_LOCK('zun_bulk', 600)",
@@ -54,7 +55,7 @@ LOCKS = {
 
 
 def _config(stdout=None):
-    # Alembic's default is what stdout was when alembic was imported.
+    # Alembic's default is the stdout of the time when it was imported.
     return alembic_config.Config(
         os.path.join(DIRECTORY, 'alembic.ini'), stdout=stdout or sys.stdout
     )
@@ -66,7 +67,7 @@ def _scripts():
 
 @contextlib.contextmanager
 def _connected(stdout=None):
-    """A configuration with a connection, alone among those that migrate."""
+    """Yield a configuration with a connection that holds the lock."""
     with db_base.get_engine().begin() as connection:
         lock, unlock = LOCKS.get(connection.dialect.name, (None, None))
         if lock:
@@ -81,9 +82,11 @@ def _connected(stdout=None):
 
 
 def upgrade(revision=None):
-    """Bring the tables to a revision, the newest of each branch if none is.
+    """Upgrade the tables to a revision.
 
-    Tables that are there already are left as they are.
+    Existing tables are left as they are.
+
+    :param revision: the newest of each branch if None.
 
     :raises: alembic's CommandError if there is no such revision.
     """
@@ -92,25 +95,25 @@ def upgrade(revision=None):
 
 
 def expand():
-    """Add to the tables what this release wants of them.
+    """Add the tables and columns that this release needs.
 
-    The release before works on them as before.
+    The previous release still works on the tables.
     """
     upgrade(EXPAND + '@head')
 
 
 def contract():
-    """Remove from the tables what this release no longer wants.
+    """Remove the tables and columns that this release no longer needs.
 
-    What of it needs additions makes these first. Nothing of the release
-    before may run any more.
+    Additions that a removal depends on are made first. No service of the
+    previous release may run any more.
     """
     if _head(_scripts(), CONTRACT):
         upgrade(CONTRACT + '@head')
 
 
 def stamp(revision):
-    """Say that the tables are at a revision, without touching them."""
+    """Record that the tables are at a revision, without changing them."""
     with _connected() as config:
         command.stamp(config, revision)
 
@@ -118,7 +121,7 @@ def stamp(revision):
 def check(stdout=None):
     """Compare the tables with the models.
 
-    :param stdout: a file for what alembic says to it.
+    :param stdout: a file for alembic's output.
     :raises: alembic's CommandError if the tables are not at the newest
         revisions or differ from the models.
     """
@@ -129,7 +132,7 @@ def check(stdout=None):
 def revision(message, autogenerate, branch=EXPAND):
     """Write a new migration, for developers.
 
-    :param autogenerate: whether to fill it with what is missing to turn the
+    :param autogenerate: whether to generate the operations that turn the
         tables of the configured database into those of the models.
     :param branch: EXPAND or CONTRACT.
     """
@@ -138,14 +141,14 @@ def revision(message, autogenerate, branch=EXPAND):
     if not _head(scripts, branch):
         options = {'head': 'base', 'branch_label': branch}
     if branch == CONTRACT:
-        # What it removes has been replaced by then.
+        # The replacements of removed columns must exist by then.
         options['depends_on'] = _head(scripts, EXPAND)
     with _connected() as config:
         command.revision(config, message, autogenerate=autogenerate, **options)
 
 
 def _current():
-    """:returns: the revisions that the tables are at, one of a branch."""
+    """Return the current revisions of the tables, one per branch."""
     with db_base.get_engine().connect() as connection:
         return migration.MigrationContext.configure(
             connection, opts={'version_table': VERSION_TABLE}
@@ -153,22 +156,22 @@ def _current():
 
 
 def version():
-    """:returns: the revision the tables are at, None before the first.
+    """Return the current revision of the tables, None before the first.
 
-    Where there are two, of both branches, they are joined by a comma.
+    If there are two, one of each branch, they are joined by a comma.
     """
     return ', '.join(sorted(_current())) or None
 
 
 def _head(scripts, branch):
-    """:returns: the newest revision of a branch, None if it has none."""
+    """Return the newest revision of a branch, None if it has none."""
     for found in scripts.walk_revisions():
         if found.is_head and branch in found.branch_labels:
             return found.revision
 
 
 def head():
-    """:returns: the newest revision of EXPAND that this release knows."""
+    """Return the newest revision of EXPAND that this release knows."""
     return _head(_scripts(), EXPAND)
 
 
@@ -185,7 +188,7 @@ def revisions(branch=None):
 
 
 def missing():
-    """Find what of this release's revisions the tables have not had.
+    """Find revisions of this release that were not applied to the tables.
 
     :returns: {branch: [revision]} of branches that have any.
     :raises: alembic's CommandError if the tables are at a revision that this

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a project uses of its quotas, and the lock that guards them."""
+"""Projects' usage of their quotas, and the lock that guards it."""
 
 from oslo_db import exception as db_exc
 from oslo_utils import timeutils
@@ -23,10 +23,11 @@ from zun_bulk.db.models import Project
 
 
 def lock_project(session, project_id, now):
-    """Keep other bulks of a project waiting until the transaction ends.
+    """Lock a project's row, so that its other bulks wait.
 
-    By a write: Galera lets any number of SELECT ... FOR UPDATE through on
-    different nodes, and SQLite has no such thing.
+    The lock lasts until the transaction ends. It is a write, because Galera
+    allows SELECT ... FOR UPDATE of one row on several nodes at once, and
+    SQLite does not have it.
 
     :returns: False if the project has no row.
     """
@@ -41,6 +42,7 @@ def lock_project(session, project_id, now):
 
 @base.retry
 def add_project(project_id):
+    """Create a project's row unless it exists."""
     try:
         with base.writer() as session:
             session.add(
@@ -55,7 +57,7 @@ def add_project(project_id):
 
 
 def usage(project_id):
-    """Count what Zun counts for its quotas.
+    """Return a project's usage, counted as Zun does for its quotas.
 
     :returns: {quota: number}, memory in MB and disk in GB.
     """
@@ -64,12 +66,13 @@ def usage(project_id):
 
 
 def usage_in(session, project_id):
+    """Do the same as ``usage`` in a given session."""
     table = zun_models.Container.__table__
     row = session.execute(
         sa.select(
             sa.func.count().label('containers'),
             sa.func.sum(table.c.cpu).label('cpu'),
-            # Zun keeps it as text, of which PostgreSQL makes no sum.
+            # Zun stores it as text, which PostgreSQL cannot sum up.
             sa.func.sum(sa.cast(table.c.memory, sa.BigInteger)).label(
                 'memory'
             ),
@@ -79,5 +82,5 @@ def usage_in(session, project_id):
             table.c.container_type == consts.TYPE_CONTAINER,
         )
     ).one()
-    # Sums come as int, float or Decimal, and as None of no rows.
+    # A sum is an int, float or Decimal, or None if there are no rows.
     return {name: float(value or 0) for name, value in row._mapping.items()}

@@ -10,12 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a bulk and its members need, as far as no column of theirs says it.
+"""Details of a bulk and its members that have no column of their own.
 
-Each is stored as one JSON document: it is written once, read as a whole, and
-never searched. Keys that are missing have their defaults, and keys that this
-release does not know are ignored, so that a field can be added without a
-migration.
+Each is stored as one JSON document, because it is written once, read as a
+whole and never searched. Missing keys get their defaults and unknown keys are
+ignored, so that a field can be added without a migration.
 """
 
 import dataclasses
@@ -26,7 +25,10 @@ class _Document:
 
     @classmethod
     def from_json(cls, document):
-        """:param document: dict as ``to_json`` returns it, or None."""
+        """Create an object from its JSON document.
+
+        :param document: dict as ``to_json`` returns it, or None.
+        """
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(
             **{
@@ -37,7 +39,11 @@ class _Document:
         )
 
     def to_json(self):
-        """:returns: dict without what has its default; None if all have."""
+        """Return the JSON document of an object.
+
+        :returns: dict without fields that have their defaults; None if all
+            have.
+        """
         document = {
             field.name: value
             for field in dataclasses.fields(self)
@@ -52,41 +58,41 @@ class FloatingIpSpec(_Document):
 
     #: UUID of the external network; None if each member's address is given.
     network_id: str | None = None
-    #: Its name.
+    #: Name of the external network.
     network: str | None = None
     #: What becomes of those that zun_bulk made, or all: release or keep.
     on_delete: str = 'release'
-    #: Addresses of the project that are given out in the order of indexes.
+    #: The project's addresses that members get in the order of indexes.
     pool: list = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
 class BulkSpec(_Document):
-    """What the API worked out of a bulk's request, for all its members."""
+    """Values that the API derived from a bulk's request for all members."""
 
     #: Zun's requested networks, one for each of the template's nets. One with
     #: a range of addresses has the key ``range``: [first, last].
     requested_networks: list = dataclasses.field(default_factory=list)
-    #: UUIDs.
+    #: UUIDs of security groups.
     security_groups: list = dataclasses.field(default_factory=list)
-    #: As in Zun's API, with the ids of the volumes that were named.
+    #: As in Zun's API, with ids in place of the names of volumes.
     mounts: list = dataclasses.field(default_factory=list)
     availability_zone: str | None = None
     #: Scheduler hints.
     hints: dict | None = None
     #: The one host that the user asked for, if any.
     requested_host: str | None = None
-    #: Of one container: CPUs, memory in MB, disk in GB.
+    #: Resources of one container: CPUs, memory in MB, disk in GB.
     cpu: float | None = None
     memory: int | None = None
     disk: int | None = None
     cpu_policy: str | None = None
-    #: Names of what members have of their own. None if that is not known, as
-    #: the bulk is older than this field.
+    #: Names of per-container values. None if unknown, because the bulk is
+    #: older than this field.
     own_fields: list | None = None
     #: None if no member gets one.
     floating_ips: FloatingIpSpec | None = None
-    #: The Keystone trust by which conductors make new volumes.
+    #: The Keystone trust with which conductors create new volumes.
     trust_id: str | None = None
 
     @classmethod
@@ -107,14 +113,14 @@ class BulkSpec(_Document):
 
 @dataclasses.dataclass
 class MemberSpec(_Document):
-    """What one member has of its own, where its container's row has no place.
+    """Per-container values that have no column in Zun's container row.
 
-    A member that is like all others has an empty one.
+    It is empty for a member without such values.
     """
 
     #: Addresses, one or None for each requested network.
     addresses: list | None = None
     #: The floating IP that the user gave it.
     floating_ip: str | None = None
-    #: Mounts besides those of the bulk.
+    #: Mounts in addition to those of the bulk.
     mounts: list = dataclasses.field(default_factory=list)

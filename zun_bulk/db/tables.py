@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Tables that are not there yet, and who is told.
+"""Detecting and reporting missing tables.
 
-Services may run before ``zun-bulk-db-manage upgrade``: they look again until
-it has been run. Their threads are of one process, which tells of it once and
-then at widening intervals.
+Services may run before ``zun-bulk-db-manage upgrade``; they retry until it was
+run. The threads of a process share one reporter, which logs missing tables
+once and then at growing intervals.
 """
 
 import threading
@@ -32,15 +32,15 @@ from zun_bulk.db import models
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds until it is told once more, the first time and at most.
+#: Seconds until missing tables are logged again: the first time and at most.
 LOG_INTERVAL = 60.0
 MAX_LOG_INTERVAL = 3600.0
 
 
 def list_missing():
-    """Look what of this release's tables the database does not have.
+    """Find the tables and columns of this release that the database lacks.
 
-    :returns: names of tables and, where one lacks columns, ``table.column``.
+    :returns: names of tables, and of columns as ``table.column``.
     """
     wanted = models.Base.metadata.tables
     with base.get_engine().connect() as connection:
@@ -59,7 +59,7 @@ def list_missing():
 
 
 class MissingTablesReporter:
-    """Tells what is lacking, not too often."""
+    """Logs missing tables, at growing intervals."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -67,13 +67,14 @@ class MissingTablesReporter:
         self._due = float('-inf')
 
     def report_missing(self, error, now=None):
-        """Whether an error is for want of tables. If so, it is told.
+        """Report missing tables if they caused an error.
 
-        :param error: what a look into the database has raised.
-        :param now: monotonic seconds.
+        :param error: the exception that a database call raised.
+        :param now: monotonic time in seconds.
+        :returns: whether tables or columns are missing.
         """
         if isinstance(error, db_exc.DBConnectionError) or not isinstance(
-            # MySQL's is left by oslo.db as it is.
+            # oslo.db does not wrap this error of MySQL.
             error,
             (db_exc.DBError, sa_exc.DBAPIError),
         ):
@@ -102,7 +103,7 @@ class MissingTablesReporter:
                 else '%s and %d more' % (missing[0], len(missing) - 1),
                 'files': ''.join(
                     ' --config-file %s' % path
-                    # It is there once a service has read its command line.
+                    # Set once a service has read its command line.
                     for path in getattr(CONF, 'config_file', None) or ()
                 ),
             },
@@ -110,5 +111,5 @@ class MissingTablesReporter:
 
 
 _reporter = MissingTablesReporter()
-#: Of this process.
+#: Of the reporter that this process shares.
 report_missing = _reporter.report_missing

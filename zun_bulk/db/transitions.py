@@ -12,9 +12,9 @@
 
 """Changes of members' states.
 
-A change of state is an UPDATE that names the state and the epoch it saw and
-looks at the number of rows it changed: of two writers, the second changes
-nothing. Nothing is read, changed in memory and written back.
+A change of state is an UPDATE that requires the state and the epoch that were
+read, and checks the number of changed rows: of two writers, the second changes
+nothing. No row is changed in memory and written back.
 """
 
 import collections
@@ -32,15 +32,18 @@ from zun_bulk.db.models import Member
 
 
 def host_of_deleted():
-    """None for members that are claimed only: no host has to delete them."""
+    """Return the host of deleted members, as an SQL expression.
+
+    None for members that are only claimed: no host has to delete them.
+    """
     return sa.case((Member.placed_at.is_(None), None), else_=Member.host)
 
 
 @base.retry
 def remove_members(bulk_id, epoch, members):
-    """Remove members that were scaled away and are gone, as conductor.
+    """Remove deleted members that were scaled away, as conductor.
 
-    :returns: False if the conductor has lost the bulk.
+    :returns: False if the conductor has lost the lease.
     """
     with base.writer() as session:
         if not leases.fence(session, bulk_id, epoch):
@@ -58,12 +61,12 @@ def remove_members(bulk_id, epoch, members):
 
 @base.retry
 def cancel_members(bulk_id, epoch):
-    """Turn what waits to be started to cancelled, as conductor.
+    """Cancel the members that wait for their start, as conductor.
 
-    What its host has tried before may have left something in Docker, which a
-    cancelled member never has. So it is deleted first.
+    An earlier attempt may have left a container in Docker, which a cancelled
+    member must not have. So such members are deleted first.
 
-    :returns: False if the conductor has lost the bulk.
+    :returns: False if the conductor has lost the lease.
     """
     now = timeutils.utcnow()
     with base.writer() as session:
@@ -107,7 +110,7 @@ def cancel_members(bulk_id, epoch):
 
 
 def claim_members(bulk_id, epoch, claims):
-    """Note where queued members have a claim, as conductor, all at once.
+    """Record on which hosts queued members have claims, as conductor.
 
     :param claims: [(Member, host, limits)].
     :returns: as ``place_members``.
@@ -125,30 +128,32 @@ def claim_members(bulk_id, epoch, claims):
 
 
 def record_volumes(bulk_id, epoch, volumes):
-    """Note what volumes queued members have, as conductor.
+    """Record the volumes of queued members, as conductor.
 
-    :param volumes: [(Member, its ``volumes``)].
-    :returns: as ``place_members``; the Members are brought up to date.
+    :param volumes: [(Member, its ``volumes``)]; the Members that change are
+        updated in place.
+    :returns: as ``place_members``.
     """
-    noted = _set_members(
+    recorded = _set_members(
         bulk_id,
         epoch,
         MemberState.QUEUED,
         [(member, {'volumes': value}) for member, value in volumes],
     )
     for member, value in volumes:
-        if noted and member.id in noted:
+        if recorded and member.id in recorded:
             member.volumes = value
             member.epoch += 1
-    return noted
+    return recorded
 
 
 def place_members(bulk_id, epoch, placements):
-    """Turn members with a claim to placed, all or none, as conductor.
+    """Set claimed members to placed, as conductor.
 
     :param placements: [(Member, networks)].
-    :returns: the ids of those that were still as the Member says; None if
-        the conductor has lost the bulk, and then none is changed.
+    :returns: ids of the members that changed: those that still had the state
+        and epoch of the Member. None if the conductor has lost the lease;
+        nothing is changed then.
     """
     return _set_members(
         bulk_id,
@@ -161,7 +166,7 @@ def place_members(bulk_id, epoch, placements):
 
 @base.retry
 def _set_members(bulk_id, epoch, state, changes, **values):
-    """Change each member in its own way.
+    """Set columns of members, with separate values for each member.
 
     :param changes: [(Member, {column: value})], the same columns for all.
     :param values: further columns, the same for all.
@@ -175,7 +180,7 @@ def _set_members(bulk_id, epoch, state, changes, **values):
             for part in base.parts(changes)
         ) == len(changes):
             return [member.id for member, _columns in changes]
-        # The number does not tell which: once more, one by one.
+        # The count does not show which rows: repeat one by one.
         session.rollback()
         if not leases.fence(session, bulk_id, epoch):
             return None
@@ -208,13 +213,13 @@ def _set(session, state, changes, now, values):
 
 
 def move_members(members, state, only_if=None, event_values=None, **values):
-    """Turn members to another state, each if it is still as it was seen.
+    """Set members to another state, each if it is unchanged since it was read.
 
-    It goes into the history of each whose state changes.
+    Changes of state are recorded in the history.
 
-    :param members: Members as they were read; those that change are brought
-        up to date.
-    :param only_if: what has to hold besides.
+    :param members: Members as they were read; those that change are updated
+        in place.
+    :param only_if: a further condition, as an SQL expression.
     :param event_values: {column: value} of the recorded events, in place of
         the members' own values.
     :param values: further columns to set, the same for all.
@@ -222,7 +227,7 @@ def move_members(members, state, only_if=None, event_values=None, **values):
     """
     now = timeutils.utcnow()
     changed = set()
-    # In one order, so that two who move the same ones do not deadlock.
+    # Always in the order of ids: two writers must not deadlock.
     for part in base.parts(sorted(members, key=lambda member: member.id)):
         changed |= _move_part(
             part, state, now, only_if, event_values or {}, **values
@@ -235,11 +240,11 @@ def move_members(members, state, only_if=None, event_values=None, **values):
 
 
 def start_members(members):
-    """Turn placed members to starting, and count the attempt.
+    """Set placed members to starting, and count the attempt.
 
-    None is started of a bulk that has been paused or cancelled meanwhile.
+    Members of a bulk that is no longer building are left alone.
 
-    :returns: the members that changed, brought up to date.
+    :returns: the members that changed, updated in place.
     """
     moved = move_members(
         members,
@@ -259,14 +264,14 @@ def start_members(members):
 
 @base.retry
 def _move_part(members, state, now, only_if, event_values, **values):
-    # No savepoint: MariaDB forgets it in a deadlock, and its complaint of
-    # that would hide the deadlock from base.retry.
+    # No savepoint: MariaDB drops it in a deadlock, and the error about the
+    # missing savepoint would hide the deadlock from base.retry.
     with base.writer() as session:
         moved = members
         if _move(session, members, state, now, only_if, **values) != len(
             members
         ):
-            # The number does not tell which: once more, one by one.
+            # The count does not show which rows: repeat one by one.
             session.rollback()
             moved = [
                 member
@@ -284,12 +289,15 @@ def _move_part(members, state, now, only_if, event_values, **values):
 
 
 def _move(session, members, state, now, only_if=None, **values):
-    """Move those that are still as they were seen. Returns their number."""
+    """Move the members that are unchanged since they were read.
+
+    :returns: their number.
+    """
     table = Member.__table__
-    seen = collections.defaultdict(list)
+    expected = collections.defaultdict(list)
     for member in members:
         MemberState.check(member.state, state)
-        seen[member.state, member.epoch].append(member.id)
+        expected[member.state, member.epoch].append(member.id)
     return session.execute(
         sa.update(table)
         .where(
@@ -300,7 +308,7 @@ def _move(session, members, state, now, only_if=None, **values):
                         table.c.state == before,
                         table.c.epoch == epoch,
                     )
-                    for (before, epoch), ids in seen.items()
+                    for (before, epoch), ids in expected.items()
                 ]
             ),
             sa.true() if only_if is None else only_if,

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Which trusts were given for which bulks, so that none is left over."""
+"""Records of the trusts of bulks, so that leftover trusts can be deleted."""
 
 import datetime
 
@@ -22,15 +22,15 @@ from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import Trust
 
 
-#: Seconds within which a bulk may be written after its trust.
+#: Seconds that a bulk may take to be written after its trust.
 MIN_AGE = 600
-#: Seconds until the deletion of one is tried again.
+#: Seconds until the deletion of a trust is retried.
 RETRY_INTERVAL = 3600
 
 
 @base.retry
 def record(trust_id, bulk_uuid):
-    """Note a trust before its bulk is written."""
+    """Record a trust before its bulk is written."""
     with base.writer() as session:
         session.add(
             Trust(
@@ -43,7 +43,7 @@ def record(trust_id, bulk_uuid):
 
 @base.retry
 def remove(trust_id):
-    """Forget a trust that is deleted, if it was noted at all."""
+    """Remove the record of a deleted trust, if there is one."""
     with base.writer() as session:
         session.execute(
             sa.delete(Trust.__table__).where(
@@ -53,9 +53,9 @@ def remove(trust_id):
 
 
 def claim_leftover(limit):
-    """Take trusts whose bulk is not there, to try to delete them.
+    """Claim trusts whose bulk does not exist, in order to delete them.
 
-    Nobody else takes them for RETRY_INTERVAL seconds.
+    No other caller gets them for RETRY_INTERVAL seconds.
 
     :returns: [trust id], ``limit`` at most.
     """

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Zun's own rows: containers, and what they have mounted."""
+"""Zun's own rows: containers and their mounts."""
 
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
@@ -21,7 +21,10 @@ from zun_bulk.db import models
 
 
 def container_states(uuids):
-    """:returns: {uuid: (status, status_reason, task_state, host)}."""
+    """Return the Zun state of containers.
+
+    :returns: {uuid: (status, status_reason, task_state, host)}.
+    """
     table = zun_models.Container.__table__
     query = sa.select(
         table.c.uuid,
@@ -39,7 +42,10 @@ def container_states(uuids):
 
 
 def hostnames(uuids):
-    """:returns: {container uuid: hostname, or None}."""
+    """Return the hostnames of containers.
+
+    :returns: {container uuid: hostname, or None}.
+    """
     table = zun_models.Container.__table__
     query = sa.select(table.c.uuid, table.c.hostname)
     with base.reader() as session:
@@ -54,7 +60,7 @@ def hostnames(uuids):
 
 @base.retry
 def fail_containers(uuids, reason):
-    """Say in Zun's rows that containers could not be placed."""
+    """Set containers that could not be placed to Error."""
     table = zun_models.Container.__table__
     with base.writer() as session:
         session.execute(
@@ -66,16 +72,17 @@ def fail_containers(uuids, reason):
 
 @base.retry
 def reset_containers(uuids):
-    """Make failed containers ready to be created again."""
+    """Reset failed containers, so that they can be created again."""
     with base.writer() as session:
         session.execute(reset(uuids))
 
 
 @base.retry
 def stop_container(uuid, reason):
-    """Say in Zun's row of a running container that it runs no more.
+    """Set a container that has stopped from Running to Stopped.
 
-    Zun would see it at its next look at all containers, in a minute.
+    Zun itself would do it in its next periodic check of all containers, within
+    a minute.
     """
     table = zun_models.Container.__table__
     with base.writer() as session:
@@ -91,11 +98,12 @@ def stop_container(uuid, reason):
 
 
 def _for_user(reason):
-    # Zun shows it to whoever may see the container.
+    # Zun shows it to all users that may see the container.
     return models.storable(disclosure.render(reason, hosts=False))
 
 
 def reset(uuids):
+    """Return the UPDATE that resets containers to Creating."""
     table = zun_models.Container.__table__
     return (
         sa.update(table)
@@ -107,7 +115,7 @@ def reset(uuids):
 
 
 def delete_containers(uuids):
-    """Delete Zun's rows of containers that no host has."""
+    """Delete Zun's rows of containers that are on no host."""
     for part in base.parts(uuids):
         _delete_containers(part)
 
@@ -128,7 +136,7 @@ def _delete_containers(uuids):
 
 
 def delete_mounts(uuids):
-    """Delete Zun's rows of what containers had mounted on hosts that died."""
+    """Delete Zun's rows of the mounts of containers, after a host failure."""
     for part in base.parts(uuids):
         _delete_mounts_of(part)
 
@@ -140,7 +148,7 @@ def _delete_mounts_of(uuids):
 
 
 def _delete_mounts(session, uuids):
-    """Of mounts of bulks, each of which has a row of its own in volume."""
+    """Delete rows of bulks' mounts; each has its own row in ``volume``."""
     mappings = zun_models.VolumeMapping.__table__
     volumes = zun_models.Volume.__table__
     of_mounts = session.scalars(
@@ -156,7 +164,7 @@ def _delete_mounts(session, uuids):
 
 
 def attached_volumes(volume_ids):
-    """:returns: those of the Cinder volumes that Zun knows as attached."""
+    """Return those of the Cinder volumes that are attached in Zun."""
     mappings = zun_models.VolumeMapping.__table__
     volumes = zun_models.Volume.__table__
     found = set()
@@ -173,7 +181,9 @@ def attached_volumes(volume_ids):
 
 
 def existing_container_names(names, project_id=None):
-    """Which of these names containers bear already, compared in lower case.
+    """Return those of the names that containers have already.
+
+    Names are compared in lower case.
 
     :param project_id: look in this project only; None looks in all.
     """
