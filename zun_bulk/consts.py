@@ -10,44 +10,45 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The words that the API, the agents, the commands and the panels share.
+"""Constants that the API, the agents, the commands and the panels share.
 
-Nothing here imports Zun: the commands and the panels are installed without
-it.
+This module does not import Zun, because the commands and the panels are
+installed without it.
 
 Where a user's change takes effect:
 
 * A pause changes the bulk alone. Its epoch rises, so the conductor that
-  builds it stops at its next write; an agent turns a member to ``starting``
-  by a statement that also requires the bulk to be ``building``. What is
-  ``starting`` goes on.
-* A cancel turns the bulk to ``cancelling`` in the same way. Its conductor
-  then cancels the members that are ``queued`` or ``placed``; those that an
-  attempt may have left in Docker are deleted by their host first. What is
-  ``starting`` goes on, and waits for the cancel if it fails.
-* A delete turns the bulk and all its members to ``deleting`` in one
+  builds it stops at its next write; an agent sets a member to ``starting``
+  by a statement that also requires the bulk to be ``building``. Members that
+  are ``starting`` continue.
+* A cancel sets the bulk to ``cancelling`` in the same way. Its conductor
+  then cancels the members that are ``queued`` or ``placed``; if an attempt may
+  have left a container in Docker, the host deletes it first. Members that are
+  ``starting`` continue, and are cancelled after a failed attempt that would
+  be repeated.
+* A delete sets the bulk and all its members to ``deleting`` in one
   transaction. The rise of the members' epochs stops an agent that is about to
   start one.
-* Scaling down turns some members to ``deleting`` in the same way, and marks
+* Scaling down sets some members to ``deleting`` in the same way, and marks
   them ``removed``.
 """
 
 
 class InvalidTransition(Exception):
-    """A change of state that TRANSITIONS does not have: a bug of ours."""
+    """A change of state that TRANSITIONS does not list: a bug of zun_bulk."""
 
 
 class _StateMachine:
-    """States, and the changes that there are."""
+    """States and the allowed changes between them."""
 
     #: {state: the states that may follow it}
     TRANSITIONS = {}
 
     @classmethod
     def check(cls, before, after):
-        """Check that a change is one of TRANSITIONS, or none at all.
+        """Check that a change is in TRANSITIONS, or that nothing changes.
 
-        :raises: InvalidTransition
+        :raises: InvalidTransition if it is not.
         """
         if after != before and after not in cls.TRANSITIONS.get(before, ()):
             raise InvalidTransition(
@@ -56,7 +57,7 @@ class _StateMachine:
 
     @classmethod
     def before(cls, after):
-        """:returns: the states that a state may follow."""
+        """Return the states from which a state can be reached directly."""
         return tuple(
             state
             for state, following in cls.TRANSITIONS.items()
@@ -67,15 +68,15 @@ class _StateMachine:
 class MemberState(_StateMachine):
     """States of a member; see ``TRANSITIONS`` for how it changes."""
 
-    #: Waits for a claim on a host, or for ports and volumes.
+    #: Waiting for a claim on a host, or for ports and volumes.
     QUEUED = 'queued'
-    #: Was given to its host, with its ports.
+    #: Assigned to its host, with its ports.
     PLACED = 'placed'
-    #: Was cast to Zun by its host's agent.
+    #: The host's agent has cast the create to Zun.
     STARTING = 'starting'
-    #: Was verified after the settle time.
+    #: Verified after the settle time.
     RUNNING = 'running'
-    #: Has run and has ended.
+    #: The container ran and has ended.
     STOPPED = 'stopped'
     FAILED = 'failed'
     CANCELLED = 'cancelled'
@@ -95,32 +96,32 @@ class MemberState(_StateMachine):
     )
     TRANSITIONS = {
         QUEUED: (PLACED, FAILED, CANCELLED, DELETING),
-        # Back to queued without volumes, or if its host is down.
+        # Back to queued if volumes are missing or its host is down.
         PLACED: (STARTING, QUEUED, FAILED, CANCELLED, DELETING),
-        # Back to placed for another attempt on its host, to queued if its
-        # claim was refused.
+        # Back to placed for another attempt on its host, or to queued if
+        # its claim was refused.
         STARTING: (RUNNING, PLACED, QUEUED, FAILED, DELETING),
-        # Back to placed if it ended with its Docker Engine.
+        # Back to placed if it ended because its Docker Engine ended.
         RUNNING: (STOPPED, FAILED, PLACED, DELETING),
         STOPPED: (RUNNING, FAILED, DELETING),
-        # Back to queued or placed by a retry; the others if Docker shows that
-        # it runs again, or how it ended.
+        # To queued or placed by a retry; to running or stopped if Docker
+        # shows that it runs again or how it ended.
         FAILED: (QUEUED, PLACED, RUNNING, STOPPED, DELETING),
         CANCELLED: (DELETING,),
-        # Its row is removed afterwards, unless it is cancelled: then its host
-        # has just removed what an attempt had left.
+        # Its row is removed afterwards, unless its bulk was cancelled: then
+        # its host has only removed the container of an earlier attempt.
         DELETING: (DELETED,),
         DELETED: (CANCELLED,),
     }
     #: A bulk is finished once each of its members is in one of these.
     FINAL = (RUNNING, STOPPED, FAILED, CANCELLED)
-    #: Those whose start has come to an end, with finished_at.
+    #: States of members whose start has ended; they have finished_at.
     ENDED = (RUNNING, STOPPED, FAILED)
-    #: Those that were not given to the engine yet.
+    #: States of members that were not passed to the engine yet.
     WAITING = (QUEUED, PLACED)
-    #: Those that have ports, or may have them.
+    #: States of members that have or may have ports.
     WITH_PORTS = (PLACED, STARTING, RUNNING, STOPPED)
-    #: Those that never need a host again.
+    #: States of members that never need a host again.
     UNWANTED = (CANCELLED, DELETING, DELETED)
 
 
@@ -147,20 +148,20 @@ class BulkStatus(_StateMachine):
         # Its row is removed at the end.
         DELETING: (),
     }
-    #: Those that a conductor works on.
+    #: Statuses of bulks that a conductor works on.
     WORK = (BUILDING, CANCELLING, DELETING)
-    #: Those in which nothing happens until the user asks for it.
+    #: Statuses in which nothing happens until the user requests it.
     FINISHED = (READY, ERROR, CANCELLED)
-    #: Those in which a bulk can be scaled.
+    #: Statuses in which a bulk can be scaled.
     SCALABLE = (BUILDING, PAUSED, READY, ERROR)
-    #: Those in which failed members can be retried.
+    #: Statuses in which failed members can be retried.
     RETRIABLE = (BUILDING, PAUSED, READY, ERROR, CANCELLED)
 
 
 class EventName:
     """Events in the history of a bulk.
 
-    Most bear the name of the status or state that they led to.
+    Most have the name of the new status or state.
     """
 
     ACCEPTED = 'accepted'
@@ -177,7 +178,7 @@ class EventName:
         SCALED,
         BulkStatus.READY,
         BulkStatus.ERROR,
-        # Of members too.
+        # These are events of members too.
         BulkStatus.DELETING,
         BulkStatus.CANCELLED,
         MemberState.QUEUED,
@@ -194,14 +195,14 @@ class FloatingIpState:
 
     WANTED = 'wanted'
     BOUND = 'bound'
-    #: It cannot be had; floating_ip_reason says why.
+    #: It cannot be provided; floating_ip_reason has the reason.
     FAILED = 'failed'
 
     ALL = (WANTED, BOUND, FAILED)
 
 
 class OnFailure:
-    """What a bulk does when its members fail to start."""
+    """The reaction of a bulk to failed starts of its members."""
 
     PAUSE = 'pause'
     CONTINUE = 'continue'
@@ -210,11 +211,11 @@ class OnFailure:
 
 
 class ReasonClass:
-    """Why a member failed, or its last attempt did."""
+    """Classes of the reasons why members or their last attempts failed."""
 
     #: No further attempt can succeed: the cause is in the request.
     PERMANENT = 'permanent'
-    #: All attempts failed, each for a cause that may pass.
+    #: All attempts failed, each with a temporary cause.
     TRANSIENT = 'transient'
     #: The container started and did not stay up.
     APPLICATION = 'application'
@@ -236,7 +237,7 @@ class ReasonClass:
         NETWORK,
         VOLUME,
     )
-    #: Those of members that failed by being started.
+    #: Reason classes of failed starts.
     OF_STARTS = (PERMANENT, TRANSIENT, APPLICATION)
 
 
@@ -265,7 +266,7 @@ class PlacementPolicy:
     )
 
 
-#: Who holds a host if none of its gates does.
+#: The source of a hold that is not one of the gates.
 OPERATOR = 'operator'
 
 #: Replaced by a member's index in names, hostnames and environments.
@@ -284,7 +285,7 @@ class NetKey:
     PORT = 'port'
     V4_ADDRESS = 'v4-fixed-ip'
     V6_ADDRESS = 'v6-fixed-ip'
-    #: Zun itself does not have this one.
+    #: Not a key of Zun's own API.
     V4_RANGE = 'v4-range'
 
     ALL = (NETWORK, PORT, V4_ADDRESS, V6_ADDRESS, V4_RANGE)

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The zun_bulk tables, which live in Zun's database under their own prefix.
+"""The zun_bulk tables, which are in Zun's database with their own prefix.
 
 A container of a bulk is an ordinary row in Zun's ``container`` table; a
-member says what the bulk wants of that row and how far it has come.
+member has the bulk's data of that container and its progress.
 """
 
 import json
@@ -53,9 +53,9 @@ class Document(Json):
     cache_ok = True
 
     def __init__(self, cls):
-        """Store a class.
+        """Create the column type of a dataclass.
 
-        :param cls: one that has ``to_json`` and ``from_json``.
+        :param cls: class with ``to_json`` and ``from_json``.
         """
         super().__init__()
         self.cls = cls
@@ -67,21 +67,22 @@ class Document(Json):
         return self.cls.from_json(super().process_result_value(value, dialect))
 
 
-#: What utf8mb3 (MySQL), PostgreSQL or UTF-8 itself does not have.
+#: Characters that utf8mb3 (MySQL), PostgreSQL or UTF-8 cannot store.
 UNSTORABLE = re.compile('[\0\ud800-\udfff\U00010000-\U0010ffff]')
 _REASON_LENGTH = 4000
 
 
 def storable(text):
-    """What every database takes of a text that another program wrote.
+    """Return a text of another program as every database accepts it.
 
-    Refused, the text of an error would keep its member from ever failing.
+    A member could never become failed if the database refused the text of its
+    error. Such characters become ``?``; the text is cut to 4000 characters.
     """
     return UNSTORABLE.sub('?', text)[:_REASON_LENGTH]
 
 
 class Reason(sa.types.TypeDecorator):
-    """Why something failed, in the words of Docker, Neutron or Placement."""
+    """The reason of a failure, in the words of Docker, Neutron or Placement."""
 
     impl = sa.Text
     cache_ok = True
@@ -100,12 +101,12 @@ TABLE_OPTIONS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb3'}
 
 
 class Bulk(Base):
-    """N containers asked for in one call."""
+    """N containers that were requested in one call."""
 
     __tablename__ = 'zun_bulk_bulk'
     __table_args__ = (
         sa.UniqueConstraint('uuid', name='uniq_zun_bulk_bulk0uuid'),
-        # An index, for SQLite adds no constraint to a table that is there.
+        # An index, because SQLite cannot add a constraint to a table.
         sa.Index(
             'uniq_zun_bulk_bulk0project_id0client_token',
             'project_id',
@@ -122,10 +123,10 @@ class Bulk(Base):
     name = sa.Column(sa.String(255), nullable=False)
     project_id = sa.Column(sa.String(255), nullable=False)
     user_id = sa.Column(sa.String(255), nullable=False)
-    #: The request that made it: Zun looks its container actions up by this.
+    #: The request that created the bulk: Zun finds container actions by it.
     request_id = sa.Column(sa.String(255), nullable=False)
-    #: What the client calls its request, once in a project. MySQL would take
-    #: two that differ in case for one.
+    #: The client's name of its request, unique in the project. By default,
+    #: MySQL would treat two that differ in case only as equal.
     client_token = sa.Column(
         sa.String(64).with_variant(
             mysql.VARCHAR(64, charset='ascii', collation='ascii_bin'),
@@ -133,13 +134,13 @@ class Bulk(Base):
             'mariadb',
         )
     )
-    #: Of the request that has a token: SHA-256 in hexadecimal.
+    #: SHA-256, in hexadecimal, of a request with a client token.
     request_hash = sa.Column(sa.String(64))
     status = sa.Column(sa.String(20), nullable=False)
     status_reason = sa.Column(Reason)
     count = sa.Column(sa.Integer, nullable=False)
-    #: The highest index that a member has ever had; None until the bulk is
-    #: scaled: its count then.
+    #: The highest index that a member has ever had; None, for the count, until
+    #: the bulk is scaled.
     last_index = sa.Column(sa.Integer)
     run = sa.Column(sa.Boolean, nullable=False, default=True)
     max_attempts = sa.Column(sa.Integer, nullable=False, default=5)
@@ -149,21 +150,22 @@ class Bulk(Base):
         default=OnFailure.PAUSE,
         server_default=OnFailure.PAUSE,
     )
-    #: How many had failed when the user last had it go on nevertheless.
+    #: Number of failed starts that do not count towards pausing the bulk,
+    #: because the user has resumed or scaled it since.
     tolerated = sa.Column(
         sa.Integer, nullable=False, default=0, server_default='0'
     )
-    #: How to spread the members over hosts, as the user asked.
+    #: How to distribute the members over hosts, as requested by the user.
     placement = sa.Column(Json, nullable=False)
-    #: The body of a container create, as the user gave it.
+    #: The user's body of a container create.
     template = sa.Column(Json, nullable=False)
-    #: What the API worked out of the request, for conductors and agents.
+    #: Values that the API derived from the request, for conductors and agents.
     spec = sa.Column(Document(BulkSpec), nullable=False)
-    #: Rises with each change of owner; a write with an older one is refused.
+    #: Rises with each change of owner; writes with an older epoch fail.
     epoch = sa.Column(sa.Integer, nullable=False, default=0)
     lease_owner = sa.Column(sa.String(255))
-    #: The owner counts it up; one that stands still is a lost owner. No
-    #: clock is compared with another's.
+    #: The owner increments it; if it stands still, the owner is lost. No
+    #: clocks of two machines are compared.
     heartbeat = sa.Column(sa.Integer, nullable=False, default=0)
     finished_at = sa.Column(sa.DateTime)
 
@@ -181,9 +183,9 @@ class Member(Base):
         sa.UniqueConstraint(
             'container_uuid', name='uniq_zun_bulk_member0container_uuid'
         ),
-        # With all that a count of members reads: a list of bulks counts those
-        # of each, and to look each row up takes seven times as long. The time
-        # is for rates; it is set with the state and costs no further write.
+        # Covers counts of members: a list of bulks counts the members of each
+        # bulk, and reading the rows takes seven times as long. The time is
+        # for rates; it is set with the state and costs no further write.
         sa.Index(
             'zun_bulk_member_count_idx',
             'bulk_id',
@@ -204,52 +206,52 @@ class Member(Base):
         sa.ForeignKey('zun_bulk_bulk.id', ondelete='CASCADE'),
         nullable=False,
     )
-    #: From 1; none is used again.
+    #: From 1; indexes are not reused.
     member_index = sa.Column(sa.Integer, nullable=False)
-    #: Not a foreign key: Zun deletes its row and knows nothing of ours.
+    #: Not a foreign key: Zun deletes its row and does not know this table.
     container_uuid = sa.Column(sa.String(36), nullable=False)
     name = sa.Column(sa.String(255), nullable=False)
     state = sa.Column(sa.String(20), nullable=False)
-    #: Whether it was scaled away: deleting or deleted, and counted no more.
+    #: Whether it was scaled away: deleting or deleted, and no longer counted.
     removed = sa.Column(
         sa.Boolean, nullable=False, default=False, server_default=sa.false()
     )
-    #: Of a queued one, where it has its claim.
+    #: The host of the member; of a queued member, the host of its claim.
     host = sa.Column(sa.String(255))
-    #: Rises with each change of state, so that no writer acts on an old one.
+    #: Rises with each change, so that no writer acts on an old state.
     epoch = sa.Column(sa.Integer, nullable=False, default=0)
-    #: Starts tried so far.
+    #: Number of attempts so far.
     attempt = sa.Column(sa.Integer, nullable=False, default=0)
-    #: Why it failed, or why the last attempt did.
+    #: Why the member or its last attempt failed.
     reason = sa.Column(Reason)
     reason_class = sa.Column(sa.String(30))
-    #: What it has of its own, where its container's row has no place for it.
+    #: Per-container values that have no column in Zun's container row.
     wanted = sa.Column(Document(MemberSpec))
-    #: Its new volumes, and the start that they are for: see volume.mounts.
+    #: New volumes and the start that they are for; see volume.mounts.
     volumes = sa.Column(Json)
-    #: The address of its floating IP, once that is bound to its port.
+    #: Address of the floating IP, once it is bound to the member's port.
     floating_ip = sa.Column(sa.String(64))
-    #: A FloatingIpState; None of a member that is to have none.
+    #: A FloatingIpState; None if the member gets no floating IP.
     floating_ip_state = sa.Column(sa.String(20))
     floating_ip_reason = sa.Column(Reason)
-    #: Requested networks with the ports that the conductor made, as Zun's
-    #: container_create takes them.
+    #: Requested networks with the ports that the conductor created, in the
+    #: form of Zun's container_create.
     networks = sa.Column(Json)
-    #: Limits that the filters set for the host, for the claim on it.
+    #: Limits that the filters set for the claim on the host.
     limits = sa.Column(Json)
-    #: When it was handed to its host; None of one that is only claimed there.
+    #: When it was placed on its host; None if it only has a claim there.
     placed_at = sa.Column(sa.DateTime)
     started_at = sa.Column(sa.DateTime)
-    #: When it reached running or failed; not when it ended after it had run.
+    #: When the start ended in running or failed; not when a run ended.
     finished_at = sa.Column(sa.DateTime)
 
 
 class Event(Base):
-    """What happened to a bulk, or to a member of it.
+    """An event of a bulk or of one of its members.
 
-    It is written in the transaction that makes it true. The bulk is no
-    foreign key: InnoDB would lock the bulk's row for each event of a member,
-    and who deletes or scales a bulk locks the bulk first and then its members.
+    It is written in the transaction of the change. ``bulk_id`` is no foreign
+    key: InnoDB would lock the bulk's row for each event of a member, but
+    deleting or scaling a bulk locks the bulk first and then its members.
     """
 
     __tablename__ = 'zun_bulk_event'
@@ -258,15 +260,15 @@ class Event(Base):
         TABLE_OPTIONS,
     )
 
-    #: In the order of their making, but for those that are made at once.
+    #: In the order of creation, except for concurrent transactions.
     id = sa.Column(
-        # SQLite counts up in no other type.
+        # SQLite increments no other type automatically.
         sa.BigInteger().with_variant(sa.Integer(), 'sqlite'),
         primary_key=True,
     )
     bulk_id = sa.Column(sa.Integer, nullable=False)
-    #: None of an event of the bulk itself. A member that was scaled away has
-    #: events still.
+    #: None for an event of the bulk itself. Events of members that were scaled
+    #: away remain.
     member_index = sa.Column(sa.Integer)
     container_uuid = sa.Column(sa.String(36))
     event = sa.Column(sa.String(20), nullable=False)
@@ -274,14 +276,14 @@ class Event(Base):
     host = sa.Column(sa.String(255))
     attempt = sa.Column(sa.Integer)
     reason = sa.Column(Reason)
-    #: Nothing changes.
+    #: Events never change.
     updated_at = None
 
 
 class Project(Base):
-    """A project that has a quota: what its bulks are accepted under, in turn.
+    """The lock under which a project's bulks are accepted, because of quotas.
 
-    A row for each project that has ever made a bulk.
+    One row for each project that has ever created a bulk.
     """
 
     __tablename__ = 'zun_bulk_project'
@@ -294,15 +296,15 @@ class Project(Base):
 
     id = sa.Column(sa.Integer, primary_key=True)
     project_id = sa.Column(sa.String(255), nullable=False)
-    #: Bulks so far. Who counts one has the row for itself until it commits.
+    #: Number of bulks so far. Incrementing it locks the row until the commit.
     accepted = sa.Column(sa.Integer, nullable=False, default=0)
 
 
 class Trust(Base):
-    """A trust of Keystone that was given for a bulk, as long as it is there.
+    """A Keystone trust of a bulk, from its creation to its deletion.
 
-    Written before the bulk is, and without a foreign key to it: what is left
-    of a bulk that was never written, or is gone, is found by it.
+    It is written before the bulk and has no foreign key to it, so that the
+    trust of a bulk that was never written, or was removed, can be found.
     """
 
     __tablename__ = 'zun_bulk_trust'
@@ -314,12 +316,12 @@ class Trust(Base):
     id = sa.Column(sa.Integer, primary_key=True)
     trust_id = sa.Column(sa.String(64), nullable=False)
     bulk_uuid = sa.Column(sa.String(36), nullable=False)
-    #: When its deletion was last tried, as its bulk was not there.
+    #: When its deletion was last attempted because the bulk did not exist.
     tried_at = sa.Column(sa.DateTime)
 
 
 class Host(Base):
-    """A host with an agent: what its operator wishes, and how it does."""
+    """A host with an agent: the operator's settings and the agent's report."""
 
     __tablename__ = 'zun_bulk_host'
     __table_args__ = (
@@ -329,15 +331,15 @@ class Host(Base):
 
     id = sa.Column(sa.Integer, primary_key=True)
     host = sa.Column(sa.String(255), nullable=False)
-    #: Rises with each change of the wishes, not with reports.
+    #: Rises with each change of the settings, not with reports.
     epoch = sa.Column(sa.Integer, nullable=False, default=0)
-    #: Whether it is to start nothing.
+    #: Whether the operator holds the host: it starts nothing.
     held = sa.Column(sa.Boolean, nullable=False, default=False)
     held_reason = sa.Column(Reason)
-    #: In place of the host's options of the same names; None leaves them.
+    #: Override the host's options of the same names; None does not.
     mode = sa.Column(sa.String(20))
     max_in_flight = sa.Column(sa.Integer)
     start_interval = sa.Column(sa.Float)
-    #: What the agent last said of itself.
+    #: The agent's last report.
     report = sa.Column(Json)
     reported_at = sa.Column(sa.DateTime)
