@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A database for tests, and bulks to put in it."""
+"""A database for tests, and functions that write bulks to it."""
 
 from unittest import mock
 
@@ -34,10 +34,10 @@ from zun_bulk.db.specs import MemberSpec
 
 
 class Database(fixtures.Fixture):
-    """Point zun_bulk.db to a database of the test's own.
+    """Point zun_bulk.db to a database for this test alone.
 
-    :param url: SQLite in memory unless told otherwise.
-    :param tables: whether to make Zun's tables and ours.
+    :param url: by default SQLite in memory.
+    :param tables: whether to create the tables of Zun and of zun_bulk.
     """
 
     def __init__(self, url='sqlite://', tables=True):
@@ -62,7 +62,7 @@ class Database(fixtures.Fixture):
 
 
 def rows(count=3, **values):
-    """What accept_bulk takes for a bulk of so many members.
+    """Return the arguments of accept_bulk for a bulk of ``count`` members.
 
     :param values: columns of the bulk; the spec may be a dict of its fields.
     :returns: (bulk, members, containers, actions).
@@ -119,7 +119,7 @@ def rows(count=3, **values):
 
 
 def accept(count=3, **values):
-    """Write a bulk as the API does.
+    """Write a bulk, as the API does.
 
     :returns: (Bulk, [Member]).
     """
@@ -130,10 +130,10 @@ def accept(count=3, **values):
 
 
 def place(bulk_id, epoch, placements):
-    """Claim and hand over as a conductor does, but for the claims.
+    """Place members as a conductor does, but without claims in Placement.
 
     :param placements: [(Member, host, networks, limits)].
-    :returns: what place_members does.
+    :returns: as for place_members.
     """
     if (
         db_transitions.claim_members(
@@ -154,9 +154,9 @@ def place(bulk_id, epoch, placements):
 
 
 def put(members, state, **values):
-    """Put members into a state, whatever they were in.
+    """Set members to a state, from any state.
 
-    As transitions.move_members, but for what TRANSITIONS allows.
+    As transitions.move_members, but without the check of TRANSITIONS.
     """
     with mock.patch.object(MemberState, 'check'):
         return db_transitions.move_members(members, state, **values)

@@ -82,7 +82,7 @@ def storable(text):
 
 
 class Reason(sa.types.TypeDecorator):
-    """The reason of a failure, in the words of Docker, Neutron or Placement."""
+    """The reason of a failure, as Docker, Neutron or Placement states it."""
 
     impl = sa.Text
     cache_ok = True

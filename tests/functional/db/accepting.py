@@ -210,7 +210,7 @@ class AcceptingTests:
                     return -5
 
         def look():
-            """What a view shows adds up at all times."""
+            """Check that the numbers of a view always add up."""
             for _time in range(20):
                 seen = db_bulks.get_bulk(bulk.uuid)
                 counts = db_counts.count_members([bulk.id])[bulk.id]

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the tests on database servers share."""
+"""Base class of the tests on database servers."""
 
 import time
 
@@ -56,7 +56,7 @@ class DatabaseTestCase(base.BaseTestCase):
             )
 
     def counts(self, engine):
-        """The rows of all that a bulk is written to."""
+        """Count the rows of each table that a bulk is written to."""
         return [
             self.count(engine, model)
             for model in (
@@ -76,8 +76,8 @@ class DatabaseTestCase(base.BaseTestCase):
     def wait_for_lock(self, engine):
         """Wait until some transaction waits for another one."""
         for _attempt in range(240):
-            # InnoDB renews what it tells of transactions only when nobody
-            # has asked for a tenth of a second.
+            # InnoDB refreshes its list of transactions only if no query
+            # has read it for 0.1 s.
             time.sleep(0.25)
             with engine.connect() as connection:
                 if connection.exec_driver_sql(self.WAITING).scalar():

@@ -51,7 +51,7 @@ class Server(fixtures.Fixture):
 
     @classmethod
     def missing(cls):
-        """:returns: the binaries that this machine does not have."""
+        """Return the binaries that this machine does not have."""
         return [
             name
             for name in cls.BINARIES
@@ -121,7 +121,7 @@ class Server(fixtures.Fixture):
             raise RuntimeError('%s: %s' % (command, done.stdout))
 
     def make_database(self):
-        """:returns: the URL of a new, empty database."""
+        """Create an empty database and return its URL."""
         self.databases += 1
         name = 'zun%d' % self.databases
         engine = sa.create_engine(

@@ -152,7 +152,10 @@ class TestAccept(base.DatabaseTestCase):
 
 class TestScale(base.DatabaseTestCase):
     def grow(self, bulk, number):
-        """:param bulk: as it was seen."""
+        """Add members to a bulk.
+
+        :param bulk: the Bulk as it was read.
+        """
         last = db_accepting.last_index_of(bulk) + number
         _bulk, members, containers, actions = database.rows(
             number, name=bulk.name

@@ -142,7 +142,7 @@ class TestRead(base.DatabaseTestCase):
 
 
 class TestCourse(base.DatabaseTestCase):
-    """What users do to a bulk on its way."""
+    """Users' actions on a bulk that is being built."""
 
     def states(self, bulk):
         return db_counts.count_members([bulk.id])[bulk.id]

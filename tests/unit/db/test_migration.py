@@ -159,7 +159,7 @@ def tables_at(engine):
 
 
 def breaks(before, after):
-    """What would hinder a release that knows the tables as they were.
+    """Find changes that would break a release that uses the old tables.
 
     :param before: a MetaData.
     :param after: the MetaData of the same tables later.
@@ -200,7 +200,10 @@ def breaks(before, after):
 
 
 def uniques(table):
-    """:returns: [(name of a column, ...)] that are unique together."""
+    """Return the sets of columns that are unique together.
+
+    :returns: [(name of a column, ...)].
+    """
     return [
         tuple(column.name for column in one.columns)
         for one in [*table.constraints, *table.indexes]

@@ -26,7 +26,7 @@ from zun_bulk.db import models
 
 class TestUsage(base.DatabaseTestCase):
     def used(self, project_id='project-1', count=1):
-        """Accept a bulk. Returns what it was told is used before."""
+        """Accept a bulk and return the usage that its check was given."""
         used = []
         db_accepting.accept_bulk(
             *database.rows(count, project_id=project_id), used.append

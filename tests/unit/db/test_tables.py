@@ -119,7 +119,7 @@ class TestMissingTablesReporter(TablesTestCase):
 
 
 class Waits:
-    """An event that nobody sets: the tables are made during the third wait.
+    """An event that is never set: the tables are created in the third wait.
 
     The sixth ends the loop that waits.
     """
