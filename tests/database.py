@@ -21,8 +21,6 @@ from oslo_utils import uuidutils
 from zun.db.sqlalchemy import models as zun_models
 
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
 from zun_bulk.db import bulks as db_bulks
@@ -31,6 +29,8 @@ from zun_bulk.db import models
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db.specs import BulkSpec
 from zun_bulk.db.specs import MemberSpec
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 class Database(fixtures.Fixture):

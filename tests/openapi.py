@@ -37,12 +37,12 @@ from zun_bulk.api.schemas import host
 from zun_bulk.api.schemas import member
 from zun_bulk.api.views import bulk as bulk_view
 from zun_bulk.api.views import plan as plan_view
-from zun_bulk.consts import BulkStatus
 from zun_bulk.consts import EventName
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
 from zun_bulk.host import metrics
 from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 FILE = (

@@ -15,7 +15,7 @@
 import signal
 
 from tests.functional import base
-from zun_bulk.consts import MemberState
+from zun_bulk.states import MemberState
 
 
 class ConvergesTestCase(base.FunctionalTestCase):

@@ -43,8 +43,6 @@ from zun_bulk.api import template as templates
 from zun_bulk.api import validation
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import OnFailure
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
@@ -52,6 +50,8 @@ from zun_bulk.db import quotas as db_quotas
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.specs import BulkSpec
 from zun_bulk.db.specs import MemberSpec
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 from zun_bulk.volume import trusts
 
 

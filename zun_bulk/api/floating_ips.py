@@ -24,9 +24,9 @@ from zun.common import policy
 from zun.network import neutron
 
 from zun_bulk.api import validation
-from zun_bulk.consts import FloatingIpState
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db.specs import FloatingIpSpec
+from zun_bulk.states import FloatingIpState
 
 
 #: Addresses that one call looks up: they are part of its URL.

@@ -415,7 +415,7 @@ def _services():
         except Exception as error:
             yield (
                 FAILURE,
-                '%s does not answer Zun; check the catalogue of Keystone and '
+                'Zun cannot reach %s; check the catalogue of Keystone and '
                 '[%s]: %s' % (name, section, str(error)[:LENGTH]),
             )
 

@@ -20,7 +20,6 @@ from zun import objects
 from zun_bulk import disclosure
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import leases as db_leases
@@ -30,6 +29,7 @@ from zun_bulk.db import zun_rows
 from zun_bulk.scheduler import hosts
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import planner
+from zun_bulk.states import MemberState
 
 
 LOG = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Claiming:
         claimed = []
         reason = TOO_SLOW
         for _attempt in range(PLAN_ATTEMPTS):
-            members = self._clearing.with_container(bulk, members)
+            members = self._clearing.fail_without_container(bulk, members)
             if not members:
                 break
             survey = self.survey(bulk, members[0], claimed)
@@ -201,7 +201,7 @@ class Claiming:
             taken,
         )
 
-    def take_back(self, bulk, epoch):
+    def requeue_from_down_hosts(self, bulk, epoch):
         """Queue members placed on hosts that are down, if others have room.
 
         The host can no longer start them, as that is a compare-and-set too.
@@ -222,7 +222,7 @@ class Claiming:
                     for member in members
                     if not member.attempt and not member.reason
                 ]
-            members = self._clearing.with_container(bulk, members)
+            members = self._clearing.fail_without_container(bulk, members)
             if not members:
                 continue
             survey = self.survey(bulk, members[0])

@@ -26,7 +26,6 @@ from zun import objects
 from zun_bulk import notifications
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
@@ -35,6 +34,7 @@ from zun_bulk.db import history as db_history
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
+from zun_bulk.states import MemberState
 from zun_bulk.volume import mounts
 from zun_bulk.volume import trusts
 from zun_bulk.volume import volumes
@@ -62,7 +62,7 @@ class Clearing:
 
     # ----------------------------------------------------------- failing
 
-    def with_container(self, bulk, members):
+    def fail_without_container(self, bulk, members):
         """Fail the members whose container was deleted outside the bulk.
 
         :returns: the other members.

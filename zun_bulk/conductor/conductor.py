@@ -32,14 +32,14 @@ from zun_bulk.conductor import leases
 from zun_bulk.conductor import placing
 from zun_bulk.conductor import services
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import history as db_history
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import tables
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 from zun_bulk.volume import trusts
 from zun_bulk.volume import volumes
 
@@ -224,7 +224,7 @@ class Conductor:
         }
         for bulk in bulks:
             self._services.check_stopping()
-            epoch = self._leases.epoch(bulk, time.monotonic())
+            epoch = self._leases.acquire(bulk, time.monotonic())
             if epoch is None:
                 continue
             self._current = bulk, time.monotonic()
@@ -279,7 +279,7 @@ class Conductor:
 
     def _build(self, bulk, epoch):
         """Claim, make volumes and place; yields between slices."""
-        self._claiming.take_back(bulk, epoch)
+        self._claiming.requeue_from_down_hosts(bulk, epoch)
         queued = db_members.list_members_by_state(
             MemberState.QUEUED, bulk_id=bulk.id
         )

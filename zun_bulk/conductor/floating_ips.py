@@ -25,16 +25,16 @@ import threading
 
 from oslo_log import log as logging
 
-from zun_bulk import pausing
+from zun_bulk import auto_pause
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import OnFailure
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.network import floating_ips
 from zun_bulk.pacing import throttle
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 LOG = logging.getLogger(__name__)
@@ -282,7 +282,7 @@ class FloatingIps:
             'have none yet. %s'
             % (bulk.spec.floating_ips.network, missing, bulk.count, error)
         )
-        pausing.pause(bulk, reason, bulk.epoch)
+        auto_pause.pause(bulk, reason, bulk.epoch)
 
     # --------------------------------------------------------- releasing
 

@@ -39,7 +39,7 @@ class Leases:
         #: {bulk id: uuid} of what is held.
         self._uuids = {}
 
-    def epoch(self, bulk, now):
+    def acquire(self, bulk, now):
         """Hold a bulk, taking its lease if it is free or has expired.
 
         :param bulk: the Bulk as just read.
@@ -53,7 +53,7 @@ class Leases:
         self._held.pop(bulk.id, None)
         # After a user changed the bulk, its owner takes its own lease anew.
         free = bulk.lease_owner in (None, self.owner)
-        if not free and not self._stands_still(bulk, now):
+        if not free and not self._has_expired(bulk, now):
             return None
         epoch = db_leases.take_lease(bulk, self.owner)
         if epoch is not None:
@@ -61,7 +61,7 @@ class Leases:
             self._held[bulk.id] = epoch
         return epoch
 
-    def _stands_still(self, bulk, now):
+    def _has_expired(self, bulk, now):
         sign = (bulk.epoch, bulk.heartbeat)
         seen, since = self._seen.get(bulk.id, (None, now))
         if seen != sign:

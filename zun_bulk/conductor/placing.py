@@ -18,18 +18,18 @@ import time
 
 from oslo_log import log as logging
 
-from zun_bulk import pausing
+from zun_bulk import auto_pause
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
-from zun_bulk.network import batch
+from zun_bulk.network import batch_size
 from zun_bulk.network import errors
-from zun_bulk.network import maker
+from zun_bulk.network import port_maker
 from zun_bulk.pacing import throttle
+from zun_bulk.states import MemberState
 from zun_bulk.volume import mounts
 
 
@@ -61,7 +61,7 @@ class Placing:
         self.calls = throttle.for_api_calls(
             'port calls', 'Neutron', CONF.zun_bulk.port_calls
         )
-        self._batch = batch.BatchSize(CONF.zun_bulk.port_batch)
+        self._batch = batch_size.BatchSize(CONF.zun_bulk.port_batch)
 
     # ------------------------------------------------------------- ports
 
@@ -71,7 +71,7 @@ class Placing:
         Yields between slices, as Neutron may take an hour for a large bulk.
         Pauses the bulk if addresses run out.
         """
-        making = maker.Maker(
+        making = port_maker.PortMaker(
             self._services.ports(), bulk, claimed, zun_rows.hostnames
         )
         self._batch.begin(FIRST_PORTS)
@@ -83,13 +83,13 @@ class Placing:
             self._place_part(
                 bulk, epoch, claimed[start : start + size], making
             )
-        why = making.why_short()
+        why = making.shortage_reason()
         if why:
-            pausing.pause(bulk, why, epoch)
+            auto_pause.pause(bulk, why, epoch)
 
     def _place_part(self, bulk, epoch, members, making):
         """Place one slice of claimed members."""
-        members = self._clearing.with_container(bulk, members)
+        members = self._clearing.fail_without_container(bulk, members)
         if not members:
             return
         try:
@@ -109,7 +109,7 @@ class Placing:
                         for _ in range(min(self._batch.now, len(waiting)))
                     ]
                     call = pool.submit(
-                        self._hand_over, bulk, epoch, part, making
+                        self._create_ports_and_place, bulk, epoch, part, making
                     )
                     calls[call] = part, time.monotonic()
                 for call in _ended(calls):
@@ -151,7 +151,7 @@ class Placing:
         self._batch.succeeded(len(part))
         return []
 
-    def _hand_over(self, bulk, epoch, members, making):
+    def _create_ports_and_place(self, bulk, epoch, members, making):
         """Make the ports of claimed members and place the members."""
         self._services.check_stopping()
         with self.calls.slot(members[0].container_uuid):
@@ -180,7 +180,7 @@ class Placing:
         """
         if not mounts.made_for_any(bulk) or not members:
             return members, [], 0
-        members = self._clearing.with_container(bulk, members)
+        members = self._clearing.fail_without_container(bulk, members)
         found = self._services.volumes().look(bulk, members)
         self._clearing.fail_each(bulk, found.failed, ReasonClass.VOLUME)
         if found.ready and (

@@ -16,9 +16,7 @@ from oslo_utils import timeutils
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
-from zun_bulk.consts import BulkStatus
 from zun_bulk.consts import EventName
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base
 from zun_bulk.db import counts
 from zun_bulk.db import history
@@ -26,6 +24,8 @@ from zun_bulk.db import quotas
 from zun_bulk.db import transitions
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import Member
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 def accept_bulk(bulk, members, containers, actions, check_usage=None):
@@ -162,7 +162,7 @@ def shrink_bulk(bulk, members):
                 .where(Member.id.in_(part))
                 .values(
                     state=MemberState.DELETING,
-                    host=transitions.host_of_deleted(),
+                    host=transitions.host_to_delete_from(),
                     removed=True,
                     epoch=Member.epoch + 1,
                     updated_at=now,

@@ -19,10 +19,7 @@ import sqlalchemy as sa
 from zun.common import exception
 from zun.db.sqlalchemy import models as zun_models
 
-from zun_bulk.consts import BulkStatus
 from zun_bulk.consts import EventName
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base
 from zun_bulk.db import counts
 from zun_bulk.db import history
@@ -32,6 +29,9 @@ from zun_bulk.db import zun_rows
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import Event
 from zun_bulk.db.models import Member
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 def get_bulk(ident, project_id=None):
@@ -213,7 +213,7 @@ def mark_bulk_deleting(bulk_id):
                 )
                 .values(
                     state=MemberState.DELETING,
-                    host=transitions.host_of_deleted(),
+                    host=transitions.host_to_delete_from(),
                     epoch=Member.epoch + 1,
                     updated_at=now,
                 )

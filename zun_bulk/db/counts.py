@@ -16,10 +16,10 @@ import collections
 
 import sqlalchemy as sa
 
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
 from zun_bulk.db import base
 from zun_bulk.db.models import Member
+from zun_bulk.states import MemberState
 
 
 def count_members(bulk_ids):

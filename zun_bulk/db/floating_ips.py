@@ -20,14 +20,14 @@ hosts change states at the same time.
 from oslo_utils import timeutils
 import sqlalchemy as sa
 
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base
 from zun_bulk.db import leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import Member
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 def count_floating_ips(bulk_id, with_removed=False, states=MemberState.ALL):

@@ -15,11 +15,11 @@
 import sqlalchemy as sa
 from zun.db.sqlalchemy import models as zun_models
 
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import Member
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 def list_members(

@@ -22,16 +22,16 @@ import collections
 from oslo_utils import timeutils
 import sqlalchemy as sa
 
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base
 from zun_bulk.db import history
 from zun_bulk.db import leases
 from zun_bulk.db.models import Bulk
 from zun_bulk.db.models import Member
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
-def host_of_deleted():
+def host_to_delete_from():
     """Return the host of deleted members, as an SQL expression.
 
     None for members that are only claimed: no host has to delete them.

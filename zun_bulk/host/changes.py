@@ -18,8 +18,6 @@ import math
 from oslo_log import log as logging
 
 from zun_bulk import disclosure
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
@@ -27,6 +25,8 @@ from zun_bulk.db import zun_rows
 from zun_bulk.host import engine
 from zun_bulk.host import members
 from zun_bulk.host import verification
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 LOG = logging.getLogger(__name__)

@@ -14,12 +14,12 @@
 from oslo_log import log as logging
 
 from zun_bulk import zun_compat
-from zun_bulk.consts import MemberState
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.host import in_flight
 from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.states import MemberState
 
 
 LOG = logging.getLogger(__name__)

@@ -16,12 +16,10 @@ from oslo_utils import timeutils
 from zun import objects
 from zun.common import context as zun_context
 
+from zun_bulk import auto_pause
 from zun_bulk import disclosure
-from zun_bulk import pausing
 from zun_bulk import rpc
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
@@ -29,6 +27,8 @@ from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.host import debounce
 from zun_bulk.pacing import failures
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 LOG = logging.getLogger(__name__)
@@ -174,8 +174,8 @@ def pause_if_hopeless(bulk, reason):
     """
     if bulk is None or bulk.status != BulkStatus.BUILDING:
         return
-    why = failures.why_pause(
+    why = failures.pause_reason(
         bulk, db_counts.count_outcomes(bulk.id), reason, CONF.zun_bulk
     )
     if why:
-        pausing.pause(bulk, why)
+        auto_pause.pause(bulk, why)

@@ -23,7 +23,6 @@ from zun.common import consts
 from zun_bulk import disclosure
 from zun_bulk import zun_compat
 from zun_bulk.conf import CONF
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
@@ -36,6 +35,7 @@ from zun_bulk.host import volumes
 from zun_bulk.pacing import failures
 from zun_bulk.pacing import pacer
 from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.states import MemberState
 from zun_bulk.volume import mappings
 
 

@@ -14,9 +14,9 @@
 
 import time
 
-from zun_bulk.consts import MemberState
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.host import debounce
+from zun_bulk.states import MemberState
 
 
 class Status:

@@ -14,8 +14,8 @@
 
 from oslo_utils import timeutils
 
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import ReasonClass
+from zun_bulk.states import MemberState
 
 
 def problem(inspect, run):

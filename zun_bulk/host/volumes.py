@@ -17,9 +17,9 @@ import collections
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 
-from zun_bulk.consts import MemberState
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.host import locks
+from zun_bulk.states import MemberState
 from zun_bulk.volume import mounts
 
 

@@ -14,11 +14,11 @@
 
 from osc_lib.command import command
 
-from zun_bulk.consts import BulkStatus
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import options
 from zun_bulk.osc import waiter
+from zun_bulk.states import BulkStatus
 
 
 class _ActOnBulk(waiter.WaitForBulk, command.ShowOne):

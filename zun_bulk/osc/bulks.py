@@ -15,12 +15,12 @@
 
 from osc_lib.command import command
 
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import lister
 from zun_bulk.osc import options
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 class ListBulk(lister.Lister):

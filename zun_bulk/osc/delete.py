@@ -18,12 +18,12 @@ import time
 from osc_lib import exceptions
 from osc_lib.command import command
 
-from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import floating_ips
 from zun_bulk.osc import progress
 from zun_bulk.osc import waiter
+from zun_bulk.states import MemberState
 
 
 class DeleteBulk(command.Command):

@@ -15,7 +15,7 @@
 import argparse
 import ipaddress
 
-from zun_bulk.consts import FloatingIpState
+from zun_bulk.states import FloatingIpState
 
 
 def add_options(parser):

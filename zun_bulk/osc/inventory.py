@@ -21,9 +21,9 @@ import shlex
 from osc_lib.command import command
 import yaml
 
-from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import options
+from zun_bulk.states import MemberState
 
 
 #: Names of groups that Ansible defines itself.

@@ -17,11 +17,11 @@ import heapq
 import math
 import operator
 
-from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import log_lines
 from zun_bulk.osc import log_position
 from zun_bulk.osc import spool as spools
+from zun_bulk.states import MemberState
 
 
 #: Attempts to read the log of a container that has ended.

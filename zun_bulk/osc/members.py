@@ -13,9 +13,9 @@
 
 """The command ``openstack appcontainer bulk member list``."""
 
-from zun_bulk.consts import MemberState
 from zun_bulk.osc import lister
 from zun_bulk.osc import options
+from zun_bulk.states import MemberState
 
 
 class ListBulkMember(lister.Lister):

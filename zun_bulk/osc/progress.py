@@ -17,7 +17,7 @@ import datetime
 import math
 import os
 
-from zun_bulk.consts import MemberState
+from zun_bulk.states import MemberState
 
 
 #: The order in which states are shown.

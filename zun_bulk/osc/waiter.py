@@ -17,14 +17,14 @@ import time
 
 from osc_lib import exceptions
 
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
 from zun_bulk.osc import client
 from zun_bulk.osc import columns
 from zun_bulk.osc import floating_ips
 from zun_bulk.osc import options
 from zun_bulk.osc import progress
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 #: Seconds without a response after which to stop waiting. Longer than the

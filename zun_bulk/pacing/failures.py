@@ -20,10 +20,10 @@ import collections
 import enum
 import re
 
-from zun_bulk.consts import MemberState
 from zun_bulk.consts import OnFailure
 from zun_bulk.consts import ReasonClass
 from zun_bulk.pacing.outcome import Outcome
+from zun_bulk.states import MemberState
 
 
 class FailureClass(enum.Enum):
@@ -145,7 +145,7 @@ TABLE = (
 _OTHER = Row('', FailureClass.OTHER)
 
 
-def why_pause(bulk, outcomes, reason, limits):
+def pause_reason(bulk, outcomes, reason, limits):
     """Decide whether failures should pause a bulk.
 
     A permanent failure hits all members alike, so one is enough as long as no

@@ -31,8 +31,8 @@ from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import planner
 from zun_bulk.scheduler import pressure
 from zun_bulk.scheduler import usage
+from zun_bulk.scheduler.filters import base_limit
 from zun_bulk.scheduler.filters import host_pressure
-from zun_bulk.scheduler.filters import limit
 
 
 #: Reasons for excluding a host other than resources and filters.
@@ -254,6 +254,6 @@ def _room(filters, state, container, candidate):
     rooms += [
         (one.room(state, container), one.bound_by)
         for one in filters
-        if isinstance(one, limit.LimitFilter)
+        if isinstance(one, base_limit.LimitFilter)
     ]
     return min(rooms, key=lambda pair: pair[0])

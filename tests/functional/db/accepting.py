@@ -19,7 +19,6 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from tests.threads import at_once
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
@@ -27,6 +26,7 @@ from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db.models import Member
+from zun_bulk.states import MemberState
 
 
 THREADS = 8

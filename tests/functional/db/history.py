@@ -17,12 +17,12 @@ import sqlalchemy as sa
 
 from tests import database
 from tests.threads import at_once
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import history as db_history
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.states import MemberState
 
 
 THREADS = 8

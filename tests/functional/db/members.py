@@ -23,8 +23,6 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from tests.threads import at_once
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import hosts as db_hosts
@@ -34,6 +32,8 @@ from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import trusts
 from zun_bulk.db import zun_rows
 from zun_bulk.db.models import Member
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 THREADS = 8

@@ -27,8 +27,8 @@ from tests.functional.db.base import DatabaseTestCase
 from tests.functional.db.history import HistoryTests
 from tests.functional.db.members import MembersTests
 from tests.functional.db.schema import SchemaTests
-from zun_bulk.consts import MemberState
 from zun_bulk.db import counts as db_counts
+from zun_bulk.states import MemberState
 
 
 if not servers.MariaDB.missing():

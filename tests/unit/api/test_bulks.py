@@ -24,13 +24,13 @@ from zun.db.sqlalchemy import models as zun_models
 from tests.unit.api import base
 from zun_bulk import disclosure
 from zun_bulk.api.views import bulk as view
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base as db_base
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import members as db_members
 from zun_bulk.db import models
 from zun_bulk.db import specs
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.states import MemberState
 
 
 ADMIN = {'roles': 'admin', 'project': 'admin-project'}

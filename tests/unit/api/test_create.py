@@ -24,9 +24,9 @@ from tests.unit.api import base
 from zun_bulk import rpc
 from zun_bulk.api import container_rows
 from zun_bulk.conf import CONF
-from zun_bulk.consts import MemberState
 from zun_bulk.db import base as db_base
 from zun_bulk.db import models
+from zun_bulk.states import MemberState
 
 
 ADMIN = {'roles': 'admin'}

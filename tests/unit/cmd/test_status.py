@@ -480,12 +480,12 @@ class TestServices(StatusTestCase):
     def test_no_placement(self):
         self.adapter.get.side_effect = ka_exceptions.EndpointNotFound('none')
         self.assert_found(
-            self.NAME, status.FAILURE, 'Placement does not', 'none'
+            self.NAME, status.FAILURE, 'cannot reach Placement', 'none'
         )
 
     def test_no_neutron(self):
         self.neutron.list_ports.side_effect = ka_exceptions.ConnectFailure('x')
-        self.assert_found(self.NAME, status.FAILURE, 'Neutron does not')
+        self.assert_found(self.NAME, status.FAILURE, 'cannot reach Neutron')
 
 
 class TestCommand(StatusTestCase):

@@ -23,8 +23,6 @@ from tests.unit.conductor import base
 from zun_bulk import disclosure
 from zun_bulk.conductor import claiming
 from zun_bulk.conductor import clearing
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
 from zun_bulk.db import bulks as db_bulks
@@ -36,6 +34,8 @@ from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.scheduler import hosts
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 from zun_bulk.volume import volumes
 
 

@@ -17,13 +17,13 @@ from tests import database
 from tests.unit.conductor import base
 from zun_bulk.conductor import conductor
 from zun_bulk.conductor import leases
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
+from zun_bulk.states import MemberState
 
 
 class TestCancel(base.ConductorTestCase):

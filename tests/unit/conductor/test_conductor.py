@@ -23,8 +23,6 @@ from zun_bulk.conductor import conductor
 from zun_bulk.conductor import leases
 from zun_bulk.conductor import placing
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
 from zun_bulk.db import bulks as db_bulks
@@ -35,6 +33,8 @@ from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import models
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 class TestBuild(base.ConductorTestCase):
@@ -188,7 +188,7 @@ class TestSlices(base.ConductorTestCase):
         self.look()
         self.conductor._leases.release()
         other = leases.Leases('other', 15)
-        other.epoch(db_bulks.get_bulk(self.large.uuid), 0)
+        other.acquire(db_bulks.get_bulk(self.large.uuid), 0)
         self.assertEqual(2, self.look())
         self.assertEqual(CONF.zun_bulk.poll_interval, self.conductor._delay)
         other.release()

@@ -20,9 +20,6 @@ from tests import emulated_neutron
 from zun_bulk.conductor import floating_ips
 from zun_bulk.conductor import leases
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import floating_ips as db_floating_ips
@@ -31,6 +28,9 @@ from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db.specs import MemberSpec
 from zun_bulk.network import requested
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 class FloatingIpsTestCase(base.BaseTestCase):
@@ -87,7 +87,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
     def take(self):
         """Take the bulk's lease, as the loop that plans does."""
         self.bulk = db_bulks.get_bulk(self.bulk.uuid)
-        self.epoch = self.leases.epoch(self.bulk, 0)
+        self.epoch = self.leases.acquire(self.bulk, 0)
         self.bulk = db_bulks.get_bulk(self.bulk.uuid)
 
     def members(self, **filters):

@@ -26,46 +26,46 @@ class TestLeases(base.BaseTestCase):
         self.first = leases.Leases('first', 15)
         self.second = leases.Leases('second', 15)
 
-    def epoch(self, leases, now):
-        return leases.epoch(db_bulks.get_bulk(self.bulk.uuid), now)
+    def acquire(self, leases, now):
+        return leases.acquire(db_bulks.get_bulk(self.bulk.uuid), now)
 
     def test_a_free_bulk_is_taken_once(self):
-        self.assertEqual(1, self.epoch(self.first, 0))
-        self.assertEqual(1, self.epoch(self.first, 1))
-        self.assertIsNone(self.epoch(self.second, 1))
+        self.assertEqual(1, self.acquire(self.first, 0))
+        self.assertEqual(1, self.acquire(self.first, 1))
+        self.assertIsNone(self.acquire(self.second, 1))
 
     def test_one_that_is_renewed_is_not_taken(self):
-        self.epoch(self.first, 0)
+        self.acquire(self.first, 0)
         for now in range(0, 100, 10):
             self.first.renew()
-            self.assertIsNone(self.epoch(self.second, now))
+            self.assertIsNone(self.acquire(self.second, now))
 
     def test_one_that_stands_still_is_taken(self):
-        self.epoch(self.first, 0)
-        self.assertIsNone(self.epoch(self.second, 100))
-        self.assertIsNone(self.epoch(self.second, 114))
-        self.assertEqual(2, self.epoch(self.second, 116))
+        self.acquire(self.first, 0)
+        self.assertIsNone(self.acquire(self.second, 100))
+        self.assertIsNone(self.acquire(self.second, 114))
+        self.assertEqual(2, self.acquire(self.second, 116))
         # The first one wakes up late.
-        self.assertIsNone(self.epoch(self.first, 116))
+        self.assertIsNone(self.acquire(self.first, 116))
         self.first.renew()
-        self.assertEqual(2, self.epoch(self.second, 117))
+        self.assertEqual(2, self.acquire(self.second, 117))
 
     def test_report(self):
         self.assertEqual({}, self.first.report())
-        self.epoch(self.first, 0)
+        self.acquire(self.first, 0)
         self.assertEqual({self.bulk.uuid: 1}, self.first.report())
         self.first.retain_only([])
         self.assertEqual({}, self.first.report())
 
     def test_only_one_of_two_takes_it(self):
         seen = db_bulks.get_bulk(self.bulk.uuid)
-        self.assertEqual(1, self.first.epoch(seen, 0))
-        self.assertIsNone(self.second.epoch(seen, 0))
+        self.assertEqual(1, self.first.acquire(seen, 0))
+        self.assertIsNone(self.second.acquire(seen, 0))
 
     def test_one_that_is_released_is_taken_at_once(self):
-        self.epoch(self.first, 0)
+        self.acquire(self.first, 0)
         self.first.release()
-        self.assertEqual(2, self.epoch(self.second, 1))
+        self.assertEqual(2, self.acquire(self.second, 1))
         # What it has not any more it cannot release.
         self.first.release()
         self.assertEqual(
@@ -73,24 +73,24 @@ class TestLeases(base.BaseTestCase):
         )
 
     def test_a_lease_lost_to_a_delete_is_noticed(self):
-        self.epoch(self.first, 0)
+        self.acquire(self.first, 0)
         db_bulks.mark_bulk_deleting(self.bulk.id)
         # What it had under way may come late: others have to wait for that.
-        self.assertIsNone(self.epoch(self.second, 1))
-        self.assertEqual(3, self.epoch(self.first, 1))
+        self.assertIsNone(self.acquire(self.second, 1))
+        self.assertEqual(3, self.acquire(self.first, 1))
 
     def test_a_lease_lost_to_a_delete_and_by_death(self):
-        self.epoch(self.first, 0)
-        self.assertIsNone(self.epoch(self.second, 0))
+        self.acquire(self.first, 0)
+        self.assertIsNone(self.acquire(self.second, 0))
         db_bulks.mark_bulk_deleting(self.bulk.id)
         # The time begins anew.
-        self.assertIsNone(self.epoch(self.second, 14))
-        self.assertIsNone(self.epoch(self.second, 28))
-        self.assertEqual(3, self.epoch(self.second, 30))
+        self.assertIsNone(self.acquire(self.second, 14))
+        self.assertIsNone(self.acquire(self.second, 28))
+        self.assertEqual(3, self.acquire(self.second, 30))
 
     def test_a_bulk_that_was_changed_is_released(self):
-        self.epoch(self.first, 0)
+        self.acquire(self.first, 0)
         db_bulks.pause_bulk(self.bulk.id, 'because')
         self.first.release()
         db_bulks.resume_bulk(self.bulk.id)
-        self.assertEqual(4, self.epoch(self.second, 0))
+        self.assertEqual(4, self.acquire(self.second, 0))

@@ -17,7 +17,6 @@ import fixtures
 
 from tests.unit.conductor import base
 from zun_bulk.conductor import placing
-from zun_bulk.consts import BulkStatus
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import history as db_history
@@ -25,6 +24,7 @@ from zun_bulk.db import leases as db_leases
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
 from zun_bulk.network import errors
+from zun_bulk.states import BulkStatus
 
 
 class TestPlace(base.ConductorTestCase):

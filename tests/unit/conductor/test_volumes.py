@@ -17,9 +17,9 @@ from keystoneauth1 import exceptions as ks_exc
 from tests.unit.conductor import base
 from zun_bulk.conductor import conductor
 from zun_bulk.conf import CONF
-from zun_bulk.consts import BulkStatus
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
+from zun_bulk.states import BulkStatus
 from zun_bulk.volume import mounts
 
 

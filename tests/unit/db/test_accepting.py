@@ -20,8 +20,6 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import base as db_base
 from zun_bulk.db import bulks as db_bulks
@@ -30,6 +28,8 @@ from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 @ddt.ddt

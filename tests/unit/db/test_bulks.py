@@ -17,14 +17,14 @@ from zun.common import exception
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import leases as db_leases
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 class TestRead(base.DatabaseTestCase):

@@ -14,11 +14,11 @@ import datetime
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import transitions as db_transitions
 from zun_bulk.db import zun_rows
+from zun_bulk.states import MemberState
 
 
 class TestCounts(base.DatabaseTestCase):

@@ -18,12 +18,12 @@ from oslo_utils import fixture as utils_fixture
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import history as db_history
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.states import MemberState
 
 
 class TestHistory(base.DatabaseTestCase):

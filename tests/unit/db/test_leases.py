@@ -13,9 +13,9 @@
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import BulkStatus
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import leases as db_leases
+from zun_bulk.states import BulkStatus
 
 
 class TestLease(base.DatabaseTestCase):

@@ -13,8 +13,8 @@
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import MemberState
 from zun_bulk.db import members as db_members
+from zun_bulk.states import MemberState
 
 
 class TestMembers(base.DatabaseTestCase):

@@ -19,12 +19,12 @@ import sqlalchemy as sa
 
 from tests import database
 from tests.unit.db import base
-from zun_bulk.consts import BulkStatus
-from zun_bulk.consts import MemberState
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import members as db_members
 from zun_bulk.db import transitions as db_transitions
+from zun_bulk.states import BulkStatus
+from zun_bulk.states import MemberState
 
 
 class TestChanges(base.DatabaseTestCase):

@@ -11,12 +11,12 @@
 #    under the License.
 
 from tests.unit.host import base
-from zun_bulk.consts import MemberState
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import members as db_members
 from zun_bulk.db import zun_rows
 from zun_bulk.host import in_flight
+from zun_bulk.states import MemberState
 
 
 class TestDelete(base.AgentTestCase):

@@ -44,7 +44,7 @@ services = [
     name
     for name in sys.modules
     if name.startswith('zun_bulk.')
-    and name != 'zun_bulk.consts'
+    and name not in ('zun_bulk.consts', 'zun_bulk.states')
     and name.split('.')[1] != 'osc'
 ]
 if services:

@@ -201,7 +201,7 @@ class TestWhyPause(base.BaseTestCase):
 
         :param outcomes: numbers by state, or by state__reason_class.
         """
-        return failures.why_pause(
+        return failures.pause_reason(
             models.Bulk(
                 count=count, tolerated=tolerated, on_failure=on_failure
             ),

@@ -24,11 +24,11 @@ from zun_bulk.conf import CONF
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db import leases as db_leases
 from zun_bulk.scheduler import usage
+from zun_bulk.scheduler.filters import base_limit
+from zun_bulk.scheduler.filters import base_reason
 from zun_bulk.scheduler.filters import container_density
 from zun_bulk.scheduler.filters import group_affinity
-from zun_bulk.scheduler.filters import limit
 from zun_bulk.scheduler.filters import overcommit
-from zun_bulk.scheduler.filters import reason
 
 
 def host_state(name='host-1', **values):
@@ -96,7 +96,7 @@ class FilterTestCase(base.BaseTestCase):
         return self.filter.room(state, asked)
 
     def logged(self):
-        patch = mock.patch.object(reason.LOG, 'info')
+        patch = mock.patch.object(base_reason.LOG, 'info')
         self.addCleanup(patch.stop)
         return patch.start()
 
@@ -199,7 +199,9 @@ class TestCpu(FilterTestCase):
         self.use(100, cpu=1)
         for cpu in (None, 0):
             state = host_state()
-            self.assertEqual(limit.NO_LIMIT, self.room(state, container(cpu)))
+            self.assertEqual(
+                base_limit.NO_LIMIT, self.room(state, container(cpu))
+            )
             # zun-compute would refuse 0 of a negative rest.
             self.assertEqual({}, state.limits)
 
@@ -340,7 +342,7 @@ class TestDensity(FilterTestCase):
             ['host-1', 'host-2'], self.passing(self.states, container())
         )
         self.assertEqual(
-            limit.NO_LIMIT, self.room(self.states[0], container())
+            base_limit.NO_LIMIT, self.room(self.states[0], container())
         )
 
     def test_up_to_the_limit(self):
@@ -363,7 +365,7 @@ class TestDensity(FilterTestCase):
         )
         self.assertEqual(2, self.room(self.states[0], container()))
         self.assertEqual(
-            limit.NO_LIMIT, self.room(self.states[1], container())
+            base_limit.NO_LIMIT, self.room(self.states[1], container())
         )
 
 
@@ -452,7 +454,7 @@ class TestGroupAffinity(base.BaseTestCase):
         )
 
     def test_says_why(self):
-        with mock.patch.object(reason.LOG, 'info') as log:
+        with mock.patch.object(base_reason.LOG, 'info') as log:
             self.passing(same_host=self.bulk, different_host=self.other)
         self.assertEqual(
             [

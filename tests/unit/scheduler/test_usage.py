@@ -24,12 +24,12 @@ from zun.db.sqlalchemy import models as zun_models
 
 from tests import database
 from zun_bulk.conf import CONF
-from zun_bulk.consts import MemberState
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.db.models import Member
 from zun_bulk.scheduler import placement
 from zun_bulk.scheduler import timed_cache
 from zun_bulk.scheduler import usage
+from zun_bulk.states import MemberState
 
 
 class DatabaseTestCase(base.BaseTestCase):

@@ -27,12 +27,12 @@ from zun_bulk.api.handlers import util
 from zun_bulk.api.schemas import bulk as schema
 from zun_bulk.api.views import bulk as view
 from zun_bulk.api.views import plan as plan_view
-from zun_bulk.consts import BulkStatus
 from zun_bulk.db import accepting as db_accepting
 from zun_bulk.db import bulks as db_bulks
 from zun_bulk.db import counts as db_counts
 from zun_bulk.db import floating_ips as db_floating_ips
 from zun_bulk.db import members as db_members
+from zun_bulk.states import BulkStatus
 from zun_bulk.volume import trusts
 
 

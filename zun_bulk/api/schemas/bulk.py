@@ -15,10 +15,10 @@
 from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import floating_ips
-from zun_bulk.consts import BulkStatus
 from zun_bulk.consts import NetKey
 from zun_bulk.consts import OnFailure
 from zun_bulk.consts import PlacementPolicy
+from zun_bulk.states import BulkStatus
 
 
 #: The largest integer that every database can store.

@@ -15,7 +15,7 @@
 from zun.api.controllers.v1.schemas import parameter_types
 
 from zun_bulk.api.schemas import bulk
-from zun_bulk.consts import MemberState
+from zun_bulk.states import MemberState
 
 
 _strings = {'type': 'object', 'additionalProperties': {'type': 'string'}}

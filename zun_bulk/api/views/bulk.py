@@ -17,8 +17,8 @@ import urllib.parse
 
 from zun_bulk import disclosure
 from zun_bulk.api.schemas import bulk as schema
-from zun_bulk.consts import FloatingIpState
-from zun_bulk.consts import MemberState
+from zun_bulk.states import FloatingIpState
+from zun_bulk.states import MemberState
 
 
 #: Failures that a bulk's view shows.

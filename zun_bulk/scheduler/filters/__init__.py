@@ -18,6 +18,9 @@ They work for single containers and for bulks. In zun.conf::
     available_filters = zun.scheduler.filters.all_filters
     available_filters = zun_bulk.scheduler.filters.all_filters
     enabled_filters = AvailabilityZoneFilter,ComputeFilter,RuntimeFilter,HostPressureFilter
+
+To add one, write a module here and name its class in setup.cfg, in the group
+of entry points that NAMESPACE names.
 """  # noqa: E501
 
 import functools

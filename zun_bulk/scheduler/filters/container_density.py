@@ -13,10 +13,10 @@
 """Bound the number of containers on each host."""
 
 from zun_bulk.conf import CONF
-from zun_bulk.scheduler.filters import limit
+from zun_bulk.scheduler.filters import base_limit
 
 
-class ContainerDensityFilter(limit.LimitFilter):
+class ContainerDensityFilter(base_limit.LimitFilter):
     """Excludes hosts with ``max_containers_per_host`` containers.
 
     All of Zun's count, running or not, including those that wait on the host
@@ -28,7 +28,7 @@ class ContainerDensityFilter(limit.LimitFilter):
     def room(self, host_state, container):
         most = self._most(host_state)
         if not most:
-            return limit.NO_LIMIT
+            return base_limit.NO_LIMIT
         return max(0, most - self._number(host_state))
 
     def why(self, host_state, container):

@@ -15,7 +15,7 @@
 from oslo_log import log as logging
 
 from zun_bulk.db import hosts as db_hosts
-from zun_bulk.scheduler.filters import reason
+from zun_bulk.scheduler.filters import base_reason
 
 
 LOG = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ SAME = 'same_host'
 DIFFERENT = 'different_host'
 
 
-class GroupAffinityFilter(reason.ReasonFilter):
+class GroupAffinityFilter(base_reason.ReasonFilter):
     """Evaluates the hints ``same_host`` and ``different_host``.
 
     Each is the uuid of a bulk in the container's project, or several as a

@@ -15,14 +15,14 @@
 from zun_bulk.db import hosts as db_hosts
 from zun_bulk.scheduler import pressure
 from zun_bulk.scheduler import timed_cache
-from zun_bulk.scheduler.filters import reason
+from zun_bulk.scheduler.filters import base_reason
 
 
 #: :returns: as ``pressure.find``.
 pressed = timed_cache.TimedCache(lambda: pressure.find(db_hosts.list_hosts()))
 
 
-class HostPressureFilter(reason.ReasonFilter):
+class HostPressureFilter(base_reason.ReasonFilter):
     """Excludes hosts that are held or whose breaker is open.
 
     Gates hold a host that lacks memory, disk, process ids and so on

@@ -21,7 +21,7 @@ from zun.common import utils
 
 from zun_bulk.conf import CONF
 from zun_bulk.scheduler import usage
-from zun_bulk.scheduler.filters import limit
+from zun_bulk.scheduler.filters import base_limit
 
 
 #: Tolerance for sums of fractions, which are not exact: ten times 0.1 is less
@@ -41,7 +41,7 @@ def configured_ratio(option, host):
     return ratios.get(host, ratios.get(OTHERS))
 
 
-class OvercommitFilter(limit.LimitFilter):
+class OvercommitFilter(base_limit.LimitFilter):
     """Excludes hosts where the limit of a resource is reached.
 
     The limit is the first of these that is set: the ratio in
@@ -72,7 +72,7 @@ class OvercommitFilter(limit.LimitFilter):
     def room(self, host_state, container):
         wanted = self._wanted(container)
         if not wanted:
-            return limit.NO_LIMIT
+            return base_limit.NO_LIMIT
         return max(0, int(self._left(host_state) / wanted + DUST))
 
     def set_limits(self, host_state, container):

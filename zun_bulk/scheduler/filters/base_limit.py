@@ -15,10 +15,10 @@
 import math
 
 from zun_bulk.scheduler import usage
-from zun_bulk.scheduler.filters import reason
+from zun_bulk.scheduler.filters import base_reason
 
 
-class LimitFilter(reason.ReasonFilter):
+class LimitFilter(base_reason.ReasonFilter):
     """Passes hosts that have room for one more container.
 
     Bulks also ask it how many more fit. Other packages may subclass it.

@@ -10,14 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Pause a bulk in which further work would fail, and report it."""
+"""Pause a bulk in which further work would fail, and report it.
+
+Where a pause takes effect, whoever asked for it, is described in
+``zun_bulk.states``.
+"""
 
 from oslo_log import log as logging
 
 from zun_bulk import disclosure
 from zun_bulk import notifications
-from zun_bulk.consts import BulkStatus
 from zun_bulk.db import bulks as db_bulks
+from zun_bulk.states import BulkStatus
 
 
 LOG = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ _LABEL = re.compile(r'(?!-)[a-z0-9-]{1,63}(?<!-)')
 _DNS = 'dns-integration'
 
 
-class Maker:
+class PortMaker:
     """Makes the ports of a bulk in one cycle of its conductor.
 
     ``make`` may run in several threads; the other methods in one.
@@ -350,7 +350,7 @@ class Maker:
 
     # ------------------------------------------------------- shortage
 
-    def why_short(self):
+    def shortage_reason(self):
         """Return why members have no address; None if all have one."""
         if not self.short:
             return None

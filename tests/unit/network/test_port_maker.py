@@ -21,7 +21,7 @@ from tests import emulated_neutron
 from zun_bulk.db import models
 from zun_bulk.db import specs
 from zun_bulk.network import errors
-from zun_bulk.network import maker
+from zun_bulk.network import port_maker
 from zun_bulk.network import ports
 from zun_bulk.network import requested
 
@@ -76,7 +76,7 @@ class MakerTestCase(base.BaseTestCase):
                 requested_networks=self.networks, security_groups=self.groups
             ),
         )
-        self.maker = maker.Maker(
+        self.maker = port_maker.PortMaker(
             self.api, bulk, self.members, lambda uuids: self.hostnames
         )
 
@@ -310,12 +310,12 @@ class TestShort(MakerTestCase):
         self.assertEqual(
             '%s: %d of %d containers wait for an address'
             % (text, len(members), len(self.members)),
-            self.maker.why_short(),
+            self.maker.shortage_reason(),
         )
 
     def test_none_is(self):
         self.make(1)
-        self.assertIsNone(self.maker.why_short())
+        self.assertIsNone(self.maker.shortage_reason())
 
     def test_a_network(self):
         """It has 13 addresses."""

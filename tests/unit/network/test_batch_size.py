@@ -12,13 +12,13 @@
 
 from oslotest import base
 
-from zun_bulk.network import batch
+from zun_bulk.network import batch_size
 
 
 class TestBatchSize(base.BaseTestCase):
     def setUp(self):
         super().setUp()
-        self.size = batch.BatchSize(20)
+        self.size = batch_size.BatchSize(20)
 
     def sizes(self, number):
         """The sizes of so many calls that succeed, and the next."""
@@ -70,6 +70,6 @@ class TestBatchSize(base.BaseTestCase):
         self.assertEqual(2, self.size.now)
 
     def test_most_of_one(self):
-        self.size = batch.BatchSize(1)
+        self.size = batch_size.BatchSize(1)
         self.size.overloaded(1)
         self.assertEqual([1, 1], self.sizes(1))
