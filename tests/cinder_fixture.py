@@ -84,7 +84,7 @@ class Cinder(fixtures.Fixture):
         return served.url
 
     def context(self, user='demo'):
-        """:returns: a user's context, with a token of his."""
+        """Return the context of a user, with a token."""
         asked = session.Session(
             v3.Password(
                 self.auth_url,
@@ -105,7 +105,7 @@ class Cinder(fixtures.Fixture):
         )
 
     def volumes(self):
-        """:returns: what is there now."""
+        """Return the resources that exist now."""
         time.sleep(self.delay)
         self.cinder._go_on()
         return list(self.cinder.volumes.values())

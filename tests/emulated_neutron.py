@@ -128,7 +128,7 @@ class EmulatedNeutron(fixtures.Fixture):
         ]
 
     def floating_ips(self):
-        """:returns: {address: floating IP} of all there are."""
+        """Return {address: floating IP} of all floating IPs."""
         return {
             row['floating_ip_address']: row
             for row in self.client.list_floatingips()['floatingips']

@@ -51,7 +51,7 @@ class DocumentedLab(embedded.Lab):
 
 
 def shared_lab():
-    """:returns: this process's lab, brought up by the first call."""
+    """Return this process's lab, brought up by the first call."""
     global _lab
     if _lab is None:
         root = tempfile.mkdtemp(prefix='zun-bulk-lab-', dir=_temporary)

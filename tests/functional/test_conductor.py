@@ -61,7 +61,7 @@ class TestStandalone(base.FunctionalTestCase):
         super().leave_nothing()
 
     def lease(self, ident):
-        """:returns: (owner, epoch)."""
+        """Return (owner, epoch)."""
         return self.lab.rows(
             'SELECT lease_owner, epoch FROM zun_bulk_bulk WHERE uuid = ?',
             ident,
@@ -82,7 +82,7 @@ class TestStandalone(base.FunctionalTestCase):
         self.assertEqual({}, self.lab.leftovers())
 
     def health(self, path=''):
-        """:returns: the status of zun-api's health check."""
+        """Return the status of zun-api's health check."""
         url = self.lab.zun_url.removesuffix('/v1')
         return server.call(url, 'GET', '/healthcheck' + path)[0]
 

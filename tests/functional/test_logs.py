@@ -51,7 +51,7 @@ class TestLogs(base.FunctionalTestCase):
         )
 
     def run_command(self, command, *argv):
-        """:returns: what the command has written."""
+        """Return the output of the command."""
         self.app.stdout = io.StringIO()
         command = command(self.app, None)
         command.run(command.get_parser('bulk').parse_args(argv))

@@ -28,7 +28,7 @@ class TestMembers(base.FunctionalTestCase):
         }
 
     def mounted(self, inspected):
-        """:returns: {where: what is in the file}."""
+        """Return {position: content of the file}."""
         found = {}
         for bind in inspected['HostConfig']['Binds']:
             source, destination = bind.split(':')[:2]

@@ -39,7 +39,7 @@ class TestRestore(base.FunctionalTestCase):
         self.lab.start_zun()
 
     def orphans(self, *options):
-        """:returns: the lines that the command writes."""
+        """Return the lines that the command writes."""
         done = subprocess.run(
             [
                 sys.executable,

@@ -21,7 +21,7 @@ from tests.functional import base
 
 class TestStatus(base.FunctionalTestCase):
     def check(self, *arguments):
-        """:returns: (exit status, {check: (result, details)})."""
+        """Return (exit status, {check: (result, details)})."""
         done = subprocess.run(
             [
                 sys.executable,

@@ -33,7 +33,7 @@ class VolumeTestCase(base.FunctionalTestCase):
         )
 
     def attached(self):
-        """:returns: {container uuid: volume} of the new volumes in use."""
+        """Return {container uuid: volume} of the new volumes in use."""
         found = {}
         for volume in self.lab.made_volumes():
             self.assertEqual('in-use', volume['status'], volume)

@@ -39,12 +39,12 @@ class TestImages(base.TestCase):
         self.folder.mkdir()
 
     def image(self, name):
-        """:returns: the folder that the image is built from."""
+        """Return the folder that the image is built from."""
         (found,) = self.out.glob(f'docker/**/{name}/Dockerfile')
         return found.parent
 
     def run_steps(self, image):
-        """:returns: the shell commands of the image's RUN steps."""
+        """Return the shell commands of the image's RUN steps."""
         text = (self.image(image) / 'Dockerfile').read_text()
         return [
             line.removeprefix('RUN ')
@@ -53,7 +53,7 @@ class TestImages(base.TestCase):
         ]
 
     def pip_install(self, image, package):
-        """:returns: what the step that installs a package is given."""
+        """Return what the step that installs a package is given."""
         (step,) = (step for step in self.run_steps(image) if package in step)
         (words,) = re.findall(r'pip [^&]*? install ([^&]*)', step)
         return words.split()
@@ -78,7 +78,7 @@ class TestImages(base.TestCase):
         self.assertIn("/horizon 'zun-bulk[dashboard]'", step)
 
     def extend_start(self):
-        """:returns: zun-api's start script as its image has it."""
+        """Return zun-api's start script as its image has it."""
         script = self.folder / 'extend_start'
         shutil.copy(self.image('zun-api') / 'extend_start.sh', script)
         self.patch(script)

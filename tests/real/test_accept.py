@@ -17,7 +17,7 @@ class TestAccept(base.RealTestCase):
     """The API answers soon, however many containers are asked for."""
 
     def accept(self, count, **more):
-        """:returns: seconds that the answer took."""
+        """Return the seconds until the answer."""
         # No host is in this zone: accepting is all that is to happen.
         status, bulk, taken = self.post_bulk(
             count, {'availability_zone': 'nowhere'}, **more

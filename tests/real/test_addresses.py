@@ -72,13 +72,13 @@ class AddressesTestCase(base.RealTestCase):
         return name
 
     def delete(self, name, *options):
-        """:returns: what the command said."""
+        """Return the output of the command."""
         return self.openstack(
             'appcontainer', 'bulk', 'delete', '--wait', *options, name
         )
 
     def floating_ips(self):
-        """:returns: {address: FloatingIP}."""
+        """Return {address: FloatingIP}."""
         return {
             found.floating_ip_address: found for found in self.neutron.ips()
         }
@@ -115,7 +115,7 @@ class AddressesTestCase(base.RealTestCase):
             self.neutron.update_subnet(subnet, allocation_pools=pools)
 
     def silent(self, addresses):
-        """:returns: the addresses that do not answer to one outside."""
+        """Return the addresses that do not answer pings from outside."""
 
         def answers(address):
             # The agent is told of floating IPs some at a time.

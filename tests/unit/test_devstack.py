@@ -122,7 +122,7 @@ class DevStackTestCase(base.BaseTestCase):
         return self.calls.read_text().splitlines()
 
     def _index(self, *words):
-        """:returns: which call it was that has all of these words."""
+        """Return the index of the call that contains all of these words."""
         found = [
             number
             for number, call in enumerate(self._called())

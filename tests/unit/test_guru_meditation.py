@@ -66,7 +66,7 @@ class ReportsTestCase(base.BaseTestCase):
         )
 
     def written(self):
-        """:returns: [(name of the file, text)]"""
+        """Return [(name of the file, text)]"""
         return [
             (path.name, path.read_text())
             for path in pathlib.Path(self.path).iterdir()

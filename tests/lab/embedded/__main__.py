@@ -61,7 +61,7 @@ def find_engine():
     except (errors.DockerException, OSError):
         if os.environ.get('DOCKER_HOST'):
             raise embedded.LabError(
-                'no Docker Engine answers at DOCKER_HOST, %s' % address
+                'no Docker Engine answers at DOCKER_HOST (%s)' % address
             ) from None
         return None
     return address
@@ -77,7 +77,7 @@ def provide_image(lab, say):
         engine.inspect_image(embedded.IMAGE)
         return False
     except errors.ImageNotFound:
-        say('the engine has no %s' % embedded.IMAGE)
+        say('the engine does not have the image %s' % embedded.IMAGE)
     busybox = shutil.which('busybox')
     name, tag = embedded.IMAGE.split(':')
     if busybox and is_static(busybox):
@@ -87,10 +87,10 @@ def provide_image(lab, say):
                     archive.add(os.path.realpath(busybox), path)
             file.flush()
             engine.import_image(file.name, repository=name, tag=tag)
-        say('made it from %s' % busybox)
+        say('imported the image from %s' % busybox)
     else:
         engine.pull(name, tag=tag)
-        say('pulled it')
+        say('pulled the image')
     return True
 
 
@@ -203,12 +203,12 @@ def delete(lab, count, say):
                 '%d %s' % (number, kind) for kind, number in left.items()
             )
         )
-    say('nothing is left of them')
+    say('no leftovers')
 
 
 def explain(lab, root):
     """Print how to use a lab that goes on."""
-    print('\nThe lab goes on. To use it:\n')
+    print('\nThe lab keeps running. To use it:\n')
     for name, value in lab.credentials().items():
         print('    export %s=%s' % (name, value))
     print(
@@ -232,14 +232,14 @@ def explain(lab, root):
         if url:
             print('%-9s %s' % (name, url))
     print('logs      %s' % (root / 'log'))
-    print('the end   ./run_lab.sh --down\n', flush=True)
+    print('stop      ./run_lab.sh --down\n', flush=True)
 
 
 def down(root, say):
     """End what an earlier run has left behind."""
     file = root / 'state.json'
     if not file.exists():
-        say('no lab is up')
+        say('no lab is running')
         return
     lab = embedded.Lab(root)
     pids = lab.load()
@@ -260,7 +260,8 @@ def down(root, say):
 def up_and_run(args, say):
     if (ROOT / 'state.json').exists():
         raise embedded.LabError(
-            'a lab is up already, or did not end well: ./run_lab.sh --down'
+            'a lab is already running or was not stopped cleanly; run '
+            './run_lab.sh --down'
         )
     shutil.rmtree(ROOT, ignore_errors=True)
     engine_url = find_engine()
@@ -282,7 +283,7 @@ def up_and_run(args, say):
         if not well:
             print(line, flush=True)
             raise embedded.LabError(
-                'not all containers run; the logs stay in %s' % (ROOT / 'log')
+                'not all containers run; see the logs in %s' % (ROOT / 'log')
             )
         if args.horizon:
             lab.start_horizon(args.horizon)
@@ -323,7 +324,7 @@ def parse_arguments():
     parser.add_argument('--horizon', metavar='VENV')
     args = parser.parse_args()
     if args.count < 1:
-        parser.error('--count wants a number from 1')
+        parser.error('--count must be a number of at least 1')
     return args
 
 
@@ -342,7 +343,7 @@ def main():
             up_and_run(args, say)
     except KeyboardInterrupt:
         print(
-            'lab: interrupted; logs, if any, stay in %s' % (ROOT / 'log'),
+            'lab: interrupted; any logs are in %s' % (ROOT / 'log'),
             file=sys.stderr,
         )
         return 130

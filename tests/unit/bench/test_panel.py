@@ -35,7 +35,7 @@ def page(name, seconds=(0.5, 0.3, 0.4), calls=1):
 
 
 def tell(*pages):
-    """:returns: (exit status, the last line)."""
+    """Return (exit status, the last line)."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         failed = panel.tell(list(pages), (0.1, 9.5))

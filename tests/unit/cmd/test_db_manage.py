@@ -47,7 +47,7 @@ class TestDbManage(base.BaseTestCase):
         CONF.unregister_opt(cfg.SubCommandOpt('command'))
 
     def run_command(self, *argv):
-        """:returns: (exit status, stdout, stderr)."""
+        """Return (exit status, stdout, stderr)."""
         # A command can be added only before the command line is parsed.
         CONF.reset()
         out, err = io.StringIO(), io.StringIO()

@@ -116,7 +116,7 @@ class StatusTestCase(base.BaseTestCase):
             connection.exec_driver_sql(statement)
 
     def see(self, name):
-        """:returns: (code, details) of a check."""
+        """Return (code, details) of a check."""
         result = dict(status.Checks._upgrade_checks)[name](status.Checks())
         return result.code, result.details
 
@@ -501,7 +501,7 @@ class TestCommand(StatusTestCase):
         CONF.unregister_opt(cfg.SubCommandOpt('command'))
 
     def run_command(self, *argv):
-        """:returns: (exit status, stdout)."""
+        """Return (exit status, stdout)."""
         # A command can be added only before the command line is parsed.
         CONF.reset()
         out = io.StringIO()

@@ -136,7 +136,7 @@ class TestSlices(base.ConductorTestCase):
         self.accept(1)
 
     def look(self):
-        """:returns: how many of the large bulk are placed, after a look."""
+        """Return how many of the large bulk are placed after a cycle."""
         self.conductor.look_after_bulks()
         counts = db_counts.count_members([self.large.id])[self.large.id]
         return counts.get(MemberState.PLACED, 0)

@@ -125,7 +125,7 @@ class FloatingIpsTestCase(base.BaseTestCase):
         return wait
 
     def state(self):
-        """:returns: [(index, state, address)] of the floating IPs."""
+        """Return [(index, state, address)] of the floating IPs."""
         return [
             (m.member_index, m.floating_ip_state, m.floating_ip)
             for m in db_members.list_members(self.bulk.id, with_removed=True)

@@ -52,7 +52,7 @@ class MakerTestCase(base.BaseTestCase):
         ]
 
     def new_members(self, number, addresses=None):
-        """:param addresses: {index: those that a member has of its own}."""
+        """Make members; addresses: {index: its own addresses}."""
         self.members = [
             models.Member(
                 id=index,
@@ -81,7 +81,7 @@ class MakerTestCase(base.BaseTestCase):
         )
 
     def make(self, number=0, addresses=None):
-        """:returns: ({member id: [its addresses]}, {reason: [member id]})."""
+        """Return ({member id: [its addresses]}, {reason: [member id]})."""
         if number:
             self.new_members(number, addresses)
         self.new_maker()

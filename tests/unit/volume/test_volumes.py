@@ -479,7 +479,7 @@ class TestTrusts(VolumesTestCase):
         self.time = self.useFixture(utils_fixture.TimeFixture())
 
     def left(self):
-        """:returns: what Keystone has, after a conductor has looked."""
+        """Return the trusts left in Keystone after a conductor cleaned up."""
         trusts.delete_left()
         return list(self.cloud.keystone.trusts)
 
