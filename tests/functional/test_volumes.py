@@ -130,7 +130,9 @@ class TestNew(VolumeTestCase):
             (2, 1), (bulk['members']['running'], bulk['members']['failed'])
         )
         (failed,) = self.members(ident, '?state=failed')
-        self.assertIn('Cinder: a new volume of 1 GB', failed['reason'])
+        self.assertIn(
+            'Cinder: creating a volume of 1 GB failed', failed['reason']
+        )
         running = self.members(ident, '?state=running')
         self.assertEqual([1, 2], sorted(one['attempt'] for one in running))
         self.wait_for(
